@@ -1,0 +1,1 @@
+"""Tensor methods as a SageMaker container."""

@@ -1,0 +1,71 @@
+"""DeepAR's wire formats: a series a line, a request's configuration."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyadic.errors import UserError, shorten
+from polyadic.forecasting.calendar import Frequency, parse_start
+from polyadic.forecasting.windows import Series
+from polyadic.formats import jsonlines
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+OUTPUT_TYPES = ("mean", "quantiles", "samples")
+MOST_SAMPLES = 10_000
+
+
+def read_records(path: Path) -> list[Any]:
+    """The lines of a file, unpacked where it is gzip."""
+    data = path.read_bytes()
+    try:
+        return jsonlines.decode(gzip.decompress(data) if path.name.endswith(".gz") else data)
+    except (UserError, gzip.BadGzipFile, EOFError) as error:
+        raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
+
+
+def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
+    """A series from {"start": "YYYY-MM-DD HH:MM:SS", "target": [numbers, null or "NaN"]}, stamped `ahead` steps on."""
+    if not isinstance(record, dict) or not {"start", "target"} <= record.keys():
+        raise UserError(f'got {shorten(record)}: a series is {{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}}')
+    values = record["target"]
+    if not isinstance(values, list):
+        raise UserError(f"target is {shorten(values)}: it must be a list of numbers, null where one is missing")
+    try:
+        target = np.array([np.nan if value is None else value for value in values], np.float32)
+    except (TypeError, ValueError):
+        wrong = next(value for value in values if not isinstance(value, (int, float, type(None))) and value != "NaN")
+        raise UserError(f"target holds {shorten(wrong)}: it must be a list of numbers, null where one is missing") from None
+    if np.isinf(target).any():
+        raise UserError("target holds an infinite value: give null where a value is missing")
+    return Series(target, frequency.minutes(parse_start(record["start"]), len(target) + ahead))
+
+
+def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+    """num_samples, quantiles and output_types, with DeepAR's defaults."""
+    samples = given.get("num_samples", 100)
+    if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
+        raise UserError(f"configuration.num_samples is {shorten(samples)}: it must be an integer from 1 to {MOST_SAMPLES}")
+    quantiles = given.get("quantiles", [f"{level:g}" for level in DECILES])
+    if not isinstance(quantiles, list) or not all(isinstance(one, (str, float)) for one in quantiles):
+        raise UserError(f'configuration.quantiles is {shorten(quantiles)}: it must be a list such as ["0.1", "0.9"]')
+    refuse_quantiles(quantiles)
+    outputs = given.get("output_types", ["mean", "quantiles"])
+    if not isinstance(outputs, list) or not outputs or not set(outputs) <= set(OUTPUT_TYPES):
+        raise UserError(f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}")
+    return samples, tuple(str(one) for one in quantiles), tuple(outputs)
+
+
+def refuse_quantiles(levels: Iterable[Any]) -> None:
+    """UserError for a level outside (0, 1)."""
+    for level in levels:
+        try:
+            inside = 0 < float(level) < 1
+        except ValueError:
+            inside = False
+        if not inside:
+            raise UserError(f"quantile {shorten(level)} is out of range: a quantile lies between 0 and 1, both excluded")

@@ -1,0 +1,143 @@
+"""Hyperparameters: strings of any producer in, one frozen typed value out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from polyadic.errors import UserError
+
+H = TypeVar("H", bound="Hyperparameters")
+
+
+class Hyperparameters(BaseModel):
+    """What a job may set; each field is made by `hyperparameter`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def hyperparameter(about: str, default: Any = ..., *, tunable: tuple[float, float] | None = None, **bounds: Any) -> Any:
+    """A field: what it is, its default (required without one), its bounds, the range worth tuning over."""
+    extra = {"tunable": list(tunable)} if tunable else None
+    return Field(default, description=about, json_schema_extra=extra, **bounds)
+
+
+def is_foreign(key: str) -> bool:
+    """Whether a key is the platform's or a toolkit's rather than the job's."""
+    return key.startswith(("_", "sagemaker_"))
+
+
+def bare(value: object) -> object:
+    """A value without the JSON quoting that some producers add, up to two layers of it."""
+    for _ in range(2):
+        if isinstance(value, str):
+            value = value.strip()
+            if len(value) >= 2 and value[0] == value[-1] == '"':
+                try:
+                    value = json.loads(value)
+                except json.JSONDecodeError:
+                    return value
+    return value
+
+
+def parse(kind: type[H], raw: Mapping[str, object]) -> H:
+    """The typed value of a job's hyperparameters; one UserError names everything wrong with them."""
+    faults, values = [], {}
+    for key, value in raw.items():
+        if key not in kind.model_fields:
+            faults.append(unknown("hyperparameter", key, list(kind.model_fields)))
+        else:
+            values[key] = _convert(bare(value), kind.model_fields[key])
+    try:
+        result = kind(**values)
+    except ValidationError as error:
+        result = None
+        faults += [_explain(kind, fault) for fault in error.errors(include_url=False)]
+    if faults or result is None:
+        raise UserError(". ".join(dict.fromkeys(faults)))
+    return result
+
+
+def unknown(what: str, got: str, known: Sequence[str]) -> str:
+    """The sentence for a name that is none of the known ones."""
+    near = difflib.get_close_matches(got.lower(), known, 1, 0.6)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {got!r}: {hint}Known are {', '.join(known)}"
+
+
+def shape(field: FieldInfo) -> tuple[Any, bool]:
+    """A field's type without None, and whether None is allowed (written as an empty string)."""
+    if get_origin(field.annotation) in (Union, types.UnionType):
+        inner = [one for one in get_args(field.annotation) if one is not type(None)]
+        return inner[0], True
+    return field.annotation, False
+
+
+def bounds(field: FieldInfo) -> dict[str, Any]:
+    """A field's bounds by the names ge, gt, le and lt."""
+    kinds = {Ge: "ge", Gt: "gt", Le: "le", Lt: "lt"}
+    return {kinds[type(one)]: getattr(one, kinds[type(one)]) for one in field.metadata if type(one) in kinds}
+
+
+def allowed(field: FieldInfo) -> str:
+    """The values that a field takes, in words."""
+    kind, optional = shape(field)
+    if get_origin(kind) is Literal:
+        words = " or ".join(get_args(kind))
+    elif get_origin(kind) is list:
+        words = "a list such as [0.1, 0.5, 0.9]"
+    else:
+        words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]
+    signs = {"ge": "{} or more", "gt": "more than {}", "le": "{} at most", "lt": "less than {}"}
+    limits = " and ".join(signs[name].format(f"{bound:g}") for name, bound in bounds(field).items())
+    return words + (f", {limits}" if limits else "") + (", or empty" if optional else "")
+
+
+def _convert(value: object, field: FieldInfo) -> object:
+    kind, optional = shape(field)
+    if optional and value in ("", None):
+        return None
+    if not isinstance(value, str):
+        return value
+    if get_origin(kind) is list:
+        return _list(value)
+    if get_origin(kind) is Literal:
+        return next((one for one in get_args(kind) if one.lower() == value.lower()), value)
+    if kind is int:
+        return _whole(value)
+    return value
+
+
+def _whole(text: str) -> object:
+    """An integer, also where a tuner has written it as 5.0 or 5e0."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() else text
+
+
+def _list(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [part.strip().strip("'\"") for part in text.strip("[]()").split(",")]
+
+
+def _explain(kind: type[Hyperparameters], fault: Any) -> str:
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    field = kind.model_fields.get(name)
+    if field is None:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"hyperparameter {name} is missing: it must be {allowed(field)} ({field.description})"
+    if fault["type"] == "value_error":
+        return f"hyperparameter {name} is {fault['input']!r}: {str(fault['msg']).removeprefix('Value error, ')}"
+    return f"hyperparameter {name} is {fault['input']!r}: it must be {allowed(field)}"

@@ -1,0 +1,153 @@
+"""What an algorithm is given to do its work, and what it declares of itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from polyadic.algorithms._hyperparameters import Hyperparameters
+from polyadic.artifact import Artifact
+from polyadic.distributed import World
+from polyadic.errors import UserError
+
+H_co = TypeVar("H_co", bound=Hyperparameters, covariant=True)
+
+STEPS_BETWEEN_CHECKS = 16
+"""On a GPU, where each check waits for the work under way."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel's files on this host. `divided` is true where each host has files of its own (ShardedByS3Key)."""
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+    divided: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A fit's state at one step: tensors, and numbers beside them."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    numbers: Mapping[str, float]
+
+
+class Checkpoints(Protocol):
+    """Where snapshots are kept; a place that keeps nothing is one too."""
+
+    def due(self) -> bool:
+        """Whether enough time has gone by since the last one."""
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Keeps a snapshot, whole or not at all."""
+
+    def latest(self) -> Snapshot | None:
+        """The newest one that is whole."""
+
+
+class Boundary(NamedTuple):
+    """Whether to end here, and whether to keep a snapshot."""
+
+    stop: bool
+    save: bool
+
+
+@dataclass(frozen=True)
+class Job(Generic[H_co]):
+    """A training job as an algorithm sees it."""
+
+    hyperparameters: H_co
+    world: World
+    channels: Mapping[str, Channel]
+    checkpoints: Checkpoints
+    host: str = "algo-1"
+    stop_requested: Callable[[], bool] = lambda: False
+    dry_run: bool = False
+
+    def boundary(self, step: int) -> Boundary:
+        """What to do at this step boundary: one collective, answered alike on every rank."""
+        if self.world.device.type == "cuda" and step % STEPS_BETWEEN_CHECKS and not self.dry_run:
+            return Boundary(stop=False, save=False)
+        stop = self.stop_requested() or self.dry_run
+        save = self.world.rank == 0 and self.checkpoints.due()
+        flags = self.world.sum_(torch.tensor([stop, save], dtype=torch.int32, device=self.world.device))
+        return Boundary(*(flag > 0 for flag in flags.tolist()))
+
+    def metric(self, name: str, value: float, unit: str = "loss", **at: int) -> None:
+        """Prints a metric line in the form of SageMaker's own algorithms, from rank 0."""
+        where = "".join(f", {key}={number}" for key, number in at.items())
+        self.line(f"#quality_metric: host={self.host}{where}, {name} <{unit}>={value:.10g}")
+
+    def line(self, text: str) -> None:
+        """Prints a line from rank 0."""
+        if self.world.rank == 0:
+            print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """Prints a line for people, on stderr, from rank 0."""
+        if self.world.rank == 0:
+            print(text, file=sys.stderr, flush=True)
+
+    def files(self, channel: str, suffixes: tuple[str, ...]) -> list[Path]:
+        """This host's files of a channel that have one of the suffixes; UserError where no host has any."""
+        here = self.channels[channel]
+        files = [path for path in here.files if path.name.endswith(suffixes)]
+        if not self.world.any(bool(files)):
+            found = ", ".join(path.name for path in here.files[:5]) or "nothing"
+            raise UserError(
+                f"channel {channel} holds no data: no file ends in {' or '.join(suffixes)} (found: {found} in "
+                f"{here.folder})"
+            )
+        return files
+
+
+@dataclass(frozen=True)
+class ChannelSpec:
+    """A channel that an algorithm reads."""
+
+    name: str
+    about: str
+    content_types: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that an algorithm prints: its line's name, such as `test RMSE`, and its unit."""
+
+    name: str
+    unit: str = "loss"
+    minimize: bool = True
+    objective: bool = False
+    about: str = field(default="", compare=False)
+
+    @property
+    def definition(self) -> dict[str, str]:
+        """SageMaker's MetricDefinition."""
+        regex = rf"#quality_metric: host=\S+, (?:\w+=\d+, )*{self.name} <{self.unit}>=(\S+)"
+        return {"Name": self.name.replace(" ", ":", 1), "Regex": regex}
+
+
+class Model(Protocol):
+    """A trained model: it writes itself down, and answers requests."""
+
+    def artifact(self) -> Artifact:
+        """Everything that `load` needs."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Any:
+        """An instance of a request, checked; UserError otherwise."""
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        """One answer a parsed instance, whatever its neighbours are."""
+
+    def example(self) -> object:
+        """An instance that `parse` accepts, to warm up with."""

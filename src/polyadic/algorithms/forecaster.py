@@ -1,0 +1,295 @@
+"""forecaster: a sequence-to-sequence forecaster over tensor-train LSTM cells, with DeepAR's jobs and requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from polyadic.algorithms import _hyperparameters as hyper
+from polyadic.algorithms._deepar import (
+    DECILES,
+    MOST_SAMPLES,
+    parse_configuration,
+    read_records,
+    read_series,
+    refuse_quantiles,
+)
+from polyadic.algorithms._job import ChannelSpec, Job, Metric, Snapshot
+from polyadic.artifact import Artifact
+from polyadic.errors import UserError
+from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
+from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.cells import CELLS, LSTM, Cell, TensorTrainLSTM
+from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.network import Forecaster, sample
+from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
+from polyadic.forecasting.windows import Pool, Series, batch
+from polyadic.formats import jsonlines
+
+NAME = "forecaster"
+SUMMARY = "probabilistic forecasts of many time series by a tensor-train LSTM; a drop-in for DeepAR"
+CHANNELS = (
+    ChannelSpec("train", "JSON Lines (.json, .json.gz): start and target of a series a line", jsonlines.CONTENT_TYPES),
+    ChannelSpec("test", "the same; the last prediction_length points are withheld", jsonlines.CONTENT_TYPES, False),
+)
+METRICS = (
+    Metric("train loss", about="mean negative log-likelihood of a scaled value, an epoch"),
+    Metric("train windows_per_second", unit="speed", minimize=False),
+    Metric("train final_loss", objective=True),
+    Metric("test RMSE", objective=True),
+    Metric("test mean_wQuantileLoss", objective=True),
+    Metric("test seasonal_naive_RMSE"),
+    Metric("test seasonal_naive_mean_wQuantileLoss"),
+)
+
+
+class Hyperparameters(hyper.Hyperparameters):
+    """What a forecaster job may set: DeepAR's names, types and defaults, and the cell's own."""
+
+    time_freq: str = hyper.hyperparameter("step of the series: M, W, D, H or min, with a count before it such as 15min")
+    context_length: int = hyper.hyperparameter("points that the model sees before it forecasts", ge=1, tunable=(1, 200))
+    prediction_length: int = hyper.hyperparameter("points that it forecasts", ge=1)
+    epochs: int = hyper.hyperparameter("passes over the training data", ge=1, tunable=(1, 1000))
+    cell: Literal["tt-lstm", "lstm"] = hyper.hyperparameter("recurrent cell", "tt-lstm")
+    tt_lags: int = hyper.hyperparameter("hidden states that the tensor-train cell looks back on", 2, ge=1)
+    tt_order: int = hyper.hyperparameter("order of its polynomial in these states", 2, ge=1)
+    tt_rank: int = hyper.hyperparameter("rank of its tensor train", 4, ge=1, tunable=(1, 16))
+    num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
+    num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
+    likelihood: Literal["student-T", "gaussian"] = hyper.hyperparameter("noise model", "student-T")
+    learning_rate: float = hyper.hyperparameter("of AdamW, at its peak", 1e-3, gt=0, tunable=(1e-5, 1e-1))
+    mini_batch_size: int = hyper.hyperparameter("windows in a step, over all hosts", 128, ge=1, tunable=(32, 1028))
+    dropout_rate: float = hyper.hyperparameter("after each layer", 0.1, ge=0, lt=1, tunable=(0, 0.2))
+    early_stopping_patience: int | None = hyper.hyperparameter("epochs without a lower loss before it stops", None, ge=1)
+    num_eval_samples: int = hyper.hyperparameter("sample paths of a test forecast", 100, ge=1, le=MOST_SAMPLES)
+    test_quantiles: list[float] = hyper.hyperparameter("quantiles scored on the test channel", list(DECILES))
+    seed: int = hyper.hyperparameter("of weights, windows and sample paths", 0, ge=0)
+    cardinality: str = hyper.hyperparameter("accepted for DeepAR's sake; cat is not used by this version", "auto")
+    embedding_dimension: int = hyper.hyperparameter("accepted for DeepAR's sake, without effect", 10, ge=1)
+    num_dynamic_feat: str = hyper.hyperparameter("accepted for DeepAR's sake; dynamic_feat is not used", "auto")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A series to forecast, and how."""
+
+    series: Series
+    samples: int
+    quantiles: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Model:
+    """A trained network that forecasts what follows a series."""
+
+    def __init__(self, settings: Hyperparameters, network: Forecaster, metrics: Mapping[str, float]) -> None:
+        self.settings, self.network, self.metrics = settings, network.eval(), metrics
+        self.frequency = Frequency.parse(settings.time_freq)
+
+    def artifact(self) -> Artifact:
+        """The network's weights under their own names."""
+        return Artifact(NAME, self.settings.model_dump(), self.network.state_dict(), metrics=self.metrics)
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
+        """A series of at least context_length points, and DeepAR's configuration."""
+        series = read_series(instance, self.frequency, self.settings.prediction_length)
+        needed = self.settings.context_length
+        if len(series.target) < needed:
+            raise UserError(f"target has {len(series.target)} values: at least context_length, {needed}, are needed")
+        return Query(series, *parse_configuration(configuration))
+
+    def predict(self, instances: list[Query]) -> list[dict[str, Any]]:
+        """DeepAR's answers: the outputs that each instance asks for."""
+        answers: list[dict[str, Any]] = [{} for _ in instances]
+        for paths in sorted({query.samples for query in instances}):
+            chosen = [number for number, query in enumerate(instances) if query.samples == paths]
+            drawn = self.forecast([instances[number].series for number in chosen], paths)
+            for number, samples_SP in zip(chosen, drawn, strict=True):
+                answers[number] = _answer(instances[number], samples_SP)
+        return answers
+
+    def forecast(self, series: list[Series], paths: int) -> NDArray[np.float32]:
+        """Sample paths of the prediction_length points after each series: B x S x P."""
+        context, steps = self.settings.context_length, self.settings.prediction_length
+        past = np.stack([one.target[-context:] for one in series])
+        minutes = np.stack([one.minutes[len(one.target) - context :][: context + steps] for one in series])
+        calendar = self.frequency.features(minutes.reshape(-1)).reshape(*minutes.shape, -1)
+        unknown = np.full((len(series), steps), np.nan, np.float32)
+        device = next(self.network.parameters()).device
+        drawn = sample(self.network, batch(past, unknown, calendar).to(device), paths, self.settings.seed)
+        return drawn.cpu().numpy()
+
+    def example(self) -> object:
+        """A series that rises by one a step."""
+        return {"start": "2000-01-01 00:00:00", "target": list(range(self.settings.context_length))}
+
+
+def build(settings: Hyperparameters) -> Forecaster:
+    """The untrained network: its weights are a function of the seed."""
+
+    def cell(inputs: int) -> Cell:
+        if settings.cell == LSTM.name:
+            return LSTM(inputs, settings.num_cells)
+        return TensorTrainLSTM(inputs, settings.num_cells, settings.tt_lags, settings.tt_order, settings.tt_rank)
+
+    torch.manual_seed(settings.seed)
+    features = Frequency.parse(settings.time_freq).num_features
+    likelihood = LIKELIHOODS[settings.likelihood]
+    return Forecaster(cell, likelihood, features, settings.num_layers, settings.dropout_rate)
+
+
+def load(artifact: Artifact) -> Model:
+    """The model that was written down."""
+    settings = Hyperparameters(**artifact.hyperparameters)
+    network = build(settings)
+    network.load_state_dict(dict(artifact.tensors))
+    return Model(settings, network, artifact.metrics)
+
+
+def fit(job: Job[Hyperparameters]) -> Model:
+    """Trains on channel `train`, keeps the weights, and scores channel `test` where there is one."""
+    settings = job.hyperparameters
+    training, cursor = _prepare(job)
+    network, numbers = training.network, sum(p.numel() for p in training.network.parameters())
+    job.note(
+        f"forecaster: {settings.cell}, {numbers:,} parameters, {training.windows:,} windows, "
+        f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world.size} rank(s)"
+    )
+    metrics: dict[str, float] = {}
+
+    def after_step(at: Cursor) -> bool:
+        now = job.boundary(at.step)
+        if now.stop or (now.save and at.step < training.steps):
+            _save(job, training, at)
+        return not now.stop
+
+    def after_epoch(at: Cursor, epoch: Epoch) -> None:
+        metrics["train:final_loss"] = epoch.loss
+        job.metric("train loss", epoch.loss, epoch=epoch.number)
+        job.metric("train windows_per_second", epoch.speed, "speed", epoch=epoch.number)
+        job.line(f"#progress_metric: host={job.host}, completed {100 * at.epoch // settings.epochs} % of epochs")
+        _save(job, training, at)
+
+    finished = training.run(cursor, after_step, after_epoch)
+    if "train:final_loss" in metrics:
+        job.metric("train final_loss", metrics["train:final_loss"])
+    model = Model(settings, network, metrics)
+    if "test" in job.channels and (finished or job.dry_run):
+        metrics |= _score(job, model)
+    return model
+
+
+def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
+    settings = job.hyperparameters
+    frequency = Frequency.parse(settings.time_freq)
+    refuse_quantiles(settings.test_quantiles)
+    series = list(_read_channel(job, "train", frequency, 0))
+    pool = Pool(series, frequency, settings.context_length, settings.prediction_length)
+    needed = settings.context_length + settings.prediction_length
+    short = sum(len(one.target) < needed for one in series)
+    if not job.world.any(len(pool) > 0):
+        raise UserError(
+            f"no series of channel train is as long as context_length + prediction_length = {needed} points "
+            f"(the longest has {max((len(one.target) for one in series), default=0)}): "
+            "lower one of the two, or give longer series"
+        )
+    if short:
+        job.note(f"warning: {short} of {len(series)} series are shorter than {needed} points and are left out")
+    plan = Plan(
+        settings.epochs,
+        settings.mini_batch_size,
+        settings.learning_rate,
+        settings.seed,
+        settings.early_stopping_patience,
+    )
+    network = build(settings).to(job.world.device)
+    training = Training(network, pool, plan, job.world, job.channels["train"].divided)
+    snapshot = job.world.from_first(job.checkpoints.latest() if job.world.rank == 0 else None)
+    if snapshot is None:
+        return training, Cursor()
+    cursor = training.restore(dict(snapshot.tensors), dict(snapshot.numbers))
+    job.note(f"resuming from the checkpoint of epoch {cursor.epoch}, step {cursor.step}")
+    return training, cursor
+
+
+def _save(job: Job[Hyperparameters], training: Training, at: Cursor) -> None:
+    """Rank 0's copy stands for all; the running loss is a sum over the ranks, kept whole in rank 0's share."""
+    loss = job.world.sum_(at.loss.clone())
+    at.loss = loss if job.world.rank == 0 else torch.zeros_like(loss)
+    if job.world.rank == 0:
+        numbers = {"epoch": at.epoch, "step": at.step, "best_loss": at.best_loss, "best_epoch": at.best_epoch}
+        job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, training.tensors(at), numbers))
+
+
+def _score(job: Job[Hyperparameters], model: Model) -> dict[str, float]:
+    """Forecasts the withheld end of every test series and prints the errors, seasonal naive's beside them."""
+    settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
+    series = list(_read_channel(job, "test", model.frequency, 0))
+    if not job.channels["test"].divided:
+        series = series[job.world.rank :: job.world.size]
+    needed = settings.context_length + horizon
+    usable = [one for one in series if len(one.target) >= needed]
+    if len(usable) < len(series):
+        job.note(f"warning: {len(series) - len(usable)} test series are shorter than {needed} points and are left out")
+    began, levels = time.perf_counter(), settings.test_quantiles
+    history = [Series(one.target[:-horizon], one.minutes) for one in usable]
+    ours = naive = Accuracy.nothing(len(levels))
+    for first in range(0, len(usable), 64):
+        part = slice(first, first + 64)
+        actual = np.stack([one.target[-horizon:] for one in usable[part]])
+        drawn = model.forecast(history[part], settings.num_eval_samples)
+        ours += Accuracy.of(actual, drawn.mean(1), np.quantile(drawn, levels, axis=1), levels)
+        repeated = np.stack([seasonal_naive(one.target, model.frequency.season, horizon) for one in history[part]])
+        naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
+    job.note(f"forecaster: {len(usable)} test series in {time.perf_counter() - began:.1f} s on rank 0")
+    return _report(job, job.world, levels, ours, naive)
+
+
+def _report(job: Job[Hyperparameters], levels: list[float], ours: Accuracy, naive: Accuracy) -> dict[str, float]:
+    sums = torch.tensor(np.stack([ours.vector(), naive.vector()]), device=job.world.device)
+    ours, naive = (Accuracy.from_vector(row) for row in job.world.sum_(sums).cpu().numpy())
+    if not ours.count:
+        raise UserError("channel test has no observed value to score in the last prediction_length points of a series")
+    scores = {
+        "RMSE": ours.rmse,
+        "mean_wQuantileLoss": float(ours.weighted_quantile_losses.mean()),
+        "seasonal_naive_RMSE": naive.rmse,
+        "seasonal_naive_mean_wQuantileLoss": float(naive.weighted_quantile_losses.mean()),
+    }
+    for level, loss in zip(levels, ours.weighted_quantile_losses, strict=True):
+        job.line(f"#test_score ({job.host}, wQuantileLoss[{level:g}]): {loss:.10g}")
+    for name, score in scores.items():
+        job.line(f"#test_score ({job.host}, {name}): {score:.10g}")
+        job.metric(f"test {name}", score)
+    return {f"test:{name}": score for name, score in scores.items()}
+
+
+def _read_channel(job: Job[Hyperparameters], channel: str, frequency: Frequency, ahead: int) -> Iterable[Series]:
+    ignored = 0
+    for path in job.files(channel, jsonlines.SUFFIXES):
+        for number, record in enumerate(read_records(path), 1):
+            try:
+                yield read_series(record, frequency, ahead)
+            except UserError as error:
+                raise UserError(f"channel {channel}, {path.name}, series {number}: {error}") from None
+            ignored += "cat" in record or "dynamic_feat" in record
+    if ignored:
+        job.note(f"warning: {ignored} series of channel {channel} have cat or dynamic_feat: this version ignores both")
+
+
+def _answer(query: Query, samples_SP: NDArray[np.float32]) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    if "mean" in query.outputs:
+        answer["mean"] = samples_SP.mean(0)
+    if "quantiles" in query.outputs:
+        levels = np.quantile(samples_SP, [float(one) for one in query.quantiles], axis=0).astype(np.float32)
+        answer["quantiles"] = dict(zip(query.quantiles, levels, strict=True))
+    if "samples" in query.outputs:
+        answer["samples"] = samples_SP
+    return answer

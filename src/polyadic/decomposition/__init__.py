@@ -1,0 +1,1 @@
+"""Tensor -> factors: one decomposition a file."""

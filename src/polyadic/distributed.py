@@ -1,0 +1,115 @@
+"""The World that a fit runs in: its rank, its device and its collectives."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+
+LONG_WAIT = timedelta(minutes=30)
+"""A peer may read its channel for long before it joins the first collective."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The ranks that work on one fit, seen from one of them; alone, every collective is the identity."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @staticmethod
+    def alone(device: str | torch.device = "cpu") -> World:
+        """A world of one process."""
+        return World(0, 1, torch.device(device))
+
+    @staticmethod
+    def join() -> World:
+        """The world that torch.distributed.run describes in the environment (RANK, WORLD_SIZE, LOCAL_RANK).
+
+        A GPU a process and nccl where there are GPUs, gloo on CPUs.
+        """
+        rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        device = _device(int(os.environ.get("LOCAL_RANK", 0)))
+        if size > 1:
+            backend = "nccl" if device.type == "cuda" else "gloo"
+            bound = device if device.type == "cuda" else None
+            dist.init_process_group(backend, rank=rank, world_size=size, timeout=LONG_WAIT, device_id=bound)
+        return World(rank, size, device)
+
+    def leave(self) -> None:
+        """Gives the process group back."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+    def sum_(self, tensor: Tensor) -> Tensor:
+        """Adds `tensor` over the ranks, in place; the same value on each of them."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def gather_rows(self, rows: Tensor) -> Tensor:
+        """Stacks each rank's rows (n_r x ...) in the order of the ranks; n_r may differ and may be 0."""
+        if self.size == 1:
+            return rows
+        counts = self.collect(len(rows))
+        room = rows.new_zeros(max(counts), *rows.shape[1:])
+        room[: len(rows)] = rows
+        parts = [torch.empty_like(room) for _ in counts]
+        dist.all_gather(parts, room)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def collect(self, value: T) -> list[T]:
+        """Every rank's value, in the order of the ranks."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def from_first(self, value: T) -> T:
+        """Rank 0's value."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up on any rank."""
+        return self.size > 1 and bool(self.sum_(torch.tensor(float(flag), device=self.device)) > 0) or flag
+
+    def data_parallel(self, module: nn.Module) -> nn.Module:
+        """The module whose backward pass averages gradients over the ranks."""
+        if self.size == 1:
+            return module
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(
+            module, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False
+        )
+
+
+def _device(local_rank: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        warnings.warn(f"local rank {local_rank} has no GPU of its own: it runs on the CPU", stacklevel=2)
+        return torch.device("cpu")
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Whether an error of a collective means that another rank has gone."""
+    text = str(error).lower()
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and ("gloo" in text or "nccl" in text))

@@ -1,0 +1,79 @@
+"""Frequencies of time series, their time stamps and the calendar features of these."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError
+
+MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
+_PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h)")
+_START = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """A step of time: `count` times a month (M), week (W), day (D), hour (H) or minute (min)."""
+
+    count: int
+    unit: str
+
+    @staticmethod
+    def parse(text: str) -> Frequency:
+        """The frequency that DeepAR's `time_freq` names, such as M, 2H or 15min."""
+        match = _PATTERN.fullmatch(text.strip())
+        if not match or match[1] == "0":
+            raise UserError(
+                f"time_freq is {text!r}: it must be M, W, D, H or min, with a count before it if not 1, such as 15min"
+            )
+        return Frequency(int(match[1] or 1), "H" if match[2] == "h" else match[2])
+
+    @property
+    def season(self) -> int:
+        """Steps in the season that a naive forecast repeats: a day, a week of days, a year of weeks or months."""
+        minutes = {"min": 1440, "H": 1440, "D": 7 * 1440, "W": 52 * 7 * 1440}
+        steps = 12 if self.unit == "M" else minutes[self.unit] // MINUTES[self.unit]
+        return max(1, round(steps / self.count))
+
+    def minutes(self, start: datetime, steps: int) -> NDArray[np.int64]:
+        """Minutes since 1970 of `steps` time stamps from `start` on; months are stamped by their first day."""
+        if self.unit == "M":
+            first = np.datetime64(start, "M").astype(np.int64)
+            months = (first + self.count * np.arange(steps)).astype("datetime64[M]")
+            return months.astype("datetime64[m]").astype(np.int64)
+        first = np.datetime64(start, "m").astype(np.int64)
+        return np.asarray(first + self.count * MINUTES[self.unit] * np.arange(steps), np.int64)
+
+    @property
+    def num_features(self) -> int:
+        """Columns of `features`."""
+        return 2 * len(self._cycles(np.zeros(1, np.int64)))
+
+    def features(self, minutes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Sine and cosine of the cycles that this frequency resolves: T x num_features."""
+        angles = 2 * np.pi * np.stack(self._cycles(minutes), 1)
+        return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype(np.float32)
+
+    def _cycles(self, minutes: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        days = minutes.astype("datetime64[m]").astype("datetime64[D]")
+        # 1 January 1970 was a Thursday: three days after a Monday.
+        week = (minutes / 1440 + 3) % 7 / 7
+        year = (days - days.astype("datetime64[Y]")).astype(np.int64) / 366
+        if self.unit in ("min", "H"):
+            return [minutes % 1440 / 1440, week]
+        return [week, year] if self.unit == "D" else [year]
+
+
+def parse_start(text: object) -> datetime:
+    """A time stamp YYYY-MM-DD HH:MM:SS, without a time zone."""
+    if isinstance(text, str) and _START.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass
+    raise UserError(f"start is {text!r}: it must be a time stamp such as '2014-01-31 06:00:00', without a time zone")

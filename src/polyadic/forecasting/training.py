@@ -1,0 +1,180 @@
+"""The training of a forecaster: data-parallel, resumable at any step, the loop in one screen."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.forecasting.network import Forecaster
+from polyadic.forecasting.windows import Batch, Pool, draw
+
+FEWEST_STEPS = 32
+"""Steps in an epoch of a small corpus."""
+LARGEST_GRADIENT = 10.0
+WARM_UP = 0.05
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is to do. `patience` counts epochs; None never stops early."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    patience: int | None = None
+
+
+@dataclass
+class Cursor:
+    """Where a training stands: with the weights and the optimizer's moments, enough to go on from, to the bit.
+
+    `loss` sums this rank's windows of the epoch so far, `weight` counts the values of every rank's.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    weight: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to: the mean negative log-likelihood of a value, and windows a second."""
+
+    number: int
+    loss: float
+    speed: float
+
+
+class Training:
+    """A network, its optimizer and the windows of all ranks.
+
+    `share` are this rank's windows. Where the ranks hold the same series (`divided` false) a step's windows are
+    dealt out among them; where each has its own, every window is computed by its owner. Either way a step is
+    the step of one rank that holds everything.
+    """
+
+    def __init__(self, network: Forecaster, share: Pool, plan: Plan, world: World, divided: bool) -> None:
+        self.network, self.share, self.plan, self.world = network, share, plan, world
+        sizes = world.collect(len(share)) if divided else [len(share)]
+        points = sum(world.collect(share.points)) if divided else share.points
+        self.windows = sum(sizes)
+        self._offset = sum(sizes[: world.rank]) if divided else None
+        self.steps = max(FEWEST_STEPS, math.ceil(points / share.prediction / plan.batch_size))
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=0.0)
+
+    def run(
+        self, cursor: Cursor, after_step: Callable[[Cursor], bool], after_epoch: Callable[[Cursor, Epoch], None]
+    ) -> bool:
+        """Trains from `cursor` to the end, leaving the weights in the network; False when `after_step` stops it."""
+        parallel = self.world.data_parallel(self.network)
+        self.network.train()
+        while cursor.epoch < self.plan.epochs and not self._out_of_patience(cursor):
+            began, first = time.perf_counter(), cursor.step
+            while cursor.step < self.steps:
+                self._step(parallel, cursor)
+                if not after_step(cursor):
+                    return False
+            windows = (self.steps - first) * self.plan.batch_size
+            loss = self._close(cursor)
+            seconds = time.perf_counter() - began
+            after_epoch(cursor, Epoch(cursor.epoch - 1, loss, windows / seconds))
+        if cursor.best:
+            self.network.load_state_dict(cursor.best)
+        return True
+
+    def _step(self, parallel: torch.nn.Module, cursor: Cursor) -> None:
+        # Dropout's noise, too, is a function of (seed, epoch, step), and differs between ranks.
+        noise = np.random.SeedSequence([self.plan.seed, cursor.epoch, cursor.step, self.world.rank])
+        torch.manual_seed(int(noise.generate_state(1, np.uint64)[0]))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * self._warmth(cursor)
+        batch = self._batch(cursor)
+        weight = self.world.sum_(batch.weight_BP.sum())
+        loss = parallel(batch) / weight.clamp_min(1)
+        self.optimizer.zero_grad(set_to_none=True)
+        # Data parallelism averages over the ranks; the loss is already a share of the whole batch's mean.
+        (loss * self.world.size).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self.optimizer.step()
+        cursor.step += 1
+        cursor.loss = cursor.loss.to(loss.device) + loss.detach().double() * weight
+        cursor.weight = cursor.weight.to(loss.device) + weight.double()
+
+    def _batch(self, cursor: Cursor) -> Batch:
+        numbers = draw(self.plan.seed, cursor.epoch, cursor.step, self.plan.batch_size, self.windows)
+        if self._offset is None:
+            mine = numbers[self.world.rank :: self.world.size]
+        else:
+            mine = numbers - self._offset
+            mine = mine[(mine >= 0) & (mine < len(self.share))]
+        return (self.share.take(mine) if len(mine) else self.share.blank()).to(self.world.device)
+
+    def _warmth(self, cursor: Cursor) -> float:
+        """The learning rate's share of its peak: a linear warm-up, then half a cosine down to nothing."""
+        done = (cursor.epoch * self.steps + cursor.step + 1) / (self.plan.epochs * self.steps + 1)
+        return done / WARM_UP if done < WARM_UP else 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
+
+    def _close(self, cursor: Cursor) -> float:
+        loss = (self.world.sum_(cursor.loss.clone()) / cursor.weight.clamp_min(1)).item()
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} in epoch {cursor.epoch}: lower learning_rate "
+                f"(it is {self.plan.learning_rate:g}) or look for extreme values in the target"
+            )
+        if loss < cursor.best_loss:
+            cursor.best_loss, cursor.best_epoch = loss, cursor.epoch
+            if self.plan.patience is not None:
+                cursor.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        cursor.loss, cursor.weight = torch.zeros_like(cursor.loss), torch.zeros_like(cursor.weight)
+        cursor.epoch, cursor.step = cursor.epoch + 1, 0
+        return loss
+
+    def _out_of_patience(self, cursor: Cursor) -> bool:
+        patience = self.plan.patience
+        return patience is not None and cursor.epoch - 1 - cursor.best_epoch >= patience and cursor.epoch > 0
+
+    def tensors(self, cursor: Cursor) -> dict[str, Tensor]:
+        """Every tensor of the state: weights, moments, the best weights and the running sums."""
+        moments = {
+            f"optimizer.{index}.{name}": value
+            for index, state in self.optimizer.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        best = {f"best.{name}": value for name, value in cursor.best.items()}
+        return {**weights, **moments, **best, "loss": cursor.loss, "weight": cursor.weight}
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Cursor:
+        """Puts a state back; `numbers` are the cursor's epoch, step, best_loss and best_epoch."""
+        self.network.load_state_dict(_below(tensors, "network."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below(tensors, "optimizer.").items():
+            index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        return Cursor(
+            epoch=int(numbers["epoch"]),
+            step=int(numbers["step"]),
+            best_loss=numbers["best_loss"],
+            best_epoch=int(numbers["best_epoch"]),
+            loss=tensors["loss"],
+            weight=tensors["weight"],
+            best=_below(tensors, "best."),
+        )
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,124 @@
+"""Series, the windows cut out of them, and their scaling by what the model may see.
+
+Shapes: B windows, C context, P prediction, K calendar features; a missing value is NaN in a series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polyadic.forecasting.calendar import Frequency
+
+Floats = NDArray[np.float32]
+
+SMALLEST_RATIO = 0.02
+"""Of the level to the scale: a context that hardly moves says little about how far the horizon will."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A target (T, NaN where missing) and the minutes since 1970 of its first time stamps and those to forecast."""
+
+    target: Floats
+    minutes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows, scaled by their own contexts. `weight` is 1 where a horizon's value is observed, else 0."""
+
+    past_BC: Tensor
+    observed_BC: Tensor
+    future_BP: Tensor
+    weight_BP: Tensor
+    calendar_BTK: Tensor
+    level_B: Tensor
+    scale_B: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+def scale(context: Floats) -> tuple[Floats, Floats]:
+    """The level and the scale of each context (B x C): the mean of the observed values, and their deviation from it.
+
+    scale² = variance + (SMALLEST_RATIO · mean |y|)²; 1 where all is zero or missing. Nothing after the context
+    enters, and forecasts are equivariant: a series times two is forecast as twice the forecast.
+    """
+    seen = np.isfinite(context)
+    values = np.where(seen, context, 0).astype(np.float64)
+    count = np.maximum(seen.sum(1), 1)
+    level = values.sum(1) / count
+    variance = (seen * (values - level[:, None]) ** 2).sum(1) / count
+    size = np.sqrt(variance + (SMALLEST_RATIO * np.abs(values).sum(1) / count) ** 2)
+    size[size == 0] = 1
+    return level.astype(np.float32), size.astype(np.float32)
+
+
+def fill_forward(values: Floats) -> Floats:
+    """Each missing value (B x T) as the one before it; 0 where there is none, which is the level of a window."""
+    at = np.where(np.isfinite(values), np.arange(values.shape[1]), 0)
+    filled = np.take_along_axis(values, np.maximum.accumulate(at, axis=1), 1)
+    return np.where(np.isfinite(filled), filled, 0).astype(np.float32)
+
+
+def batch(context: Floats, horizon: Floats, calendar: Floats) -> Batch:
+    """Windows of a context (B x C), a horizon (B x P, NaN where unknown) and calendar features (B x C+P x K)."""
+    level, size = scale(context)
+    window = (np.concatenate([context, horizon], 1) - level[:, None]) / size[:, None]
+    length = context.shape[1]
+    values = torch.from_numpy(fill_forward(window))
+    return Batch(
+        past_BC=values[:, :length],
+        observed_BC=torch.from_numpy(np.isfinite(context).astype(np.float32)),
+        future_BP=values[:, length:],
+        weight_BP=torch.from_numpy(np.isfinite(horizon).astype(np.float32)),
+        calendar_BTK=torch.from_numpy(calendar),
+        level_B=torch.from_numpy(level),
+        scale_B=torch.from_numpy(size),
+    )
+
+
+class Pool:
+    """Every window of context + prediction steps in a rank's series, by number."""
+
+    def __init__(self, series: Sequence[Series], frequency: Frequency, context: int, prediction: int) -> None:
+        self.context, self.prediction = context, prediction
+        length = context + prediction
+        usable = [one for one in series if len(one.target) >= length]
+        self.points = sum(len(one.target) for one in usable)
+        sizes = np.array([len(one.target) for one in usable], np.int64)
+        self._ends = np.cumsum(sizes - length + 1)
+        self._shift = np.cumsum(sizes) - sizes - (self._ends - (sizes - length + 1))
+        self._target = np.concatenate([one.target for one in usable] or [np.zeros(0, np.float32)])
+        minutes = np.concatenate([one.minutes[: len(one.target)] for one in usable] or [np.zeros(0, np.int64)])
+        self._calendar = frequency.features(minutes)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def take(self, numbers: NDArray[np.int64]) -> Batch:
+        """The windows of these numbers, counted from 0 through the series in order."""
+        first = numbers + self._shift[np.searchsorted(self._ends, numbers, side="right")]
+        steps = first[:, None] + np.arange(self.context + self.prediction)
+        window = self._target[steps]
+        return batch(window[:, : self.context], window[:, self.context :], self._calendar[steps])
+
+    def blank(self) -> Batch:
+        """One window in which nothing is observed: a rank without a window in this step still computes."""
+        nothing = np.full((1, self.context + self.prediction), np.nan, np.float32)
+        features = np.zeros((*nothing.shape, self._calendar.shape[1]), np.float32)
+        return batch(nothing[:, : self.context], nothing[:, self.context :], features)
+
+
+def draw(seed: int, epoch: int, step: int, count: int, windows: int) -> NDArray[np.int64]:
+    """The windows of one training step over all ranks: a function of (seed, epoch, step) alone."""
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, step])))
+    return random.integers(windows, size=count)

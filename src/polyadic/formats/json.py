@@ -1,0 +1,25 @@
+"""application/json: one value. A number that is not finite is written as null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from polyadic.errors import UserError
+
+SUFFIXES: tuple[str, ...] = ()
+CONTENT_TYPES: tuple[str, ...] = ("application/json",)
+
+
+def decode(data: bytes) -> Any:
+    """The value of one JSON document."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"broken JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+
+
+def encode(value: Any) -> bytes:
+    """One JSON document; numpy arrays are lists."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,83 @@
+"""Greedy batching: what waits is predicted together, and nothing ever waits on purpose."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from polyadic.algorithms._job import Model
+
+LARGEST_BATCH = 64
+
+
+@dataclass
+class Work:
+    """The parsed instances of one request, and its answer to come."""
+
+    instances: list[Any]
+    answer: Future[list[dict[str, Any]]] = field(default_factory=Future)
+
+
+class Full(Exception):
+    """As many requests wait as may."""
+
+
+class Batcher:
+    """One thread that predicts, and a bounded queue before it.
+
+    Measured (docs/decisions.md): under load a greedy queue serves half again as many requests as a thread a
+    request, while a deliberate wait of 2 ms only slows a lone client down.
+    """
+
+    def __init__(self, model: Model, slots: int) -> None:
+        self.model, self.slots = model, slots
+        self._waiting: deque[Work] = deque()
+        self._arrival = threading.Condition()
+        self._taken = 0
+        threading.Thread(target=self._serve, name="predict", daemon=True).start()
+
+    def submit(self, instances: list[Any]) -> Future[list[dict[str, Any]]]:
+        """Queues a request; Full where `slots` requests are under way."""
+        with self._arrival:
+            if self._taken >= self.slots:
+                raise Full
+            self._taken += 1
+            work = Work(instances)
+            self._waiting.append(work)
+            self._arrival.notify()
+        return work.answer
+
+    def _serve(self) -> None:
+        with torch.inference_mode():
+            while True:
+                batch = self._next()
+                self._predict(batch)
+                with self._arrival:
+                    self._taken -= len(batch)
+
+    def _next(self) -> list[Work]:
+        """The first request that waits, and those behind it while the batch stays small."""
+        with self._arrival:
+            self._arrival.wait_for(lambda: self._waiting)
+            batch, size = [], 0
+            while self._waiting and (not batch or size + len(self._waiting[0].instances) <= LARGEST_BATCH):
+                batch.append(self._waiting.popleft())
+                size += len(batch[-1].instances)
+            return batch
+
+    def _predict(self, batch: list[Work]) -> None:
+        try:
+            answers = iter(self.model.predict([one for work in batch for one in work.instances]))
+            for work in batch:
+                work.answer.set_result([next(answers) for _ in work.instances])
+        except Exception as error:  # Whatever it is belongs to the requests, not to this thread.
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+            else:
+                for work in batch:
+                    self._predict([work])

@@ -1,0 +1,1 @@
+"""The dictionary of tensor operations, on torch tensors."""

@@ -1,0 +1,1 @@
+"""The train half of the contract."""

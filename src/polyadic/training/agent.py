@@ -1,0 +1,27 @@
+"""torch.distributed.run as a quiet child: its workers report their failures themselves, without a traceback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from polyadic.training import report
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the workers; 0 when each has ended with 0."""
+    report.die_with_parent()
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    try:
+        run.run(run.parse_args(list(arguments)))
+    except ChildFailedError as error:
+        return abs(next(iter(error.failures.values())).exitcode) or 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""A channel's folder -> the files in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polyadic.algorithms._job import Channel, ChannelSpec
+from polyadic.errors import UserError
+from polyadic.training.environment import Environment
+
+
+def open_channels(environment: Environment, specs: tuple[ChannelSpec, ...], algorithm: str) -> dict[str, Channel]:
+    """The channels that an algorithm reads; UserError for one that is required and absent, or piped."""
+    known = {spec.name: spec for spec in specs}
+    for spec in specs:
+        if spec.required and spec.name not in environment.channels:
+            got = ", ".join(sorted(environment.channels)) or "none"
+            raise UserError(f"channel {spec.name} is missing (got {got}): {algorithm} reads {spec.about}")
+    return {name: _open(environment, name, algorithm) for name in environment.channels if name in known}
+
+
+def _open(environment: Environment, name: str, algorithm: str) -> Channel:
+    config = environment.channels[name]
+    if config.mode == "Pipe":
+        raise UserError(
+            f"channel {name} is in Pipe mode, which {algorithm} cannot read: "
+            "set its input mode to File, or to FastFile to stream from S3 without a copy"
+        )
+    folder = environment.folder(name)
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)))
+    return Channel(name, folder, files, divided=config.distribution == "ShardedByS3Key" and len(environment.hosts) > 1)
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") for part in parts) or parts[-1] == "_SUCCESS"

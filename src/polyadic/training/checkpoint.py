@@ -1,0 +1,83 @@
+"""Checkpoints in /opt/ml/checkpoints: written whole or not at all, the newest few kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from polyadic.algorithms._job import Snapshot
+from polyadic.errors import UserError
+
+KEPT = 5
+SECONDS_BETWEEN = 60.0
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+# The agent that copies the folder to S3 leaves out files with the first suffix, and marks with the second
+# those that it is copying.
+_NOT_YET, _UNDER_WAY = ".sagemaker-ignore", ".sagemaker-uploading"
+
+
+class CheckpointFolder:
+    """Snapshots of one job. `job` says which: a snapshot of another is refused."""
+
+    def __init__(self, folder: Path, job: str) -> None:
+        self.folder, self.job = folder, job
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a minute has gone by since the last one."""
+        return time.monotonic() - self._last >= SECONDS_BETWEEN
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Writes under a name that is not uploaded, flushes to disk, renames."""
+        path = self.folder / f"checkpoint-{snapshot.step:012d}.safetensors"
+        partial = path.with_name(path.name + _NOT_YET)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
+        facts = {"step": str(snapshot.step), "numbers": json.dumps(dict(snapshot.numbers)), "job": self.job}
+        save_file(tensors, partial, metadata=facts)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        self._last = time.monotonic()
+        for old in self._steps()[:-KEPT]:
+            if not old.with_name(old.name + _UNDER_WAY).exists():
+                old.unlink(missing_ok=True)
+
+    def latest(self) -> Snapshot | None:
+        """The newest whole snapshot; a broken one is passed over."""
+        for path in reversed(self._steps()):
+            try:
+                with safe_open(path, "pt") as file:
+                    facts, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            except (SafetensorError, OSError):
+                continue
+            if facts["job"] != self.job:
+                raise UserError(
+                    f"{path.name} in {self.folder} is of a job with other hyperparameters ({facts['job']}; "
+                    f"this one is {self.job}): give the same, or a checkpoint folder of its own"
+                )
+            return Snapshot(int(facts["step"]), tensors, json.loads(facts["numbers"]))
+        return None
+
+    def _steps(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+
+
+class NoCheckpoints:
+    """The checkpoints of a job without a folder for them."""
+
+    def due(self) -> bool:
+        """Never."""
+        return False
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Keeps nothing."""
+
+    def latest(self) -> Snapshot | None:
+        """Nothing."""
+        return None

@@ -1,0 +1,170 @@
+"""PID 1 of a training container: signals, one worker process a device, one verdict for all hosts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+_stop = False
+
+
+def _on_signal(signum: int, frame: FrameType | None) -> None:
+    global _stop
+    _stop = True
+
+
+if __name__ == "__main__":
+    # First of all: the kernel drops a signal to a PID 1 that has no handler for it.
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
+
+import os  # noqa: E402
+import shutil  # noqa: E402
+import socket  # noqa: E402
+import subprocess  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from polyadic.errors import (  # noqa: E402
+    AlgorithmError,
+    PlatformError,
+    PolyadicError,
+    UserError,
+    classify,
+    failure_text,
+    kind,
+)
+from polyadic.training import environment, report, script_mode  # noqa: E402
+from polyadic.training.environment import Environment  # noqa: E402
+
+POLL_SECONDS = 0.2
+RESOLVE_SECONDS = 900.0
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Trains as the environment says; 0 for success, or the exit code of the failure's kind."""
+    host, failure_file = "algo-1", Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "failure"
+    try:
+        here = environment.read()
+        host = here.current_host
+        if script_mode.asked_for(here):
+            return script_mode.run(here, lambda: _stop)
+        _await_peers(here)
+        failure = _train(here, arguments)
+    except Exception as error:  # The outermost frame: whatever it is, the failure file says it.
+        failure = classify(error)
+    if failure is None:
+        return 0
+    text = failure_text(failure, host)
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    _write_failure(failure_file, text)
+    return failure.exit_code
+
+
+def _train(here: Environment, arguments: Sequence[str]) -> PolyadicError | None:
+    """Runs this host's workers beside the other hosts'; the verdict of all."""
+    reports = Path(tempfile.mkdtemp(prefix="polyadic-"))
+    agent = subprocess.Popen(
+        _command(here, arguments), env=_variables(here, reports), start_new_session=True, stdin=subprocess.DEVNULL
+    )
+    try:
+        if len(here.hosts) == 1:
+            return _own_end(_watch(agent, reports), reports)
+        from polyadic.training.verdict import Verdict
+
+        verdict = Verdict(here)
+        peer = None
+        while agent.poll() is None and peer is None:
+            _pass_on_stop(reports)
+            peer = verdict.failed_peer()
+            time.sleep(POLL_SECONDS)
+        if peer is not None and agent.poll() is None:
+            agent.kill()
+            agent.wait()
+            return verdict.reach(report.read(reports) or peer)
+        return verdict.reach(_own_end(agent.wait(), reports))
+    except RuntimeError as error:
+        raise PlatformError(f"host {here.hosts[0]} stopped answering ({str(error).splitlines()[0]})") from None
+    finally:
+        agent.kill()
+        agent.wait()
+        shutil.rmtree(reports, ignore_errors=True)
+
+
+def _watch(agent: subprocess.Popen[bytes], reports: Path) -> int:
+    while agent.poll() is None:
+        _pass_on_stop(reports)
+        time.sleep(POLL_SECONDS)
+    return agent.returncode
+
+
+def _pass_on_stop(reports: Path) -> None:
+    if _stop and not report.stop_requested(reports):
+        print("stopping: the model is saved at the next step boundary", file=sys.stderr, flush=True)
+        report.request_stop(reports)
+
+
+def _own_end(code: int, reports: Path) -> PolyadicError | None:
+    """How this host's workers ended."""
+    if code == 0:
+        return None
+    if failure := report.read(reports):
+        return failure
+    if code in (9, -9, 137):
+        return UserError(
+            "a worker was killed (signal 9), most likely because the instance ran out of memory: "
+            "choose one with more, lower mini_batch_size or rank, or use more hosts"
+        )
+    return AlgorithmError(f"a worker ended with code {code} and gave no reason")
+
+
+def _command(here: Environment, arguments: Sequence[str]) -> list[str]:
+    return [
+        *(sys.executable, "-u", "-m", "polyadic.training.agent"),
+        *("--nnodes", str(len(here.hosts)), "--node-rank", str(here.host_rank)),
+        *("--nproc-per-node", str(max(1, here.num_gpus)), "--max-restarts", "0"),
+        *("--master-addr", here.master_address, "--master-port", str(here.master_port)),
+        *("-m", "polyadic.training.job", *arguments),
+    ]
+
+
+def _variables(here: Environment, reports: Path) -> dict[str, str]:
+    """The workers' environment; what the user has set holds."""
+    threads = max(1, (os.cpu_count() or 1) // max(1, here.num_gpus))
+    ours = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "NCCL_DEBUG": "WARN"}
+    if here.network_interface:
+        ours |= {"NCCL_SOCKET_IFNAME": here.network_interface, "GLOO_SOCKET_IFNAME": here.network_interface}
+    return {**here.variables(), **ours, **os.environ, report.FOLDER: str(reports)}
+
+
+def _await_peers(here: Environment) -> None:
+    """Waits, with back-off, until every host has an address: in the first seconds of a job some have none."""
+    deadline, pause = time.monotonic() + RESOLVE_SECONDS, 0.1
+    waiting = [] if os.environ.get("MASTER_ADDR") else [host for host in here.hosts if host != here.current_host]
+    while waiting := [host for host in waiting if not _resolves(host)]:
+        if time.monotonic() > deadline or _stop:
+            raise PlatformError(f"no address for {', '.join(waiting)}: the hosts cannot see one another")
+        time.sleep(pause)
+        pause = min(2 * pause, 30)
+
+
+def _resolves(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
+
+
+def _write_failure(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"error: {path} cannot be written ({error})", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""One verdict for all hosts: no launcher leaves before every host's end is known to every other."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from polyadic.errors import PlatformError, PolyadicError, kind
+from polyadic.training import report
+from polyadic.training.environment import Environment
+
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore
+
+BEAT_SECONDS = 2.0
+LOST_AFTER_SECONDS = 60.0
+FAREWELL_SECONDS = 20.0
+JOIN_SECONDS = 900.0
+
+
+class Verdict:
+    """The ends of all hosts, kept in a store on the first one; every launcher beats while it lives."""
+
+    def __init__(self, here: Environment) -> None:
+        from datetime import timedelta
+
+        from torch.distributed import TCPStore
+
+        self.hosts, self.rank = here.hosts, here.host_rank
+        self.store: TCPStore = TCPStore(
+            here.master_address,
+            here.master_port + 1,
+            is_master=self.rank == 0,
+            timeout=timedelta(seconds=JOIN_SECONDS),
+            wait_for_workers=False,
+        )
+        self._beats = {host: ("", time.monotonic() + JOIN_SECONDS) for host in range(len(self.hosts))}
+        self._last_beat = -BEAT_SECONDS
+
+    def failed_peer(self) -> PolyadicError | None:
+        """A peer's failure, or its loss, as soon as it is known; beats on the way."""
+        self._beat()
+        for host in range(len(self.hosts)):
+            if host != self.rank and (end := self._end(host)):
+                return PlatformError(f"host {self.hosts[host]} failed: {end}")
+        return None
+
+    def reach(self, own: PolyadicError | None) -> PolyadicError | None:
+        """Posts this host's end, awaits the others', and gives the verdict: a failure of its own comes first."""
+        end = json.dumps({"kind": kind(own), "message": str(own)} if own else None)
+        self.store.set(f"end/{self.rank}", end)
+        peer = None
+        for host in range(len(self.hosts)):
+            while not self.store.check([f"end/{host}"]):
+                self._beat()
+                time.sleep(0.1)
+            peer = peer or (f"host {self.hosts[host]} failed: {self._end(host)}" if self._end(host) else None)
+        self._farewell()
+        if own is None or (isinstance(own, PlatformError) and peer and self.hosts[self.rank] not in peer):
+            return PlatformError(peer) if peer else None
+        return own
+
+    def _end(self, host: int) -> str | None:
+        """Why a host failed, if it has."""
+        if not self.store.check([f"end/{host}"]):
+            return None
+        end = json.loads(self.store.get(f"end/{host}"))
+        return str(report.revive(end)) if end else None
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._last_beat < BEAT_SECONDS:
+            return
+        self._last_beat = now
+        self.store.set(f"beat/{self.rank}", str(now))
+        for host, (beat, seen) in self._beats.items():
+            latest = self.store.get(f"beat/{host}").decode() if self.store.check([f"beat/{host}"]) else ""
+            if latest != beat:
+                self._beats[host] = (latest, now)
+            elif now - seen > LOST_AFTER_SECONDS and not self.store.check([f"end/{host}"]):
+                raise PlatformError(f"host {self.hosts[host]} has not answered for {LOST_AFTER_SECONDS:.0f} s")
+
+    def _farewell(self) -> None:
+        """The first host keeps the store until every other has read it."""
+        self.store.set(f"read/{self.rank}", "")
+        readers = [f"read/{host}" for host in range(len(self.hosts))] if self.rank == 0 else ["bye"]
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        while time.monotonic() < deadline and not self.store.check(readers):
+            time.sleep(0.05)
+        if self.rank == 0:
+            self.store.set("bye", "")
+            time.sleep(0.3)
