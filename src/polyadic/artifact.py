@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from polyadic.errors import UserError
@@ -40,7 +40,7 @@ class Artifact:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
         waiting = folder / f".{TENSORS}.partial"
-        save_file(tensors, waiting)
+        waiting.write_bytes(save(tensors))
         os.replace(waiting, folder / TENSORS)
         description = {
             "format": FORMAT,

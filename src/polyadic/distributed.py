@@ -94,7 +94,7 @@ class World:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(
-            module, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False
+            module, device_ids=devices, gradient_as_bucket_view=True
         )
 
 

@@ -248,7 +248,7 @@ def _score(job: Job[Hyperparameters], model: Model) -> dict[str, float]:
         repeated = np.stack([seasonal_naive(one.target, model.frequency.season, horizon) for one in history[part]])
         naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
     job.note(f"forecaster: {len(usable)} test series in {time.perf_counter() - began:.1f} s on rank 0")
-    return _report(job, job.world, levels, ours, naive)
+    return _report(job, levels, ours, naive)
 
 
 def _report(job: Job[Hyperparameters], levels: list[float], ours: Accuracy, naive: Accuracy) -> dict[str, float]:

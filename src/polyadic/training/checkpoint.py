@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from polyadic.algorithms._job import Snapshot
 from polyadic.errors import UserError
@@ -39,8 +39,9 @@ class CheckpointFolder:
         partial = path.with_name(path.name + _NOT_YET)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
         facts = {"step": str(snapshot.step), "numbers": json.dumps(dict(snapshot.numbers)), "job": self.job}
-        save_file(tensors, partial, metadata=facts)
-        with partial.open("rb") as file:
+        with partial.open("wb") as file:
+            file.write(save(tensors, metadata=facts))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
         self._last = time.monotonic()

@@ -81,7 +81,8 @@ def main(arguments: Sequence[str] = ()) -> int:
 def kind_of(error: Exception) -> PolyadicError:
     """The kind of a failure, torch's own included."""
     if lost_peer(error):
-        return PlatformError(f"another rank was lost while this one waited for it ({str(error).splitlines()[0]})")
+        print(f"a collective failed: {error}", file=sys.stderr)
+        return PlatformError("another rank was lost while this one waited for it")
     if isinstance(error, torch.OutOfMemoryError):
         return UserError(
             f"out of GPU memory ({str(error).splitlines()[0]}): lower mini_batch_size, num_cells or rank, "

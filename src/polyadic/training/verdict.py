@@ -19,6 +19,14 @@ FAREWELL_SECONDS = 20.0
 JOIN_SECONDS = 900.0
 
 
+class PeerFailure(PlatformError):
+    """Another host's failure, as this one reports it."""
+
+    def __init__(self, host: str, failure: PolyadicError) -> None:
+        super().__init__(f"host {host} failed: {failure}")
+        self.lost_a_peer = isinstance(failure, PlatformError)
+
+
 class Verdict:
     """The ends of all hosts, kept in a store on the first one; every launcher beats while it lives."""
 
@@ -39,34 +47,36 @@ class Verdict:
         self._last_beat = -BEAT_SECONDS
 
     def failed_peer(self) -> PolyadicError | None:
-        """A peer's failure, or its loss, as soon as it is known; beats on the way."""
+        """A peer's failure as soon as it is known, PlatformError where a peer is lost; beats on the way."""
         self._beat()
-        for host in range(len(self.hosts)):
-            if host != self.rank and (end := self._end(host)):
-                return PlatformError(f"host {self.hosts[host]} failed: {end}")
-        return None
+        return next((failure for host in self._peers if (failure := self._failure(host))), None)
 
     def reach(self, own: PolyadicError | None) -> PolyadicError | None:
-        """Posts this host's end, awaits the others', and gives the verdict: a failure of its own comes first."""
-        end = json.dumps({"kind": kind(own), "message": str(own)} if own else None)
-        self.store.set(f"end/{self.rank}", end)
-        peer = None
-        for host in range(len(self.hosts)):
-            while not self.store.check([f"end/{host}"]):
-                self._beat()
-                time.sleep(0.1)
-            peer = peer or (f"host {self.hosts[host]} failed: {self._end(host)}" if self._end(host) else None)
-        self._farewell()
-        if own is None or (isinstance(own, PlatformError) and peer and self.hosts[self.rank] not in peer):
-            return PlatformError(peer) if peer else None
-        return own
+        """Posts this host's end, awaits the others', and gives the verdict.
 
-    def _end(self, host: int) -> str | None:
-        """Why a host failed, if it has."""
+        A host that failed by itself says why; one that lost a peer, or did well, names the peer that failed.
+        """
+        self.store.set(f"end/{self.rank}", json.dumps({"kind": kind(own), "message": str(own)} if own else None))
+        while any(not self.store.check([f"end/{host}"]) for host in self._peers):
+            self._beat()
+            time.sleep(0.1)
+        failures = [failure for host in self._peers if (failure := self._failure(host))]
+        self._farewell()
+        if own is not None and not isinstance(own, PlatformError):
+            return own
+        causes = [failure for failure in failures if not failure.lost_a_peer]
+        return next(iter(causes), own or next(iter(failures), None))
+
+    @property
+    def _peers(self) -> list[int]:
+        return [host for host in range(len(self.hosts)) if host != self.rank]
+
+    def _failure(self, host: int) -> PeerFailure | None:
+        """How a host failed, if it has."""
         if not self.store.check([f"end/{host}"]):
             return None
         end = json.loads(self.store.get(f"end/{host}"))
-        return str(report.revive(end)) if end else None
+        return PeerFailure(self.hosts[host], report.revive(end)) if end else None
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -1,0 +1,135 @@
+"""`python -m scripts.traffic show | split | rollback`: the weights by which variants share the traffic."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from scripts import history
+from scripts.aws import (
+    CommandError,
+    Invalid,
+    UsageError,
+    client,
+    main,
+    nearest,
+    poll_argument,
+    resource_name,
+    shared_arguments,
+    warn,
+)
+from scripts.deploy import weight
+from scripts.endpoint import describe, failure, require_in_service, settle, shares, weights
+from scripts.history import Weights
+
+
+def assignment(text: str) -> tuple[str, float]:
+    """Read `VARIANT=WEIGHT`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise Invalid(f"got {text!r}; allowed is VARIANT=WEIGHT, such as A=0.7")
+    return name, weight(value)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.traffic", description="Show and change the weights of an endpoint's variants."
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    show = actions.add_parser(
+        "show", parents=[shared_arguments()], help="print each variant's weight and share"
+    )
+    changing = [shared_arguments(), poll_argument()]
+    split = actions.add_parser("split", parents=changing, help="set weights; variants left out keep theirs")
+    rollback = actions.add_parser("rollback", parents=changing, help="undo the last split that still stands")
+    for action in (show, split, rollback):
+        action.add_argument("endpoint", type=resource_name, metavar="NAME")
+    split.add_argument("weights", type=assignment, nargs="+", metavar="VARIANT=WEIGHT")
+    for action in (split, rollback):
+        action.add_argument("--history", type=Path, default=Path("weights.jsonl"), metavar="FILE")
+    return parser
+
+
+def traffic(arguments: argparse.Namespace) -> int:
+    """Do what the subcommand says."""
+    {"show": _show, "split": _split, "rollback": _rollback}[arguments.action](arguments)
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    answers = {"describe_endpoint": _as_described(arguments.endpoint, {})}
+    description = describe(client("sagemaker", arguments, answers), arguments.endpoint)
+    if not arguments.dry_run:
+        print(f"endpoint {arguments.endpoint}: {description['EndpointStatus']}")
+        _print_table(weights(description))
+
+
+def _print_table(weight: Weights) -> None:
+    width = max(len("variant"), *map(len, weight))
+    share = shares(weight)
+    print(f"{'variant':<{width}}  weight   share")
+    for name, value in weight.items():
+        print(f"{name:<{width}}  {value:<6g}  {share[name]:>6.1%}")
+
+
+def _split(arguments: argparse.Namespace) -> None:
+    after = dict(arguments.weights)
+    if len(after) < len(arguments.weights):
+        raise UsageError("a variant is given twice; give each one weight")
+    _change(arguments, after)
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    last = history.last_standing(history.read(arguments.history, arguments.endpoint))
+    if last is None:
+        name = arguments.endpoint
+        raise CommandError(f"nothing to roll back: {arguments.history} holds no standing split of {name!r}")
+    _change(arguments, last.before, expected=last.after)
+
+
+def _change(arguments: argparse.Namespace, wanted: Weights, expected: Weights | None = None) -> None:
+    """Set the wanted weights in one call, record the change, wait until it holds."""
+    name = arguments.endpoint
+    sagemaker = client("sagemaker", arguments, {"describe_endpoint": _as_described(name, expected or wanted)})
+    description = describe(sagemaker, name)
+    before = weights(description)
+    _check(name, before, wanted)
+    require_in_service(description)
+    if expected is not None and not _equal(before, expected):
+        warn(f"the weights are not those of the last recorded change, {expected}; they were {before}")
+    if not arguments.dry_run:
+        history.require_appendable(arguments.history)
+    desired = [{"VariantName": variant, "DesiredWeight": value} for variant, value in wanted.items()]
+    sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=desired)
+    if arguments.dry_run:
+        return
+    after = before | wanted
+    history.append(arguments.history, name, arguments.action, before, after)
+    reached = settle(sagemaker, name, arguments.poll)
+    if not _equal(weights(reached), after):
+        raise CommandError(f"endpoint {name} went back to {weights(reached)}: {failure(reached)}")
+    _print_table(after)
+
+
+def _check(endpoint: str, before: Weights, wanted: Weights) -> None:
+    for name in wanted:
+        if name not in before:
+            raise UsageError(f"endpoint {endpoint!r} has no variant {name!r}; {nearest(name, before)}")
+    if not any((before | wanted).values()):
+        raise UsageError("all weights would be 0; give at least one variant a weight above 0")
+
+
+def _equal(one: Weights, other: Weights) -> bool:
+    # AWS keeps weights in single precision.
+    same_names = one.keys() == other.keys()
+    return same_names and all(math.isclose(one[name], other[name], rel_tol=1e-5) for name in one)
+
+
+def _as_described(endpoint: str, weight: Weights) -> dict[str, Any]:
+    variants = [{"VariantName": name, "CurrentWeight": value} for name, value in weight.items()]
+    return {"EndpointName": endpoint, "EndpointStatus": "InService", "ProductionVariants": variants}
+
+
+if __name__ == "__main__":
+    main(traffic, parser())
