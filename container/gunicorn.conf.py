@@ -1,6 +1,7 @@
 """Every server number in one place. Never imports torch: CUDA and OpenMP do not survive a fork."""
 
 import os
+from pathlib import Path
 
 from polyadic.serving import settings
 
@@ -17,7 +18,7 @@ backlog = 512
 preload_app = False
 loglevel = "warning"
 # The heartbeat file on a disk may block the worker.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 raw_env = [
     f"OMP_NUM_THREADS={_settings.threads_a_worker}",
     f"MKL_NUM_THREADS={_settings.threads_a_worker}",

@@ -86,16 +86,14 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is up on any rank."""
-        return self.size > 1 and bool(self.sum_(torch.tensor(float(flag), device=self.device)) > 0) or flag
+        return (self.size > 1 and bool(self.sum_(torch.tensor(float(flag), device=self.device)) > 0)) or flag
 
     def data_parallel(self, module: nn.Module) -> nn.Module:
         """The module whose backward pass averages gradients over the ranks."""
         if self.size == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=devices, gradient_as_bucket_view=True
-        )
+        return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
 
 
 def _device(local_rank: int) -> torch.device:

@@ -39,7 +39,9 @@ def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
         target = np.array([np.nan if value is None else value for value in values], np.float32)
     except (TypeError, ValueError):
         wrong = next(value for value in values if not isinstance(value, (int, float, type(None))) and value != "NaN")
-        raise UserError(f"target holds {shorten(wrong)}: it must be a list of numbers, null where one is missing") from None
+        raise UserError(
+            f"target holds {shorten(wrong)}: it must be a list of numbers, null where one is missing"
+        ) from None
     if np.isinf(target).any():
         raise UserError("target holds an infinite value: give null where a value is missing")
     return Series(target, frequency.minutes(parse_start(record["start"]), len(target) + ahead))
@@ -49,14 +51,18 @@ def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...],
     """num_samples, quantiles and output_types, with DeepAR's defaults."""
     samples = given.get("num_samples", 100)
     if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
-        raise UserError(f"configuration.num_samples is {shorten(samples)}: it must be an integer from 1 to {MOST_SAMPLES}")
+        raise UserError(
+            f"configuration.num_samples is {shorten(samples)}: it must be an integer from 1 to {MOST_SAMPLES}"
+        )
     quantiles = given.get("quantiles", [f"{level:g}" for level in DECILES])
     if not isinstance(quantiles, list) or not all(isinstance(one, (str, float)) for one in quantiles):
         raise UserError(f'configuration.quantiles is {shorten(quantiles)}: it must be a list such as ["0.1", "0.9"]')
     refuse_quantiles(quantiles)
     outputs = given.get("output_types", ["mean", "quantiles"])
     if not isinstance(outputs, list) or not outputs or not set(outputs) <= set(OUTPUT_TYPES):
-        raise UserError(f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}")
+        raise UserError(
+            f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}"
+        )
     return samples, tuple(str(one) for one in quantiles), tuple(outputs)
 
 
@@ -68,4 +74,6 @@ def refuse_quantiles(levels: Iterable[Any]) -> None:
         except ValueError:
             inside = False
         if not inside:
-            raise UserError(f"quantile {shorten(level)} is out of range: a quantile lies between 0 and 1, both excluded")
+            raise UserError(
+                f"quantile {shorten(level)} is out of range: a quantile lies between 0 and 1, both excluded"
+            )

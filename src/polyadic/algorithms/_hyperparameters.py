@@ -25,7 +25,7 @@ class Hyperparameters(BaseModel):
 
 def hyperparameter(about: str, default: Any = ..., *, tunable: tuple[float, float] | None = None, **bounds: Any) -> Any:
     """A field: what it is, its default (required without one), its bounds, the range worth tuning over."""
-    extra = {"tunable": list(tunable)} if tunable else None
+    extra: Any = {"tunable": list(tunable)} if tunable else None
     return Field(default, description=about, json_schema_extra=extra, **bounds)
 
 

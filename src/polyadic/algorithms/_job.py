@@ -82,10 +82,10 @@ class Job(Generic[H_co]):
         flags = self.world.sum_(torch.tensor([stop, save], dtype=torch.int32, device=self.world.device))
         return Boundary(*(flag > 0 for flag in flags.tolist()))
 
-    def metric(self, name: str, value: float, unit: str = "loss", **at: int) -> None:
+    def metric(self, name: str, value: float, where: Mapping[str, int] | None = None, *, unit: str = "loss") -> None:
         """Prints a metric line in the form of SageMaker's own algorithms, from rank 0."""
-        where = "".join(f", {key}={number}" for key, number in at.items())
-        self.line(f"#quality_metric: host={self.host}{where}, {name} <{unit}>={value:.10g}")
+        place = "".join(f", {key}={number}" for key, number in (where or {}).items())
+        self.line(f"#quality_metric: host={self.host}{place}, {name} <{unit}>={value:.10g}")
 
     def line(self, text: str) -> None:
         """Prints a line from rank 0."""

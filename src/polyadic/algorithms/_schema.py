@@ -89,10 +89,16 @@ def _range(field: FieldInfo) -> dict[str, Any]:
         values = {"Values": list(get_args(kind))}
         return {"Type": "Categorical", "Range": {"CategoricalParameterRangeSpecification": values}}
     if kind is int:
-        ends = {"MinValue": str(low if low is not None else -LARGEST_INTEGER), "MaxValue": str(high or LARGEST_INTEGER)}
+        ends = {
+            "MinValue": str(low if low is not None else -LARGEST_INTEGER),
+            "MaxValue": str(high or LARGEST_INTEGER),
+        }
         return {"Type": "Integer", "Range": {"IntegerParameterRangeSpecification": ends}}
     if kind is float:
-        ends = {"MinValue": f"{low if low is not None else -LARGEST_NUMBER:g}", "MaxValue": f"{high or LARGEST_NUMBER:g}"}
+        ends = {
+            "MinValue": f"{low if low is not None else -LARGEST_NUMBER:g}",
+            "MaxValue": f"{high or LARGEST_NUMBER:g}",
+        }
         return {"Type": "Continuous", "Range": {"ContinuousParameterRangeSpecification": ends}}
     return {"Type": "FreeText"}
 

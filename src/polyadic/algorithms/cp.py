@@ -94,8 +94,9 @@ def fit(job: Job[Hyperparameters]) -> Model:
     began = time.perf_counter()
 
     def after_sweep(at: Progress) -> bool:
-        job.metric("train relative_error", at.relative_error, iteration=at.iteration, **_restart(settings, at))
-        job.metric("train seconds_per_sweep", at.seconds, "seconds", iteration=at.iteration, **_restart(settings, at))
+        where = {"iteration": at.iteration} | ({"restart": at.restart} if settings.restarts > 1 else {})
+        job.metric("train relative_error", at.relative_error, where)
+        job.metric("train seconds_per_sweep", at.seconds, where, unit="seconds")
         now = job.boundary(at.iteration)
         if now.stop or now.save:
             _save(job, at, slab)
@@ -153,10 +154,6 @@ def _refuse_gaps(slab: Slab, world: World) -> None:
         f"the tensor holds {count} entries that are NaN or infinite, the first at index {first}: "
         "cp needs every entry. Fill them in, or leave out the rows that hold them"
     )
-
-
-def _restart(settings: Hyperparameters, at: Progress) -> dict[str, int]:
-    return {"restart": at.restart} if settings.restarts > 1 else {}
 
 
 def _save(job: Job[Hyperparameters], at: Progress, slab: Slab) -> None:

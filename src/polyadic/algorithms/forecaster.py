@@ -25,7 +25,7 @@ from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.cells import CELLS, LSTM, Cell, TensorTrainLSTM
+from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecaster, sample
 from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
@@ -66,7 +66,9 @@ class Hyperparameters(hyper.Hyperparameters):
     learning_rate: float = hyper.hyperparameter("of AdamW, at its peak", 1e-3, gt=0, tunable=(1e-5, 1e-1))
     mini_batch_size: int = hyper.hyperparameter("windows in a step, over all hosts", 128, ge=1, tunable=(32, 1028))
     dropout_rate: float = hyper.hyperparameter("after each layer", 0.1, ge=0, lt=1, tunable=(0, 0.2))
-    early_stopping_patience: int | None = hyper.hyperparameter("epochs without a lower loss before it stops", None, ge=1)
+    early_stopping_patience: int | None = hyper.hyperparameter(
+        "epochs without a lower loss before it stops", None, ge=1
+    )
     num_eval_samples: int = hyper.hyperparameter("sample paths of a test forecast", 100, ge=1, le=MOST_SAMPLES)
     test_quantiles: list[float] = hyper.hyperparameter("quantiles scored on the test channel", list(DECILES))
     seed: int = hyper.hyperparameter("of weights, windows and sample paths", 0, ge=0)
@@ -171,8 +173,8 @@ def fit(job: Job[Hyperparameters]) -> Model:
 
     def after_epoch(at: Cursor, epoch: Epoch) -> None:
         metrics["train:final_loss"] = epoch.loss
-        job.metric("train loss", epoch.loss, epoch=epoch.number)
-        job.metric("train windows_per_second", epoch.speed, "speed", epoch=epoch.number)
+        job.metric("train loss", epoch.loss, {"epoch": epoch.number})
+        job.metric("train windows_per_second", epoch.speed, {"epoch": epoch.number}, unit="speed")
         job.line(f"#progress_metric: host={job.host}, completed {100 * at.epoch // settings.epochs} % of epochs")
         _save(job, training, at)
 

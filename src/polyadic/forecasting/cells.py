@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -53,7 +54,7 @@ class LSTM(Cell):
         self.hidden_size = hidden_size
         self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
         with torch.no_grad():
-            self.lstm.bias_ih_l0[hidden_size : 2 * hidden_size] += 1
+            self._weights()[2][hidden_size : 2 * hidden_size] += 1
 
     def initial(self, x_BTD: Tensor) -> State:
         """h = c = 0."""
@@ -68,14 +69,18 @@ class LSTM(Cell):
     def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Step by step."""
         h, c = state
+        input_weight, hidden_weight, input_bias, hidden_bias = self._weights()
         outputs = []
         for x in x_BTD.unbind(1):
-            z = x @ self.lstm.weight_ih_l0.T + h @ self.lstm.weight_hh_l0.T
-            i, f, j, o = (z + self.lstm.bias_ih_l0 + self.lstm.bias_hh_l0).chunk(4, -1)
+            z = x @ input_weight.T + h @ hidden_weight.T + input_bias + hidden_bias
+            i, f, j, o = z.chunk(4, -1)
             c = f.sigmoid() * c + i.sigmoid() * j.tanh()
             h = o.sigmoid() * c.tanh()
             outputs.append(h)
         return torch.stack(outputs, 1), (h, c)
+
+    def _weights(self) -> list[nn.Parameter]:
+        return list(self.lstm.parameters())
 
     def count(self) -> int:
         """4 H (D + H + 2)."""
@@ -99,9 +104,7 @@ class TensorTrainLSTM(Cell):
         self.input = nn.Linear(input_size, 4 * hidden_size)
         ranks = [1, *[rank] * (order - 1), 4 * hidden_size]
         state = hidden_size * lags + 1
-        self.cores = nn.ParameterList(
-            torch.empty(before, state, after) for before, after in zip(ranks[:-1], ranks[1:], strict=True)
-        )
+        self.cores = nn.ParameterList(torch.empty(before, state, after) for before, after in pairwise(ranks))
         self._initialise()
 
     @torch.no_grad()
@@ -160,7 +163,7 @@ class TensorTrainLSTM(Cell):
 
     def count(self) -> int:
         """sum_p R_{p-1} S R_p + 4 H (D + 1)."""
-        cores = sum(core.shape[0] * core.shape[1] * core.shape[2] for core in self.cores)
+        cores: int = sum(math.prod(core.shape) for core in self.cores)
         return cores + 4 * self.hidden_size * (self.input.in_features + 1)
 
 

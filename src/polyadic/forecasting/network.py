@@ -5,7 +5,8 @@ Shapes: B windows, C context, P prediction, T time, F inputs a step, H hidden, S
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +24,14 @@ class Stack(nn.Module):
     def __init__(self, cell: Callable[[int], Cell], input_size: int, layers: int, dropout: float) -> None:
         super().__init__()
         first = cell(input_size)
+        self.hidden_size = first.hidden_size
         self.cells = nn.ModuleList([first, *(cell(first.hidden_size) for _ in range(layers - 1))])
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTF: Tensor, states: list[State] | None) -> tuple[Tensor, list[State]]:
         """The top cell's h_BTH and every cell's last state, from `states` or from nothing."""
         after = []
-        for layer, cell in enumerate(self.cells):
+        for layer, cell in enumerate(cast(Iterable[Cell], self.cells)):
             before = cell.initial(x_BTF) if states is None else states[layer]
             x_BTF, state = cell(x_BTF, before)
             x_BTF = self.dropout(x_BTF)
@@ -51,7 +53,7 @@ class Forecaster(nn.Module):
         self.likelihood = likelihood
         self.encoder = Stack(cell, inputs, layers, dropout)
         self.decoder = Stack(cell, inputs, layers, dropout)
-        self.head = nn.Linear(self.decoder.cells[0].hidden_size, likelihood.size)
+        self.head = nn.Linear(self.decoder.hidden_size, likelihood.size)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Tensor:

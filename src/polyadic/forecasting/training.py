@@ -76,7 +76,10 @@ class Training:
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=0.0)
 
     def run(
-        self, cursor: Cursor, after_step: Callable[[Cursor], bool], after_epoch: Callable[[Cursor, Epoch], None]
+        self,
+        cursor: Cursor,
+        after_step: Callable[[Cursor], bool],
+        after_epoch: Callable[[Cursor, Epoch], None],
     ) -> bool:
         """Trains from `cursor` to the end, leaving the weights in the network; False when `after_step` stops it."""
         parallel = self.world.data_parallel(self.network)

@@ -31,7 +31,7 @@ class Format(Protocol):
 @cache
 def formats() -> dict[str, Format]:
     """Every format, by its module's name."""
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in _names()}  # type: ignore[misc]
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in _names()}
 
 
 def _names() -> Iterator[str]:

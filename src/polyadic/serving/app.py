@@ -134,7 +134,11 @@ class Service:
     def fail(self, error: Exception) -> Response:
         """500 with an id under which the log has the traceback."""
         number = uuid.uuid4().hex[:12]
-        print(f"error {number}: {error!r}\n{''.join(traceback.format_exception(error))}", file=sys.stderr, flush=True)
+        print(
+            f"error {number}: {error!r}\n{''.join(traceback.format_exception(error))}",
+            file=sys.stderr,
+            flush=True,
+        )
         return _answer(json, {"error": f"a fault in the server: the log has more under id {number}", "id": number}, 500)
 
     def sign(self, response: Response) -> Response:

@@ -64,7 +64,8 @@ class Batcher:
         """The first request that waits, and those behind it while the batch stays small."""
         with self._arrival:
             self._arrival.wait_for(lambda: self._waiting)
-            batch, size = [], 0
+            batch: list[Work] = []
+            size = 0
             while self._waiting and (not batch or size + len(self._waiting[0].instances) <= LARGEST_BATCH):
                 batch.append(self._waiting.popleft())
                 size += len(batch[-1].instances)

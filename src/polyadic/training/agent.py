@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     try:
-        run.run(run.parse_args(list(arguments)))
+        run.run(run.parse_args(list(arguments)))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return abs(next(iter(error.failures.values())).exitcode) or 1
     return 0

@@ -103,7 +103,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     hosts = tuple(sorted(resources.get("hosts") or [resources.get("current_host", "algo-1")]))
     current = resources.get("current_host", hosts[0])
     if current not in hosts:
-        raise UserError(f"resourceconfig.json names {current!r} as current_host, which is not among hosts {list(hosts)}")
+        raise UserError(
+            f"resourceconfig.json names {current!r} as current_host, which is not among hosts {list(hosts)}"
+        )
     return Environment(
         base=base,
         hyperparameters=_read_json(config / "hyperparameters.json"),

@@ -35,7 +35,6 @@ from polyadic.errors import (  # noqa: E402
     UserError,
     classify,
     failure_text,
-    kind,
 )
 from polyadic.training import environment, report, script_mode  # noqa: E402
 from polyadic.training.environment import Environment  # noqa: E402
@@ -46,7 +45,10 @@ RESOLVE_SECONDS = 900.0
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Trains as the environment says; 0 for success, or the exit code of the failure's kind."""
-    host, failure_file = "algo-1", Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "failure"
+    host, failure_file = (
+        "algo-1",
+        Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "failure",
+    )
     try:
         here = environment.read()
         host = here.current_host
@@ -68,7 +70,10 @@ def _train(here: Environment, arguments: Sequence[str]) -> PolyadicError | None:
     """Runs this host's workers beside the other hosts'; the verdict of all."""
     reports = Path(tempfile.mkdtemp(prefix="polyadic-"))
     agent = subprocess.Popen(
-        _command(here, arguments), env=_variables(here, reports), start_new_session=True, stdin=subprocess.DEVNULL
+        _command(here, arguments),
+        env=_variables(here, reports),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
     )
     try:
         if len(here.hosts) == 1:

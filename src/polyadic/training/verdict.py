@@ -11,7 +11,7 @@ from polyadic.training import report
 from polyadic.training.environment import Environment
 
 if TYPE_CHECKING:
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 BEAT_SECONDS = 2.0
 LOST_AFTER_SECONDS = 60.0
@@ -33,7 +33,7 @@ class Verdict:
     def __init__(self, here: Environment) -> None:
         from datetime import timedelta
 
-        from torch.distributed import TCPStore
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         self.hosts, self.rank = here.hosts, here.host_rank
         self.store: TCPStore = TCPStore(

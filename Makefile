@@ -1,0 +1,42 @@
+# The only verbs anyone must know: local, test, check, image, bench.
+PYTHON ?= python3
+IMAGE ?= polyadic
+# A folder of wheels that the image is built with, such as a CPU build of torch.
+WHEELS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.PHONY: local test check image bench
+
+local: $(VENV)/.local  ## the main job on this machine: train, serve two variants, compare; no Docker, no AWS
+	@$(RUN) -m local_mode demo --output out/demo
+
+test: $(VENV)/.test  ## every test that this machine can run
+	@$(RUN) -m pytest
+
+check: $(VENV)/.test  ## style and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check --quiet .
+	@$(RUN) -m mypy
+
+image:  ## the container; WHEELS=DIR gives it the wheels of a folder
+	@trap 'rm -f wheelhouse/*.whl' EXIT; \
+	if [ -n "$(WHEELS)" ]; then cp "$(WHEELS)"/*.whl wheelhouse/; fi; \
+	docker build --network=host --tag $(IMAGE) .
+
+bench: $(VENV)/.test  ## speed and accuracy against peers and floors, in one run
+	@$(RUN) -m scripts.bench
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: $(VENV)/pyvenv.cfg pyproject.toml requirements.lock
+	@echo "installing polyadic into $(VENV) (torch is the large part; once)"
+	@$(INSTALL) --editable '.[local]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.local
+	@$(INSTALL) --editable '.[container,local,test]'
+	@touch $@
