@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from polyadic.errors import InstanceError, UserError, classify
 from polyadic.formats import Format, by_content_type, json, jsonlines
@@ -38,7 +38,6 @@ def application(settings: Settings | None = None) -> Flask:
     settings = settings or configuration.read()
     service = Service(settings)
     app = Flask("polyadic")
-    app.config["MAX_CONTENT_LENGTH"] = settings.largest_body
     app.add_url_rule("/ping", view_func=service.ping, methods=["GET"])
     app.add_url_rule("/invocations", view_func=service.invocations, methods=["POST"])
     app.add_url_rule("/execution-parameters", view_func=service.execution_parameters, methods=["GET"])
@@ -101,12 +100,14 @@ class Service:
         return _answer(wanted, predictions if wanted is jsonlines else {"predictions": predictions})
 
     def _body(self) -> bytes:
-        try:
-            return request.get_data(cache=False)
-        except RequestEntityTooLarge:
-            _drain()
-            limit = self.settings.largest_body / configuration.MIB
-            raise Refusal(413, f"the body is larger than {limit:g} MiB: send fewer instances a request") from None
+        limit = self.settings.largest_body
+        body: bytes = b""
+        if (request.content_length or 0) <= limit:
+            body = request.environ["wsgi.input"].read(limit + 1)  # A chunked body states no length.
+            if len(body) <= limit:
+                return body
+        _drain()
+        raise Refusal(413, f"the body is larger than {limit / configuration.MIB:g} MiB: send fewer instances a request")
 
     def _parse(self, batcher: Batcher, given: Format, body: bytes) -> list[Any]:
         try:

@@ -15,7 +15,7 @@ from polyadic.algorithms._job import Snapshot
 from polyadic.errors import UserError
 
 KEPT = 5
-SECONDS_BETWEEN = 60.0
+SECONDS_BETWEEN = float(os.environ.get("POLYADIC_CHECKPOINT_SECONDS", "60"))
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 # The agent that copies the folder to S3 leaves out files with the first suffix, and marks with the second
 # those that it is copying.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 BEAT_SECONDS = 2.0
-LOST_AFTER_SECONDS = 60.0
+LOST_AFTER_SECONDS = float(os.environ.get("POLYADIC_LOST_AFTER_SECONDS", "60"))
 FAREWELL_SECONDS = 20.0
 JOIN_SECONDS = 900.0
 

@@ -1,0 +1,206 @@
+"""The serve half of the contract, in the real server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import urllib3
+from opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
+
+from polyadic.algorithms import choose, cp, forecaster
+from polyadic.decomposition.cp import CPTensor
+from polyadic.decomposition.cp import cp as decompose
+
+JSON = {"Content-Type": "application/json"}
+http = urllib3.PoolManager(retries=False, timeout=60)
+
+
+class Server:
+    """A server of one variant."""
+
+    def __init__(self, job: OptMl, **environ: str) -> None:
+        self.port = free_ports()
+        self.run: Process = job.start(
+            "serve", SAGEMAKER_BIND_TO_PORT=str(self.port), MODEL_VARIANT="tt-lstm", MODEL_SERVER_WORKERS="1", **environ
+        )
+
+    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
+        return http.request(method, f"http://127.0.0.1:{self.port}{path}", body=body, headers=headers or JSON)
+
+    def ping(self) -> int:
+        try:
+            return int(self.send("GET", "/ping").status)
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+    def ready(self) -> Server:
+        self.run.until(lambda: self.ping() == 200)
+        return self
+
+    def stop(self) -> None:
+        self.run.process.send_signal(signal.SIGTERM)
+        assert self.run.wait(30) == 0, self.run.output
+
+
+def model_folder(folder: Path, model: cp.Model | forecaster.Model) -> OptMl:
+    job = OptMl(folder / "ml", {})
+    model.artifact().write(job.base / "model")
+    return job
+
+
+@pytest.fixture(scope="module")
+def tensor() -> CPTensor:
+    return decompose(torch.tensor(low_rank(4, 5, 6)), 2, tol=0, max_iterations=200)
+
+
+@pytest.fixture(scope="module")
+def server(tensor: CPTensor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    job = model_folder(tmp_path_factory.mktemp("cp"), cp.Model(tensor, {}))
+    # SDK v2's local mode leaves the archives beside what it unpacks.
+    (job.base / "model" / "model.tar.gz").write_bytes(b"stray")
+    server = Server(job).ready()
+    yield server
+    server.stop()
+
+
+def error_of(answer: Any) -> str:
+    return str(json.loads(answer.data)["error"])
+
+
+def test_answers_with_the_entries_and_the_variant(server: Server, tensor: CPTensor) -> None:
+    body = json.dumps({"instances": [{"index": [1, 2, 3]}, {"index": [3, 4, 5]}]}).encode()
+    answer = server.send("POST", "/invocations", body, **JSON)
+    assert answer.status == 200
+    assert answer.headers["X-Amzn-SageMaker-Custom-Attributes"] == "variant=tt-lstm"
+    values = [one["value"] for one in json.loads(answer.data)["predictions"]]
+    np.testing.assert_allclose(values, [low_rank(4, 5, 6)[1, 2, 3], low_rank(4, 5, 6)[3, 4, 5]], rtol=1e-3)
+
+
+def test_json_lines_answer_in_order(server: Server) -> None:
+    body = b"".join(b'{"index": [0, 0, %d]}\n' % row for row in range(6))
+    answer = server.send("POST", "/invocations", body, **{"Content-Type": "application/jsonlines"})
+    values = [json.loads(line)["value"] for line in answer.data.splitlines()]
+    np.testing.assert_allclose(values, low_rank(4, 5, 6)[0, 0], rtol=1e-3)
+
+
+def test_execution_parameters(server: Server) -> None:
+    parameters = json.loads(server.send("GET", "/execution-parameters").data)
+    assert parameters == {"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "message"),
+    [
+        (413, b" " * 30_000_000, {"Content-Type": "text/csv"}, "the body is larger than 25 MiB"),
+        (415, b"1,2", {"Content-Type": "text/csv"}, "content type 'text/csv' is unknown here. Known are application/json"),
+        (400, b'{"instances": [', JSON, "broken JSON at line 1"),
+        (400, b"{}", JSON, "the body holds no instances"),
+        (400, b"", JSON, "the body holds no instances"),
+        (400, b'{"instances": [{"index": [0, 0, 0]}, {"index": [0, 0, 6]}]}', JSON, "instances[1]: index[2] is 6"),
+        (400, b'{"instances": [7]}', {**JSON, "Accept": "image/png"}, "instances[0]: got 7"),
+        (406, b'{"instances": [{"index": [0, 0, 0]}]}', {**JSON, "Accept": "image/png"}, "Accept 'image/png' cannot"),
+    ],
+    ids=["large", "type", "broken", "no instances", "empty", "range", "400 before 406", "accept"],
+)
+def test_refusals(server: Server, status: int, body: bytes, headers: dict[str, str], message: str) -> None:
+    answer = server.send("POST", "/invocations", body, **headers)
+    assert (answer.status, message in error_of(answer)) == (status, True), answer.data
+    assert b"Traceback" not in answer.data
+
+
+def test_a_body_without_a_length_is_limited_as_well(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        chunk = b"%x\r\n%s\r\n" % (2**20, b" " * 2**20)
+        for _ in range(30):
+            client.sendall(chunk)
+        client.sendall(b"0\r\n\r\n")
+        assert client.recv(64).startswith(b"HTTP/1.1 413")
+
+
+def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
+    answer = server.send("GET", "/invocation")
+    assert answer.status == 404
+    assert "Here are GET /ping, POST /invocations and GET /execution-parameters" in error_of(answer)
+
+
+def slow_forecaster() -> forecaster.Model:
+    _, settings = choose({**FORECASTER, "algorithm": "forecaster", "num_cells": "40", "prediction_length": "60"})
+    assert isinstance(settings, forecaster.Hyperparameters)
+    return forecaster.Model(settings, forecaster.build(settings), {})
+
+
+def test_a_full_server_sheds_load_answers_ping_and_drains(tmp_path: Path) -> None:
+    server = Server(model_folder(tmp_path, slow_forecaster()), MODEL_SERVER_THREADS="6").ready()
+    body = json.dumps({"instances": waves(1) * 8, "configuration": {"num_samples": 400}}).encode()
+    answers: list[Any] = []
+    clients = [
+        threading.Thread(target=lambda: answers.append(server.send("POST", "/invocations", body, **JSON)))
+        for _ in range(12)
+    ]
+    for client in clients:
+        client.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert server.ping() == 200
+    assert time.monotonic() - began < 2
+    server.stop()
+    for client in clients:
+        client.join()
+    statuses = {answer.status for answer in answers}
+    assert statuses == {200, 503}, statuses
+    refused = next(answer for answer in answers if answer.status == 503)
+    assert refused.headers["Retry-After"] == "1"
+    assert "2 requests are under way" in error_of(refused)
+
+
+def test_forecasts_as_deepar_does(tmp_path: Path) -> None:
+    server = Server(model_folder(tmp_path, slow_forecaster())).ready()
+    wishes = {"num_samples": 7, "output_types": ["mean", "quantiles", "samples"], "quantiles": ["0.5", "0.9"]}
+    body = json.dumps({"instances": waves(2), "configuration": wishes}).encode()
+    first, second = json.loads(server.send("POST", "/invocations", body, **JSON).data)["predictions"]
+    assert set(first) == {"mean", "quantiles", "samples"}
+    assert len(first["mean"]) == 60
+    assert np.shape(second["samples"]) == (7, 60)
+    assert set(first["quantiles"]) == {"0.5", "0.9"}
+    short = json.dumps({"instances": [{"start": "2020-01-01 00:00:00", "target": [1, 2]}]}).encode()
+    answer = server.send("POST", "/invocations", short, **JSON)
+    assert "instances[0]: target has 2 values: at least context_length, 24, are needed" in error_of(answer)
+    server.stop()
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut short", "mixed up", "not JSON"])
+def test_a_broken_model_ends_the_server_with_the_reason(tmp_path: Path, tensor: CPTensor, harm: str) -> None:
+    job = model_folder(tmp_path, cp.Model(tensor, {}))
+    description, weights = job.base / "model" / "model.json", job.base / "model" / "model.safetensors"
+    if harm == "missing":
+        description.unlink()
+    elif harm == "cut short":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif harm == "mixed up":
+        cp.Model(decompose(torch.rand(3, 3), 1), {}).artifact().write(tmp_path / "other")
+        weights.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+    else:
+        description.write_text("{")
+    server = Server(job)
+    assert server.run.wait(60) == 3
+    reasons = {
+        "missing": "no model.json in",
+        "cut short": "model.safetensors in",
+        "mixed up": "is not the one that model.json describes",
+        "not JSON": "is not a model's description",
+    }
+    assert f"error: {reasons[harm]}" in server.run.output or reasons[harm] in server.run.output
+    assert "Traceback" not in server.run.output
