@@ -90,18 +90,14 @@ def shared_arguments() -> argparse.ArgumentParser:
     """The arguments that every command takes, for `argparse`'s `parents`."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--region", help="default: AWS_REGION, AWS_DEFAULT_REGION, the profile's")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print each AWS call as a JSON line, make none"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="print each AWS call as a JSON line, make none")
     return parser
 
 
 def poll_argument() -> argparse.ArgumentParser:
     """The pause between two looks at AWS, for the commands that wait."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--poll", type=seconds, default=10.0, metavar="SECONDS", help="pause between two looks"
-    )
+    parser.add_argument("--poll", type=seconds, default=10.0, metavar="SECONDS", help="pause between two looks")
     return parser
 
 
@@ -205,9 +201,7 @@ def explain(error: Exception) -> str:
     """One sentence for an error of botocore's."""
     if isinstance(error, ClientError):
         details = error.response["Error"]
-        return (
-            f"AWS refused {error.operation_name}: {details.get('Message') or 'no reason'} ({details['Code']})"
-        )
+        return f"AWS refused {error.operation_name}: {details.get('Message') or 'no reason'} ({details['Code']})"
     if isinstance(error, NoRegionError):
         return "no AWS region is set; give --region, or set AWS_REGION"
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

@@ -92,9 +92,7 @@ def _docker(arguments: argparse.Namespace, *command: str, password: str | None =
     except OSError as error:
         raise CommandError(f"cannot run docker ({error.strerror}); install it, or put it on PATH") from error
     if process.returncode:
-        raise CommandError(
-            f"`{shown}` ended with exit code {process.returncode}; its own message stands above"
-        )
+        raise CommandError(f"`{shown}` ended with exit code {process.returncode}; its own message stands above")
 
 
 if __name__ == "__main__":

@@ -91,9 +91,7 @@ def parser() -> argparse.ArgumentParser:
         dest="variants",
     )
     parser.add_argument("--instance-type", default="ml.m5.large")
-    parser.add_argument(
-        "--instance-count", type=count, default=1, metavar="N", help="instances of each variant"
-    )
+    parser.add_argument("--instance-count", type=count, default=1, metavar="N", help="instances of each variant")
     parser.add_argument("--capture", type=s3_uri, metavar="S3URI", help="keep requests and answers there")
     parser.add_argument("--capture-percentage", type=percentage, default=100, metavar="PERCENT")
     return parser

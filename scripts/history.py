@@ -23,9 +23,7 @@ class Change:
     after: Weights
 
 
-def append(
-    path: Path, endpoint: str, action: Literal["split", "rollback"], before: Weights, after: Weights
-) -> None:
+def append(path: Path, endpoint: str, action: Literal["split", "rollback"], before: Weights, after: Weights) -> None:
     """Add a change, dated now, to the file."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with path.open("a") as file:
@@ -39,9 +37,7 @@ def require_appendable(path: Path) -> None:
     try:
         path.open("a").close()
     except OSError as error:
-        raise UsageError(
-            f"cannot write the history {path}: {error.strerror}; choose another with --history"
-        ) from error
+        raise UsageError(f"cannot write the history {path}: {error.strerror}; choose another with --history") from error
 
 
 def read(path: Path, endpoint: str) -> list[Change]:
@@ -53,9 +49,7 @@ def read(path: Path, endpoint: str) -> list[Change]:
         try:
             changes.append(Change(**json.loads(line)))
         except (ValueError, TypeError) as error:
-            raise UsageError(
-                f"{path}, line {number} is not a change of weights; mend or remove it"
-            ) from error
+            raise UsageError(f"{path}, line {number} is not a change of weights; mend or remove it") from error
     return [change for change in changes if change.endpoint == endpoint]
 
 

@@ -50,13 +50,9 @@ class Recipe(BaseModel):
     def _spot_is_whole(self) -> Self:
         if not self.spot:
             if self.max_wait_seconds is not None:
-                raise ValueError(
-                    "max_wait_seconds is for spot instances only; add `spot: true` or take it out"
-                )
+                raise ValueError("max_wait_seconds is for spot instances only; add `spot: true` or take it out")
         elif self.max_wait_seconds is None or self.max_wait_seconds < self.max_run_seconds:
-            raise ValueError(
-                f"spot needs max_wait_seconds of at least max_run_seconds ({self.max_run_seconds})"
-            )
+            raise ValueError(f"spot needs max_wait_seconds of at least max_run_seconds ({self.max_run_seconds})")
         elif self.checkpoints is None:
             raise ValueError("spot needs checkpoints (an S3 address), or an interruption loses all the work")
         return self
@@ -71,9 +67,7 @@ def read_recipe(path: Path, overrides: dict[str, Any]) -> Recipe:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        raise UsageError(f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):

@@ -20,9 +20,7 @@ def training_specification(algorithm: str) -> Specification:
     try:
         specification: Specification = json.loads(process.stdout)["TrainingSpecification"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(
-            f"`python -m polyadic schema {algorithm}` printed no TrainingSpecification"
-        ) from error
+        raise CommandError(f"`python -m polyadic schema {algorithm}` printed no TrainingSpecification") from error
     return specification
 
 
@@ -35,9 +33,7 @@ def check_hyperparameters(given: dict[str, str], specification: Specification) -
             raise UsageError(f"unknown hyperparameter {name!r}; {nearest(name, supported)}")
     for name, entry in supported.items():
         if entry.get("IsRequired") and name not in given and name != "algorithm":
-            raise UsageError(
-                f"hyperparameter {name!r} is required and not given; add it under `hyperparameters`"
-            )
+            raise UsageError(f"hyperparameter {name!r} is required and not given; add it under `hyperparameters`")
 
 
 def check_channels(modes: dict[str, str], specification: Specification) -> None:
@@ -48,9 +44,7 @@ def check_channels(modes: dict[str, str], specification: Specification) -> None:
             raise UsageError(f"unknown channel {name!r}; {nearest(name, supported)}")
         allowed = supported[name].get("SupportedInputModes", [mode])
         if mode not in allowed:
-            raise UsageError(
-                f"channel {name!r}: input_mode {mode} is not supported; use {' or '.join(allowed)}"
-            )
+            raise UsageError(f"channel {name!r}: input_mode {mode} is not supported; use {' or '.join(allowed)}")
     for name, entry in supported.items():
         if entry.get("IsRequired") and name not in modes:
             raise UsageError(f"channel {name!r} is required and not given; add it under `channels`")

@@ -23,9 +23,7 @@ from scripts.deploy import prefix
 # Only AWS knows these names; a rehearsal shows where they come from.
 REHEARSED: Answers = {
     "describe_endpoint": {"EndpointConfigName": "EndpointConfigName-from-DescribeEndpoint"},
-    "describe_endpoint_config": {
-        "ProductionVariants": [{"ModelName": "ModelName-from-DescribeEndpointConfig"}]
-    },
+    "describe_endpoint_config": {"ProductionVariants": [{"ModelName": "ModelName-from-DescribeEndpointConfig"}]},
 }
 
 
@@ -60,9 +58,7 @@ def _belongings(sagemaker: Any, endpoint: str) -> tuple[list[str], list[str]]:
     """The endpoint's configurations and models: what it names now, and what earlier deployments left."""
     ours = re.compile(rf"{re.escape(prefix(endpoint))}-{STAMP_PATTERN}(-.+)?")
     listed = pages(sagemaker.list_endpoint_configs, "EndpointConfigs", NameContains=prefix(endpoint))
-    configurations = [
-        entry["EndpointConfigName"] for entry in listed if ours.fullmatch(entry["EndpointConfigName"])
-    ]
+    configurations = [entry["EndpointConfigName"] for entry in listed if ours.fullmatch(entry["EndpointConfigName"])]
     description = found(sagemaker.describe_endpoint, EndpointName=endpoint)
     if description is not None:
         configurations.append(description["EndpointConfigName"])
@@ -74,9 +70,7 @@ def _belongings(sagemaker: Any, endpoint: str) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(configurations)), list(dict.fromkeys(models))
 
 
-def _remove(
-    what: str, call: Callable[..., dict[str, Any]], arguments: argparse.Namespace, **names: str
-) -> None:
+def _remove(what: str, call: Callable[..., dict[str, Any]], arguments: argparse.Namespace, **names: str) -> None:
     gone = found(call, **names) is None
     if not arguments.dry_run:
         say(f"{what}: {'gone already' if gone else 'removed'}")

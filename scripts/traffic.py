@@ -37,9 +37,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scripts.traffic", description="Show and change the weights of an endpoint's variants."
     )
     actions = parser.add_subparsers(dest="action", required=True)
-    show = actions.add_parser(
-        "show", parents=[shared_arguments()], help="print each variant's weight and share"
-    )
+    show = actions.add_parser("show", parents=[shared_arguments()], help="print each variant's weight and share")
     changing = [shared_arguments(), poll_argument()]
     split = actions.add_parser("split", parents=changing, help="set weights; variants left out keep theirs")
     rollback = actions.add_parser("rollback", parents=changing, help="undo the last split that still stands")
