@@ -102,7 +102,12 @@ def test_execution_parameters(server: Server) -> None:
     ("status", "body", "headers", "message"),
     [
         (413, b" " * 30_000_000, {"Content-Type": "text/csv"}, "the body is larger than 25 MiB"),
-        (415, b"1,2", {"Content-Type": "text/csv"}, "content type 'text/csv' is unknown here. Known are application/json"),
+        (
+            415,
+            b"1,2",
+            {"Content-Type": "text/csv"},
+            "content type 'text/csv' is unknown here. Known are application/json",
+        ),
         (400, b'{"instances": [', JSON, "broken JSON at line 1"),
         (400, b"{}", JSON, "the body holds no instances"),
         (400, b"", JSON, "the body holds no instances"),

@@ -35,12 +35,8 @@ SCHEMA = {
             {"Name": "max_iterations", "Type": "Integer", "IsRequired": False},
             {"Name": "tol", "Type": "Continuous", "IsRequired": False},
         ],
-        "TrainingChannels": [
-            {"Name": "train", "IsRequired": True, "SupportedInputModes": ["File", "FastFile"]}
-        ],
-        "MetricDefinitions": [
-            {"Name": "train:relative_error", "Regex": "train relative_error <loss>=(\\S+)"}
-        ],
+        "TrainingChannels": [{"Name": "train", "IsRequired": True, "SupportedInputModes": ["File", "FastFile"]}],
+        "MetricDefinitions": [{"Name": "train:relative_error", "Regex": "train relative_error <loss>=(\\S+)"}],
     }
 }
 STAND_IN = """

@@ -109,9 +109,7 @@ def expect_update(stub: Stub) -> Stubber:
     return sagemaker
 
 
-def test_an_endpoint_that_exists_is_updated(
-    command: Command, stub: Stub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endpoint_that_exists_is_updated(command: Command, stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.deploy.stamp", lambda: "new")
     sagemaker = expect_update(stub)
     sagemaker.add_response("describe_endpoint", description("Updating", "ab-old"))
@@ -136,9 +134,7 @@ def test_an_update_that_is_rolled_back_is_a_failure(
 
 def test_a_refused_model_is_one_sentence(command: Command, stub: Stub) -> None:
     sagemaker = stub("sagemaker")
-    sagemaker.add_client_error(
-        "describe_endpoint", "ValidationException", f'Could not find endpoint "{ARN}".'
-    )
+    sagemaker.add_client_error("describe_endpoint", "ValidationException", f'Could not find endpoint "{ARN}".')
     refusal = "Could not find model data at s3://bucket/a/model.tar.gz.\nSee the log."
     sagemaker.add_client_error("create_model", "AccessDeniedException", refusal, expected_params=ANY_MODEL)
     code, _, err = command("deploy", *words())

@@ -72,9 +72,7 @@ def test_a_whole_recipe_becomes_one_legal_call(recipe: Recipe, command: Command,
     assert definitions == [{"Name": "train:relative_error", "Regex": "train relative_error <loss>=(\\S+)"}]
 
 
-def test_every_kind_of_hyperparameter_becomes_a_string(
-    recipe: Recipe, command: Command, calls: Calls
-) -> None:
+def test_every_kind_of_hyperparameter_becomes_a_string(recipe: Recipe, command: Command, calls: Calls) -> None:
     values = {"sagemaker_program": "train.py", "flag": True, "list": [0.1, 0.5], "text": "student-T"}
     _, out, _ = command("train", recipe(hyperparameters=values), "--dry-run")
     given = calls(out)[0]["parameters"]["HyperParameters"]
@@ -86,9 +84,7 @@ def test_every_kind_of_hyperparameter_becomes_a_string(
     }
 
 
-def test_image_and_role_of_the_command_line_come_first(
-    recipe: Recipe, command: Command, calls: Calls
-) -> None:
+def test_image_and_role_of_the_command_line_come_first(recipe: Recipe, command: Command, calls: Calls) -> None:
     role = "arn:aws:iam::999999999999:role/Other"
     _, out, _ = command("train", recipe(image=None), "--dry-run", "--image", "other:1", "--role", role)
     given = calls(out)[0]["parameters"]

@@ -32,9 +32,7 @@ def endpoint() -> str:
     ]
     for name in "AB":
         role = "arn:aws:iam::123456789012:role/R"
-        sagemaker.create_model(
-            ModelName=f"model-{name}", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"}
-        )
+        sagemaker.create_model(ModelName=f"model-{name}", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
     sagemaker.create_endpoint_config(EndpointConfigName="ab-1", ProductionVariants=variants)
     sagemaker.create_endpoint(EndpointName="ab", EndpointConfigName="ab-1")
     return "ab"
@@ -84,9 +82,7 @@ def test_a_variant_left_out_keeps_its_weight(endpoint: str, command: Command) ->
     assert changes()[0]["after"] == {"A": 0.9, "B": 0.0}
 
 
-def test_rollback_goes_back_with_one_call(
-    endpoint: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rollback_goes_back_with_one_call(endpoint: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.sagemaker.models import SageMakerModelBackend
 
     asked: list[Any] = []
@@ -181,20 +177,14 @@ def test_a_busy_endpoint_is_left_alone(endpoint: str, command: Command, endpoint
     assert err == "error: endpoint ab is Updating; wait until it is InService and try again\n"
 
 
-def test_split_waits_until_the_endpoint_is_in_service(
-    endpoint: str, command: Command, endpoint_story: Story
-) -> None:
-    endpoint_story(
-        {"endpoint_status": "InService"}, {"endpoint_status": "Updating"}, {"endpoint_status": "InService"}
-    )
+def test_split_waits_until_the_endpoint_is_in_service(endpoint: str, command: Command, endpoint_story: Story) -> None:
+    endpoint_story({"endpoint_status": "InService"}, {"endpoint_status": "Updating"}, {"endpoint_status": "InService"})
     code, out, _ = command("traffic", "split", endpoint, "A=0.7", "B=0.3", "--poll", "0.01")
     assert code == 0
     assert out.index("endpoint ab: Updating") < out.index("endpoint ab: InService")
 
 
-def test_weights_that_aws_takes_back_are_a_failure(
-    endpoint: str, command: Command, endpoint_story: Story
-) -> None:
+def test_weights_that_aws_takes_back_are_a_failure(endpoint: str, command: Command, endpoint_story: Story) -> None:
     old = [{"VariantName": "A", "CurrentWeight": 0.9}, {"VariantName": "B", "CurrentWeight": 0.1}]
     endpoint_story(
         {"endpoint_status": "InService"},

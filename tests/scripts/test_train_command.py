@@ -158,9 +158,7 @@ def test_a_log_that_may_not_be_read_is_a_warning(recipe: Recipe, command: Comman
     assert err.startswith("warning: the log cannot be read, only the status is followed: AWS refused")
 
 
-def test_an_error_while_following_says_that_the_job_goes_on(
-    recipe: Recipe, command: Command, stub: Stub
-) -> None:
+def test_an_error_while_following_says_that_the_job_goes_on(recipe: Recipe, command: Command, stub: Stub) -> None:
     sagemaker = stub("sagemaker")
     arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{JOB}"
     sagemaker.add_response("create_training_job", {"TrainingJobArn": arn})

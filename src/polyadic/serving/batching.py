@@ -6,11 +6,10 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from polyadic.algorithms._job import Model
+if TYPE_CHECKING:
+    from polyadic.algorithms._job import Model
 
 LARGEST_BATCH = 64
 
@@ -53,12 +52,11 @@ class Batcher:
         return work.answer
 
     def _serve(self) -> None:
-        with torch.inference_mode():
-            while True:
-                batch = self._next()
-                self._predict(batch)
-                with self._arrival:
-                    self._taken -= len(batch)
+        while True:
+            batch = self._next()
+            self._predict(batch)
+            with self._arrival:
+                self._taken -= len(batch)
 
     def _next(self) -> list[Work]:
         """The first request that waits, and those behind it while the batch stays small."""

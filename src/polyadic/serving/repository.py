@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from polyadic import algorithms
 from polyadic.algorithms._job import Model
 from polyadic.artifact import Artifact
@@ -21,5 +19,4 @@ def load(folder: Path) -> Model:
 
 def warm_up(model: Model) -> None:
     """One prediction of the model's own example."""
-    with torch.inference_mode():
-        model.predict([model.parse(model.example(), {})])
+    model.predict([model.parse(model.example(), {})])

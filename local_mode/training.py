@@ -1,0 +1,97 @@
+"""A training job from its layout to model.tar.gz."""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local_mode.archives import pack
+from local_mode.backend import Backend
+from local_mode.layout import HostLayout, TrainingJob, lay_out
+from local_mode.running import (
+    POLL_SECONDS,
+    LineSink,
+    Running,
+    close_all,
+    prefixed,
+    print_line,
+    stop_all,
+)
+from local_mode.stopping import StopRequest
+
+STOP_SECONDS = 120.0  # SageMaker's time between SIGTERM and SIGKILL
+VERDICT_SECONDS = 30.0  # for the other hosts to notice that one failed
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """`model` is None where a host failed; `failures` holds the reason of each host that did."""
+
+    model: Path | None
+    failures: Mapping[str, str]
+
+
+def run_training(
+    job: TrainingJob, backend: Backend, stop: StopRequest, on_line: LineSink = print_line
+) -> TrainingResult:
+    """Runs all hosts to their end and leaves model.tar.gz and output.tar.gz in `job.output`.
+
+    A stop sends SIGTERM to the hosts; what they save within 120 s is collected as usual.
+    """
+    job.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="local-mode-") as root:
+        layouts = lay_out(job, Path(root).resolve(), backend.network_interface)
+        codes = _run_hosts(job, layouts, backend, stop, on_line)
+        backend.reclaim(Path(root))
+        return _collect(job, layouts, codes, on_line)
+
+
+def _run_hosts(
+    job: TrainingJob, layouts: Sequence[HostLayout], backend: Backend, stop: StopRequest, on_line: LineSink
+) -> dict[str, int]:
+    name = f"local-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
+    environment = {"TRAINING_JOB_NAME": name, "AWS_REGION": "us-east-1", **job.environment}
+    hosts = backend.start_training(
+        layouts, environment, lambda host: on_line if job.hosts == 1 else prefixed(host, on_line)
+    )
+    try:
+        _watch(hosts, stop)
+    finally:
+        codes = {host.name: host.poll() for host in hosts}
+        close_all(hosts)
+        backend.close()
+    return {host: -9 if code is None else code for host, code in codes.items()}
+
+
+def _watch(hosts: Sequence[Running], stop: StopRequest) -> None:
+    """Returns when every host has ended or was stopped: by the user, or after another one failed."""
+    failed_at: float | None = None
+    while any(host.poll() is None for host in hosts):
+        if failed_at is None and any(host.poll() for host in hosts):
+            failed_at = time.monotonic()
+        if stop or (failed_at is not None and time.monotonic() - failed_at > VERDICT_SECONDS):
+            stop_all(hosts, STOP_SECONDS, stop)
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _collect(
+    job: TrainingJob, layouts: Sequence[HostLayout], codes: Mapping[str, int], on_line: LineSink
+) -> TrainingResult:
+    # The first host's files win where two hosts wrote the same name, so it goes last.
+    backwards = list(reversed(layouts))
+    pack([layout.output_data for layout in backwards], job.output / "output.tar.gz")
+    failures = {
+        layout.name: layout.failure_reason
+        or f"exit code {codes[layout.name]}, and no failure file was written"
+        for layout in layouts
+        if codes[layout.name] != 0
+    }
+    if failures:
+        return TrainingResult(None, failures)
+    archive = job.output / "model.tar.gz"
+    if pack([layout.model for layout in backwards], archive) == 0:
+        on_line(f"warning: no host wrote anything to /opt/ml/model, so {archive} is empty")
+    return TrainingResult(archive, {})

@@ -1,0 +1,20 @@
+"""SDK v2: fit, deploy, predict, delete."""
+
+from sagemaker.deserializers import JSONDeserializer
+from sagemaker.serializers import JSONSerializer
+from sdk2_estimator import estimator, inputs, report, spec
+
+trained = estimator()
+trained.fit(inputs())
+predictor = trained.deploy(
+    initial_instance_count=1,
+    instance_type="local",
+    serializer=JSONSerializer(),
+    deserializer=JSONDeserializer(),
+    env={"MODEL_VARIANT": "A"},
+    wait=False,  # locally the endpoint is up when deploy returns; waiting would only sleep through one 30 s poll
+)
+try:
+    report([predictor.predict(request) for request in spec["requests"]])
+finally:
+    predictor.delete_endpoint()

@@ -1,0 +1,152 @@
+"""Every recurrent cell against its readable reference form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from polyadic.forecasting.cells import CELLS, LSTM, Cell, State, TensorTrainLSTM
+
+Build = Callable[[int, int], Cell]
+
+CASES: dict[str, list[Build]] = {
+    "lstm": [LSTM],
+    "tt-lstm": [
+        lambda inputs, hidden, lags=lags, order=order, rank=rank: TensorTrainLSTM(  # type: ignore[misc]
+            inputs, hidden, lags, order, rank
+        )
+        for lags, order, rank in [
+            *[(lags, order, 3) for order in (1, 2, 3, 4) for lags in (1, 2, 3)],
+            (2, 2, 1),
+            (2, 3, 7),
+        ]
+    ],
+}
+every_cell = pytest.mark.parametrize("build", [build for builds in CASES.values() for build in builds])
+SIZES = [(1, 1, 1, 1), (2, 5, 3, 4), (3, 7, 6, 2)]
+
+
+def case(build: Build, batch: int, time: int, inputs: int, hidden: int) -> tuple[Cell, torch.Tensor, State]:
+    """A cell with every weight of a size that matters, an input and a state that is not zero."""
+    torch.manual_seed(batch + time)
+    cell, x = build(inputs, hidden), torch.randn(batch, time, inputs)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return cell, x, tuple(0.5 * torch.randn_like(part) for part in cell.initial(x))
+
+
+def test_every_cell_has_a_case() -> None:
+    assert CASES.keys() == CELLS.keys()
+    assert all(isinstance(build(2, 3), CELLS[name]) for name, builds in CASES.items() for build in builds)
+
+
+@every_cell
+@pytest.mark.parametrize("size", SIZES)
+def test_a_cell_equals_its_reference(build: Build, size: tuple[int, int, int, int]) -> None:
+    cell, x, state = case(build, *size)
+    fast, after = cell(x, state)
+    slow, expected = cell.reference(x, state)
+    assert fast.shape == (*size[:2], size[3])
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=0)
+    for mine, other in zip(after, expected, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+
+
+@every_cell
+def test_gradients_equal_the_references(build: Build) -> None:
+    cell, x, state = case(build, 3, 5, 3, 4)
+    x.requires_grad_()
+    wanted = [x, *cell.parameters()]
+    fast = torch.autograd.grad(cell(x, state)[0].square().sum(), wanted)
+    slow = torch.autograd.grad(cell.reference(x, state)[0].square().sum(), wanted)
+    for mine, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+        assert other.abs().max() > 0
+
+
+@every_cell
+def test_the_number_of_parameters_is_the_formulas(build: Build) -> None:
+    for inputs, hidden in ((1, 1), (3, 4), (7, 6)):
+        cell = build(inputs, hidden)
+        assert cell.count() == sum(parameter.numel() for parameter in cell.parameters())
+
+
+@every_cell
+@pytest.mark.parametrize("cut", [1, 4, 6])
+def test_the_state_carries_over_a_cut_in_the_sequence(build: Build, cut: int) -> None:
+    cell, x, state = case(build, 2, 7, 3, 4)
+    whole, after = cell(x, state)
+    first, between = cell(x[:, :cut], state)
+    second, end = cell(x[:, cut:], between)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole, atol=1e-6, rtol=0)
+    for mine, other in zip(end, after, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-6, rtol=0)
+
+
+@every_cell
+def test_a_sequence_does_not_see_its_neighbours_or_its_future(build: Build) -> None:
+    cell, x, state = case(build, 3, 6, 2, 4)
+    changed = x.clone()
+    changed[0] += 1
+    changed[1, 4:] += 1
+    before, after = cell(x, state)[0], cell(changed, state)[0]
+    torch.testing.assert_close(after[2], before[2], atol=1e-6, rtol=0)
+    torch.testing.assert_close(after[1, :4], before[1, :4], atol=1e-6, rtol=0)
+    assert not torch.allclose(after[1, 4:], before[1, 4:])
+
+
+def test_the_tensor_train_of_order_1_with_1_lag_is_an_lstm() -> None:
+    """The cells' gates stand in the orders i, j, f, o and i, f, j, o; both forget gates are biased by 1."""
+    torch.manual_seed(0)
+    lstm, tt, x = LSTM(3, 4), TensorTrainLSTM(3, 4, lags=1, order=1, rank=5), torch.randn(2, 6, 3)
+    swap = torch.arange(16).reshape(4, 4)[[0, 2, 1, 3]].flatten()
+    forget = torch.cat([torch.zeros(8), torch.ones(4), torch.zeros(4)])
+    with torch.no_grad():
+        tt.input.weight.copy_(lstm.lstm.weight_ih_l0[swap])
+        tt.input.bias.copy_((lstm.lstm.bias_ih_l0 + lstm.lstm.bias_hh_l0)[swap] - forget)
+        tt.cores[0][0, :-1] = lstm.lstm.weight_hh_l0[swap].T
+        tt.cores[0][0, -1] = 0
+    torch.testing.assert_close(tt(x, tt.initial(x))[0], lstm(x, lstm.initial(x))[0])
+
+
+def test_lags_shift_newest_first() -> None:
+    torch.manual_seed(0)
+    cell, x = TensorTrainLSTM(2, 3, lags=3, order=2, rank=2), torch.randn(4, 5, 2)
+    h, (lags, _) = cell(x, cell.initial(x))
+    torch.testing.assert_close(lags, torch.cat([h[:, -1], h[:, -2], h[:, -3]], 1))
+
+
+def test_the_first_weights_make_a_linear_recurrence_with_small_higher_terms() -> None:
+    torch.manual_seed(0)
+    cell, x = TensorTrainLSTM(2, 8, lags=2, order=3, rank=4), torch.randn(16, 5, 2)
+    h, (lags, c) = cell(x, cell.initial(x))
+    weight = torch.tensordot(torch.tensordot(cell.cores[0], cell.cores[1], 1), cell.cores[2], 1)[0]
+    s = torch.cat([lags, torch.ones(16, 1)], 1)
+    linear = s @ weight[-1, -1]
+    whole = torch.einsum("abcg,na,nb,nc->ng", weight, s, s, s)
+    assert (whole - linear).norm() < 0.3 * linear.norm()
+
+
+def flops(cell: Cell, forward: bool) -> int:
+    x = torch.randn(2, 3, 4)
+    with FlopCounterMode(display=False) as counter:
+        (cell if forward else cell.reference)(x, cell.initial(x))
+    total: int = counter.get_total_flops()
+    return total
+
+
+def test_the_work_grows_linearly_with_the_order() -> None:
+    work = [flops(TensorTrainLSTM(4, 5, 2, order, 3), True) for order in range(2, 9)]
+    steps = {after - before for before, after in zip(work[:-1], work[1:], strict=True)}
+    batch, time, state, rank = 2, 3, 11, 3
+    assert steps == {2 * batch * time * rank * state * rank}
+
+
+def test_the_reference_does_form_the_outer_product() -> None:
+    state = 11
+    for order in (2, 3, 4):
+        assert flops(TensorTrainLSTM(4, 5, 2, order, 3), False) > 2 * 2 * 3 * state**order * 20

@@ -1,0 +1,185 @@
+"""Training: resumable to the bit, the same on any number of ranks, early stopping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from ranks import on_ranks
+from torch import Tensor
+from waves import network, pool, waves
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.forecasting import training as training_module
+from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
+from polyadic.forecasting.windows import Series
+
+State = tuple[dict[str, Tensor], dict[str, float]]
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_module, "FEWEST_STEPS", 6)
+
+
+def prepare(plan: Plan, dropout: float = 0.0) -> Training:
+    return Training(network(dropout=dropout), pool(waves(4)), plan, World.alone(), divided=False)
+
+
+def always(_: Cursor) -> bool:
+    return True
+
+
+def nothing(cursor: Cursor, epoch: Epoch) -> None:
+    return
+
+
+def state_of(training: Training, cursor: Cursor) -> State:
+    """A copy, as a checkpoint would hold it."""
+    tensors = {name: value.detach().clone() for name, value in training.tensors(cursor).items()}
+    names = ("epoch", "step", "best_loss", "best_epoch")
+    return tensors, {name: getattr(cursor, name) for name in names}
+
+
+def weights(training: Training) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in training.network.state_dict().items()}
+
+
+def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+PLAN = Plan(epochs=3, batch_size=8, learning_rate=0.02, seed=5, patience=2)
+
+
+@pytest.mark.parametrize("steps", [1, 6, 9, 12])
+def test_resuming_equals_never_stopping_to_the_bit(steps: int) -> None:
+    whole, losses, kept = prepare(PLAN, dropout=0.3), [], []
+    whole.run(Cursor(), always, lambda _, epoch: losses.append(epoch.loss))
+    first, taken = prepare(PLAN, dropout=0.3), 0
+
+    def stop(cursor: Cursor) -> bool:
+        nonlocal taken
+        taken += 1
+        if taken == steps:
+            kept.append(state_of(first, cursor))
+        return taken < steps
+
+    again: list[float] = []
+    assert not first.run(Cursor(), stop, lambda _, epoch: again.append(epoch.loss))
+    second = prepare(PLAN, dropout=0.3)
+    torch.manual_seed(999)
+    cursor = second.restore(*kept[0])
+    assert second.run(cursor, always, lambda _, epoch: again.append(epoch.loss))
+    assert again == losses
+    assert_equal(weights(second), weights(whole))
+
+
+def test_resuming_after_the_last_epoch_keeps_the_best() -> None:
+    whole, kept = prepare(PLAN), []
+    whole.run(Cursor(), always, lambda cursor, _: kept.append(state_of(whole, cursor)))
+    again = prepare(PLAN)
+    assert again.run(again.restore(*kept[-1]), always, nothing)
+    assert_equal(weights(again), weights(whole))
+
+
+def test_training_lowers_the_loss() -> None:
+    losses: list[float] = []
+    plan = Plan(epochs=8, batch_size=16, learning_rate=0.02, seed=0)
+    prepare(plan).run(Cursor(), always, lambda _, epoch: losses.append(epoch.loss))
+    assert len(losses) == 8
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_an_epochs_loss_is_the_mean_over_its_observed_values() -> None:
+    """With a learning rate that moves nothing, by the network as it stands."""
+    training, losses = prepare(Plan(epochs=1, batch_size=8, learning_rate=1e-30, seed=5)), []
+    training.run(Cursor(), always, lambda _, epoch: losses.append(epoch.loss))
+    batches = [training._batch(Cursor(step=step)) for step in range(training.steps)]
+    total = sum(network()(batch).item() for batch in batches)
+    count = sum(batch.weight_BP.sum().item() for batch in batches)
+    assert losses == [pytest.approx(total / count, rel=1e-5)]
+
+
+def test_early_stopping_keeps_the_best() -> None:
+    """A rate so high that the loss soon grows."""
+    training = prepare(Plan(epochs=40, batch_size=4, learning_rate=3.0, seed=0, patience=2))
+    losses: list[float] = []
+    after: list[dict[str, Tensor]] = []
+
+    def watch(cursor: Cursor, epoch: Epoch) -> None:
+        losses.append(epoch.loss)
+        after.append(weights(training))
+
+    assert training.run(Cursor(), always, watch)
+    best = min(range(len(losses)), key=losses.__getitem__)
+    assert len(losses) == best + 1 + 2 < 40
+    assert_equal(weights(training), after[best])
+
+
+def test_without_patience_every_epoch_runs_and_the_last_weights_stay() -> None:
+    training, after = prepare(Plan(epochs=5, batch_size=4, learning_rate=3.0, seed=0)), []
+    training.run(Cursor(), always, lambda *_: after.append(weights(training)))
+    assert len(after) == 5
+    assert_equal(weights(training), after[-1])
+
+
+def test_a_loss_that_is_not_finite_is_the_users_to_mend() -> None:
+    training = prepare(Plan(epochs=2, batch_size=4, learning_rate=1e30, seed=0))
+    message = r"the loss became (nan|inf) in epoch 0: lower learning_rate \(it is 1e\+30\)"
+    with pytest.raises(UserError, match=message):
+        training.run(Cursor(), always, nothing)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    training = prepare(Plan(epochs=10, batch_size=4, learning_rate=1.0, seed=0))
+    rates = [training._warmth(Cursor(epoch=epoch, step=step)) for epoch in range(10) for step in range(training.steps)]
+    peak = rates.index(max(rates))
+    assert 0 < rates[0] < 0.5 and max(rates) > 0.99 and peak < 0.1 * len(rates)
+    assert all(b < a for a, b in zip(rates[peak:-1], rates[peak + 1 :], strict=True))
+    assert 0 < rates[-1] < 0.01
+
+
+FOUR = ["replicated", "divided", "unequal", "one empty"]
+
+
+def shares(kind: str, ranks: int) -> list[list[Series]]:
+    """Every rank's series, which together are always the same four."""
+    series = waves(4)
+    if kind == "replicated":
+        return [series] * ranks
+    cuts = {"divided": [0, 2, 4], "unequal": [0, 1, 4], "one empty": [0, 0, 4]}[kind]
+    return [series[first:last] for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], dict[str, Tensor]]]:
+    training_module.FEWEST_STEPS = 6
+    answers = []
+    for kind in kinds:
+        mine = shares(kind, world.size)[world.rank] if world.size > 1 else waves(4)
+        training = Training(network(), pool(mine), PLAN, world, divided=kind != "replicated")
+        losses: list[float] = []
+        training.run(Cursor(), always, lambda _, epoch, losses=losses: losses.append(epoch.loss))  # type: ignore[misc]
+        answers.append((losses, weights(training)))
+    return answers
+
+
+@pytest.fixture(scope="module")
+def two_ranks() -> list[Any]:
+    return on_ranks(2, train_on_each_rank, FOUR)
+
+
+@pytest.mark.parametrize("kind", FOUR)
+def test_two_ranks_equal_one(two_ranks: list[Any], kind: str) -> None:
+    losses, expected = train_on_each_rank(World.alone(), [kind])[0]
+    number = FOUR.index(kind)
+    for answers in two_ranks:
+        their_losses, found = answers[number]
+        assert their_losses == pytest.approx(losses, abs=1e-5)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=name)
+            assert torch.equal(found[name], two_ranks[0][number][1][name])

@@ -1,0 +1,54 @@
+"""A small forecaster and small series, for the tests of network and training."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import torch
+
+from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
+from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.network import Forecaster
+from polyadic.forecasting.windows import Batch, Pool, Series
+
+HOURLY = Frequency.parse("H")
+CONTEXT, PREDICTION = 6, 3
+
+
+def network(cell: str = "tt-lstm", likelihood: str = "student-T", dropout: float = 0.0, layers: int = 2) -> Forecaster:
+    """Of five hidden units; its weights are the same at every call."""
+    torch.manual_seed(0)
+
+    def build(inputs: int) -> Cell:
+        return LSTM(inputs, 5) if cell == "lstm" else TensorTrainLSTM(inputs, 5, 2, 2, 3)
+
+    return Forecaster(build, LIKELIHOODS[likelihood], HOURLY.num_features, layers, dropout)
+
+
+def waves(count: int, length: int = 30, missing: float = 0.05) -> list[Series]:
+    """Noisy daily waves, each of its own phase and level, with a few values missing."""
+    random, made = np.random.default_rng(count), []
+    for number in range(count):
+        time = np.arange(length)
+        target = 10 + number + 3 * np.sin(2 * np.pi * time / 24 + number) + 0.3 * random.normal(size=length)
+        target[random.random(length) < missing] = np.nan
+        made.append(Series(target.astype(np.float32), HOURLY.minutes(datetime(2021, 3, 1 + number), length)))
+    return made
+
+
+def pool(series: list[Series]) -> Pool:
+    """Their windows."""
+    return Pool(series, HOURLY, CONTEXT, PREDICTION)
+
+
+def windows(count: int) -> Batch:
+    """A batch of different windows, a few of their values missing."""
+    whole = pool(waves(4))
+    return whole.take(np.linspace(0, len(whole) - 1, count).astype(np.int64))
+
+
+def one_of(batch: Batch, row: int) -> Batch:
+    """A batch of one window."""
+    return Batch(**{name: value[row : row + 1] for name, value in vars(batch).items()})

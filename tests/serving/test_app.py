@@ -1,0 +1,49 @@
+"""A fault of ours: 500 with an id, and no traceback for the client."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from polyadic.serving import app as serving
+from polyadic.serving import settings
+from polyadic.serving.batching import Batcher
+
+
+class Faulty:
+    """A model that breaks on every prediction."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> object:
+        return instance
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        raise RuntimeError("secret inner state")
+
+
+def test_a_fault_is_answered_with_an_id_that_the_log_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(service: serving.Service) -> None:
+        service.batcher = Batcher(Faulty(), 2)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(serving.Service, "load", load)
+    client = serving.application(settings.read({"MODEL_VARIANT": "a"})).test_client()
+    while client.get("/ping").status_code != 200:
+        pass
+    answer = client.post("/invocations", json={"instances": [1]})
+    body = json.loads(answer.data)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert body["id"] in capsys.readouterr().err
+
+
+def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving.Service, "load", lambda service: None)
+    client = serving.application(settings.read({})).test_client()
+    assert client.get("/ping").status_code == 503
+    answer = client.post("/invocations", json={"instances": [1]})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

@@ -1,0 +1,74 @@
+"""Greedy batching: in order, bounded, and one bad request harms no other."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from polyadic.serving.batching import LARGEST_BATCH, Batcher, Full
+
+
+class Doubler:
+    """Answers twice the instance; its first batch waits for `go`."""
+
+    def __init__(self) -> None:
+        self.go, self.batches = threading.Event(), []
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        self.go.wait(10)
+        self.batches.append(len(instances))
+        if "bad" in instances:
+            raise ValueError("bad")
+        return [{"value": 2 * one} for one in instances]
+
+
+def test_what_waits_is_predicted_together_in_order() -> None:
+    model = Doubler()
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    first = batcher.submit([1])
+    others = [batcher.submit([number, 10 * number]) for number in range(2, 6)]
+    model.go.set()
+    assert first.result(5) == [{"value": 2}]
+    assert [one.result(5) for one in others] == [[{"value": 2 * n}, {"value": 20 * n}] for n in range(2, 6)]
+    assert sum(model.batches) == 9
+    assert len(model.batches) <= 3
+
+
+def test_a_full_queue_refuses_at_once_and_frees_up() -> None:
+    model = Doubler()
+    batcher = Batcher(model, slots=2)  # type: ignore[arg-type]
+    taken = [batcher.submit([1]), batcher.submit([2])]
+    with pytest.raises(Full):
+        batcher.submit([3])
+    model.go.set()
+    assert [one.result(5) for one in taken] == [[{"value": 2}], [{"value": 4}]]
+    for _ in range(1000):
+        try:
+            assert batcher.submit([4]).result(5) == [{"value": 8}]
+            return
+        except Full:
+            threading.Event().wait(0.005)
+    raise AssertionError("the slots were never given back")
+
+
+def test_a_bad_request_fails_alone() -> None:
+    model = Doubler()
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    works = [batcher.submit([one]) for one in (1, "bad", 3)]
+    model.go.set()
+    assert works[0].result(5) == [{"value": 2}]
+    with pytest.raises(ValueError, match="bad"):
+        works[1].result(5)
+    assert works[2].result(5) == [{"value": 6}]
+
+
+def test_batches_stay_small_but_a_large_request_goes_alone() -> None:
+    model = Doubler()
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    works = [batcher.submit([1] * size) for size in (1, LARGEST_BATCH + 5, 40, 40)]
+    model.go.set()
+    assert [len(one.result(5)) for one in works] == [1, LARGEST_BATCH + 5, 40, 40]
+    assert LARGEST_BATCH + 5 in model.batches
+    assert 80 not in model.batches

@@ -1,0 +1,103 @@
+"""The collectives of a World, on one rank and on two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from ranks import RankError, on_ranks
+
+from polyadic.distributed import World, lost_peer
+
+
+def every_collective(world: World) -> dict[str, Any]:
+    rank = world.rank
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(2, 1, bias=False)
+    parallel = world.data_parallel(linear)
+    parallel(torch.full((1, 2), float(rank + 1))).sum().backward()
+    summed = torch.tensor([1.0, rank])
+    return {
+        "rank": rank,
+        "size": world.size,
+        "sum_": world.sum_(summed),
+        "in place": summed,
+        # Rank 0 has no rows, rank 1 has two.
+        "rows": world.gather_rows(torch.full((2 * rank, 3), float(rank))),
+        "integers": world.gather_rows(torch.arange(rank, rank + 2)),
+        "no rows": world.gather_rows(torch.empty(0, 4)),
+        "collect": world.collect({"rank": rank}),
+        "from_first": world.from_first(f"from {rank}"),
+        "any": [world.any(flag) for flag in (False, rank == 0, rank == 1, True)],
+        "gradient": linear.weight.grad,
+    }
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def answers(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    return on_ranks(request.param, every_collective)
+
+
+def test_ranks_know_their_place(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    assert [(one["rank"], one["size"]) for one in answers] == [(rank, n) for rank in range(n)]
+
+
+def test_sum_adds_over_the_ranks_in_place(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    for one in answers:
+        assert one["sum_"].tolist() == [n, sum(range(n))]
+        assert one["in place"].tolist() == [n, sum(range(n))]
+
+
+def test_gather_rows_stacks_unequal_and_empty_shares(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    for one in answers:
+        assert one["rows"].tolist() == [[float(rank)] * 3 for rank in range(n) for _ in range(2 * rank)]
+        assert one["rows"].shape[1] == 3
+        assert one["integers"].tolist() == [rank + k for rank in range(n) for k in range(2)]
+        assert one["integers"].dtype == torch.int64
+        assert one["no rows"].shape == (0, 4)
+
+
+def test_objects_are_collected_and_broadcast(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    for one in answers:
+        assert one["collect"] == [{"rank": rank} for rank in range(n)]
+        assert one["from_first"] == "from 0"
+
+
+def test_any_sees_every_rank(answers: list[dict[str, Any]]) -> None:
+    assert [one["any"] for one in answers] == [[False, True, len(answers) == 2, True]] * len(answers)
+
+
+def test_data_parallel_averages_gradients(answers: list[dict[str, Any]]) -> None:
+    mean = sum(range(1, len(answers) + 1)) / len(answers)
+    for one in answers:
+        assert one["gradient"].tolist() == [[mean, mean]]
+
+
+def test_alone_is_the_world_of_one() -> None:
+    world = World.alone()
+    assert (world.rank, world.size, world.device) == (0, 1, torch.device("cpu"))
+    assert world.collect(3) == [3]
+    world.leave()
+
+
+def fail_on_rank_1(world: World) -> None:
+    if world.rank == 1:
+        raise ValueError("as it should")
+    world.sum_(torch.zeros(1))
+
+
+def test_a_failure_of_one_rank_is_raised_with_its_text() -> None:
+    with pytest.raises(RankError, match="rank 1: (.|\n)*ValueError: as it should|Connection closed by peer"):
+        on_ranks(2, fail_on_rank_1)
+
+
+def test_a_lost_peer_is_told_from_a_fault_of_ours() -> None:
+    assert lost_peer(RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"))
+    assert lost_peer(torch.distributed.DistBackendError("NCCL error"))
+    assert not lost_peer(RuntimeError("shapes cannot be multiplied"))
+    assert not lost_peer(ValueError("gloo"))
