@@ -21,8 +21,11 @@ check: $(VENV)/.test  ## style and types
 	@$(RUN) -m mypy
 
 image:  ## the container; WHEELS=DIR gives it the wheels of a folder
-	@trap 'rm -f wheelhouse/*.whl' EXIT; \
-	if [ -n "$(WHEELS)" ]; then cp "$(WHEELS)"/*.whl wheelhouse/; fi; \
+	$(if $(WHEELS),$(if $(wildcard $(WHEELS)/*.whl),,$(error WHEELS=$(WHEELS) holds no .whl file)))
+	@copied=; trap 'rm -f $$copied' EXIT INT TERM; \
+	for wheel in $(if $(WHEELS),$(wildcard $(WHEELS)/*.whl)); do \
+	  name=wheelhouse/$${wheel##*/}; [ -e "$$name" ] || { cp "$$wheel" "$$name" && copied="$$copied $$name"; }; \
+	done; \
 	docker build --network=host --tag $(IMAGE) .
 
 bench: $(VENV)/.test  ## speed and accuracy against peers and floors, in one run
@@ -38,5 +41,5 @@ $(VENV)/.local: $(VENV)/pyvenv.cfg pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.local
-	@$(INSTALL) --editable '.[container,local,test]'
+	@$(INSTALL) --editable '.[local,test]'
 	@touch $@

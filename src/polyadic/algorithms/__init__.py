@@ -70,8 +70,10 @@ def _fitting(own: Mapping[str, object]) -> Algorithm:
     if len(fitting) == 1:
         return fitting[0]
     choices = "; ".join(f"{one.NAME} (needs {', '.join(required(one))})" for one in algorithms().values())
+    if not own:
+        raise UserError(f"the job has no hyperparameters (hyperparameters.json): set algorithm to one of {choices}")
     fit = " and ".join(one.NAME for one in fitting) or "no algorithm"
     raise UserError(
-        f"hyperparameter algorithm is missing, and the others ({', '.join(own) or 'none'}) fit {fit}: "
+        f"hyperparameter algorithm is missing, and the others ({', '.join(own)}) fit {fit}: "
         f"set algorithm to one of {choices}"
     )

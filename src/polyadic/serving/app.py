@@ -97,7 +97,13 @@ class Service:
         except Full:
             raise Refusal(503, f"{self.batcher.slots} requests are under way: try again", retry_after="1") from None
         predictions = answer.result(timeout=self.settings.timeout)
-        return _answer(wanted, predictions if wanted is jsonlines else {"predictions": predictions})
+        if wanted is not jsonlines:
+            return _answer(wanted, {"predictions": predictions})
+        lines = _answer(wanted, predictions)
+        if self.settings.batch_transform:
+            # A transform job that assembles by line ends each answer with a line break of its own.
+            lines.set_data(lines.get_data().removesuffix(b"\n"))
+        return lines
 
     def _body(self) -> bytes:
         limit = self.settings.largest_body

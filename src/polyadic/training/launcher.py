@@ -139,7 +139,14 @@ def _command(here: Environment, arguments: Sequence[str]) -> list[str]:
 def _variables(here: Environment, reports: Path) -> dict[str, str]:
     """The workers' environment; what the user has set holds."""
     threads = max(1, (os.cpu_count() or 1) // max(1, here.num_gpus))
-    ours = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "NCCL_DEBUG": "WARN"}
+    ours = {
+        "OMP_NUM_THREADS": str(threads),
+        # Threads that spin at a barrier stand in the way of whatever else the host does.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+        "NCCL_DEBUG": "WARN",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+    }
     if here.network_interface:
         ours |= {"NCCL_SOCKET_IFNAME": here.network_interface, "GLOO_SOCKET_IFNAME": here.network_interface}
     return {**here.variables(), **ours, **os.environ, report.FOLDER: str(reports)}

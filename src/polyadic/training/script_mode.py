@@ -29,7 +29,9 @@ def run(here: Environment, stop_requested: Callable[[], bool]) -> int:
             "use the image, or pip install 'polyadic[container]'"
         )
     command = [sys.executable, "-c", "from sagemaker_training.cli.train import main; main()"]
-    runner = subprocess.Popen(command, env={**os.environ, **here.variables()}, start_new_session=True)
+    # The runner would wait 15 minutes for a lone host's own name to resolve.
+    alone = {"SM_STUDIO_LOCAL_MODE": "true"} if len(here.hosts) == 1 else {}
+    runner = subprocess.Popen(command, env={**os.environ, **here.variables(), **alone}, start_new_session=True)
     told = False
     while runner.poll() is None:
         if stop_requested() and not told:
