@@ -3,6 +3,8 @@ PYTHON ?= python3
 IMAGE ?= polyadic
 # A folder of wheels that the image is built with, such as a CPU build of torch.
 WHEELS ?=
+# Two cores, several processes: threads that spin at barriers stand in each other's way.
+export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock

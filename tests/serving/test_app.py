@@ -47,3 +47,30 @@ def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPat
     assert client.get("/ping").status_code == 503
     answer = client.post("/invocations", json={"instances": [1]})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+class Echo:
+    """Answers with the instance."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> object:
+        return instance
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        return [{"value": instance} for instance in instances]
+
+
+@pytest.mark.parametrize(("batch", "end"), [("true", b'{"value":2}'), ("false", b'{"value":2}\n')])
+def test_a_transform_job_s_lines_end_without_a_break(monkeypatch: pytest.MonkeyPatch, batch: str, end: bytes) -> None:
+    def load(service: serving.Service) -> None:
+        service.batcher = Batcher(Echo(), 2)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(serving.Service, "load", load)
+    client = serving.application(settings.read({"SAGEMAKER_BATCH": batch})).test_client()
+    while client.get("/ping").status_code != 200:
+        pass
+    answer = client.post("/invocations", data=b"1\n2\n", content_type="application/jsonlines")
+    assert answer.data == b'{"value":1}\n' + end
+    one = client.post(
+        "/invocations", data=b"1\n", content_type="application/jsonlines", headers={"Accept": "application/json"}
+    )
+    assert json.loads(one.data) == {"predictions": [{"value": 1}]}

@@ -77,7 +77,7 @@ def cp(
     world = world or World.alone()
     slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
     _check(slab.shape, rank)
-    norm = world.sum_(slab.local.double().square().sum()).sqrt().item()
+    norm = world.sum_(_square(slab.local)).sqrt().item()
     if norm == 0:
         raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
     at = progress or Progress()
@@ -132,10 +132,9 @@ def _descend(
         nonlocal inner
         others = torch.stack([gram for m, gram in enumerate(grams) if m != mode]).prod(0)
         factor = _solve(others, product)
-        gram = _gram(factor, world, mode == slab.mode)
-        at.weights = gram.diagonal().sqrt().clamp_min(torch.finfo(factor.dtype).tiny)
+        at.weights = _norms(factor, world, mode == slab.mode)
         factor = factor / at.weights.to(factor.dtype)
-        grams[mode] = gram / torch.outer(at.weights, at.weights)
+        grams[mode] = _gram(factor, world, mode == slab.mode)
         # Only the last mode's is read: the inner product of the data with the model of this sweep.
         inner = (product.double() * factor.double()).sum(0) @ at.weights
         if mode == slab.mode:
@@ -153,6 +152,19 @@ def _descend(
         if abs(before - at.relative_error) < tol:
             break
     return True
+
+
+def _square(tensor: Tensor) -> Tensor:
+    """The sum of the squares in float64, without a copy of the whole tensor in it."""
+    parts = [part.double().square().sum() for part in torch.split(tensor.reshape(-1), 2**22)]
+    return torch.stack(parts).sum() if parts else torch.zeros((), dtype=torch.float64, device=tensor.device)
+
+
+def _norms(factor: Tensor, world: World, divided: bool) -> Tensor:
+    """The lengths of a factor's columns in float64, never 0."""
+    squares = factor.double().square().sum(0)
+    lengths = (world.sum_(squares) if divided else squares).sqrt()
+    return torch.where(lengths == 0, 1, lengths)
 
 
 def _gram(factor: Tensor, world: World, divided: bool) -> Tensor:
