@@ -21,11 +21,16 @@ LONG_WAIT = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class World:
-    """The ranks that work on one fit, seen from one of them; alone, every collective is the identity."""
+    """The ranks that work on one fit, seen from one of them; alone, every collective is the identity.
+
+    `local_rank` counts this rank among the `local_size` ranks of its host, which see the same files.
+    """
 
     rank: int
     size: int
     device: torch.device
+    local_rank: int = 0
+    local_size: int = 1
 
     @staticmethod
     def alone(device: str | torch.device = "cpu") -> World:
@@ -38,13 +43,14 @@ class World:
 
         A GPU a process and nccl where there are GPUs, gloo on CPUs.
         """
-        rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        device = _device(int(os.environ.get("LOCAL_RANK", 0)))
+        rank, size = _whole("RANK", 0), _whole("WORLD_SIZE", 1)
+        local_rank, local_size = _whole("LOCAL_RANK", 0), _whole("LOCAL_WORLD_SIZE", 1)
+        device = _device(local_rank)
         if size > 1:
             backend = "nccl" if device.type == "cuda" else "gloo"
             bound = device if device.type == "cuda" else None
             dist.init_process_group(backend, rank=rank, world_size=size, timeout=LONG_WAIT, device_id=bound)
-        return World(rank, size, device)
+        return World(rank, size, device, local_rank, local_size)
 
     def leave(self) -> None:
         """Gives the process group back."""
@@ -94,6 +100,10 @@ class World:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+
+
+def _whole(name: str, default: int) -> int:
+    return int(os.environ.get(name, default))
 
 
 def _device(local_rank: int) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,16 +151,18 @@ def load(artifact: Artifact) -> Model:
     settings = Hyperparameters(**artifact.hyperparameters)
     network = build(settings)
     network.load_state_dict(dict(artifact.tensors))
-    return Model(settings, network, artifact.metrics)
+    return Model(settings, network.to("cuda" if torch.cuda.is_available() else "cpu"), artifact.metrics)
 
 
 def fit(job: Job[Hyperparameters]) -> Model:
     """Trains on channel `train`, keeps the weights, and scores channel `test` where there is one."""
     settings = job.hyperparameters
     training, cursor = _prepare(job)
-    network, numbers = training.network, sum(p.numel() for p in training.network.parameters())
+    # Read before the training: a fault in it must not come to light after hours.
+    test = _read_test(job) if "test" in job.channels else None
+    network, count = training.network, sum(p.numel() for p in training.network.parameters())
     job.note(
-        f"forecaster: {settings.cell}, {numbers:,} parameters, {training.windows:,} windows, "
+        f"forecaster: {settings.cell}, {count:,} parameters, {training.windows:,} windows, "
         f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world.size} rank(s)"
     )
     metrics: dict[str, float] = {}
@@ -182,8 +184,8 @@ def fit(job: Job[Hyperparameters]) -> Model:
     if "train:final_loss" in metrics:
         job.metric("train final_loss", metrics["train:final_loss"])
     model = Model(settings, network, metrics)
-    if "test" in job.channels and (finished or job.dry_run):
-        metrics |= _score(job, model)
+    if test is not None and (finished or job.dry_run):
+        metrics |= _score(job, model, test)
     return model
 
 
@@ -191,7 +193,7 @@ def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
     settings = job.hyperparameters
     frequency = Frequency.parse(settings.time_freq)
     refuse_quantiles(settings.test_quantiles)
-    series = list(_read_channel(job, "train", frequency, 0))
+    series = _read_channel(job, "train", frequency)
     pool = Pool(series, frequency, settings.context_length, settings.prediction_length)
     needed = settings.context_length + settings.prediction_length
     short = sum(len(one.target) < needed for one in series)
@@ -229,35 +231,44 @@ def _save(job: Job[Hyperparameters], training: Training, at: Cursor) -> None:
         job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, training.tensors(at), numbers))
 
 
-def _score(job: Job[Hyperparameters], model: Model) -> dict[str, float]:
-    """Forecasts the withheld end of every test series and prints the errors, seasonal naive's beside them."""
+def _read_test(job: Job[Hyperparameters]) -> list[Series]:
+    """This rank's test series that are long enough; UserError where no rank has one with a value to score."""
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
-    series = list(_read_channel(job, "test", model.frequency, 0))
+    series = _read_channel(job, "test", Frequency.parse(settings.time_freq))
     if not job.channels["test"].divided:
         series = series[job.world.rank :: job.world.size]
     needed = settings.context_length + horizon
     usable = [one for one in series if len(one.target) >= needed]
+    if not job.world.any(any(np.isfinite(one.target[-horizon:]).any() for one in usable)):
+        raise UserError(
+            f"channel test has nothing to score: no series of {needed} points or more (context_length + "
+            "prediction_length) has a value in its last prediction_length points"
+        )
     if len(usable) < len(series):
         job.note(f"warning: {len(series) - len(usable)} test series are shorter than {needed} points and are left out")
+    return usable
+
+
+def _score(job: Job[Hyperparameters], model: Model, series: list[Series]) -> dict[str, float]:
+    """Forecasts the withheld end of every test series and prints the errors, seasonal naive's beside them."""
+    settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
     began, levels = time.perf_counter(), settings.test_quantiles
-    history = [Series(one.target[:-horizon], one.minutes) for one in usable]
+    history = [Series(one.target[:-horizon], one.minutes) for one in series]
     ours = naive = Accuracy.nothing(len(levels))
-    for first in range(0, len(usable), 64):
+    for first in range(0, len(series), 64):
         part = slice(first, first + 64)
-        actual = np.stack([one.target[-horizon:] for one in usable[part]])
+        actual = np.stack([one.target[-horizon:] for one in series[part]])
         drawn = model.forecast(history[part], settings.num_eval_samples)
         ours += Accuracy.of(actual, drawn.mean(1), np.quantile(drawn, levels, axis=1), levels)
         repeated = np.stack([seasonal_naive(one.target, model.frequency.season, horizon) for one in history[part]])
         naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
-    job.note(f"forecaster: {len(usable)} test series in {time.perf_counter() - began:.1f} s on rank 0")
+    job.note(f"forecaster: {len(series)} test series in {time.perf_counter() - began:.1f} s on rank 0")
     return _report(job, levels, ours, naive)
 
 
 def _report(job: Job[Hyperparameters], levels: list[float], ours: Accuracy, naive: Accuracy) -> dict[str, float]:
     sums = torch.tensor(np.stack([ours.vector(), naive.vector()]), device=job.world.device)
     ours, naive = (Accuracy.from_vector(row) for row in job.world.sum_(sums).cpu().numpy())
-    if not ours.count:
-        raise UserError("channel test has no observed value to score in the last prediction_length points of a series")
     scores = {
         "RMSE": ours.rmse,
         "mean_wQuantileLoss": float(ours.weighted_quantile_losses.mean()),
@@ -272,17 +283,20 @@ def _report(job: Job[Hyperparameters], levels: list[float], ours: Accuracy, naiv
     return {f"test:{name}": score for name, score in scores.items()}
 
 
-def _read_channel(job: Job[Hyperparameters], channel: str, frequency: Frequency, ahead: int) -> Iterable[Series]:
-    ignored = 0
+def _read_channel(job: Job[Hyperparameters], channel: str, frequency: Frequency) -> list[Series]:
+    """A channel's series; where each host has its own, this rank's share of its host's."""
+    series, ignored = [], 0
     for path in job.files(channel, jsonlines.SUFFIXES):
         for number, record in enumerate(read_records(path), 1):
             try:
-                yield read_series(record, frequency, ahead)
+                series.append(read_series(record, frequency, 0))
             except UserError as error:
                 raise UserError(f"channel {channel}, {path.name}, series {number}: {error}") from None
             ignored += "cat" in record or "dynamic_feat" in record
     if ignored:
         job.note(f"warning: {ignored} series of channel {channel} have cat or dynamic_feat: this version ignores both")
+    world = job.world
+    return series[world.local_rank :: world.local_size] if job.channels[channel].divided else series
 
 
 def _answer(query: Query, samples_SP: NDArray[np.float32]) -> dict[str, Any]:
