@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from polyadic.devices import count_gpus
 from polyadic.serving import settings
 
 _settings = settings.read()
@@ -28,6 +29,6 @@ raw_env = [
 def post_fork(server, worker):
     """A GPU a worker, by the worker's place."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else [str(number) for number in range(settings.count_gpus())]
+    devices = visible.split(",") if visible else [str(number) for number in range(count_gpus())]
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[(worker.age - 1) % len(devices)]

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "polyadic"
 # From the bottom up; neighbours in one row never import one another.
 ROWS = (
-    {"errors"},
+    {"errors", "devices"},
     {"distributed"},
     {"tensor"},
     {"decomposition"},
@@ -22,8 +22,6 @@ ROWS = (
     {"training", "serving"},
 )
 LEVEL = {name: level for level, row in enumerate(ROWS) for name in row}
-# Both halves of the contract count GPUs alike, and the command line starts either.
-EXCEPTIONS = {("serving", "training.environment")}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -37,23 +35,22 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    return module.split(".")[1] if module.count(".") else ""
+    return module.split(".")[1]
+
+
+def points_down(here: str, there: str) -> bool:
+    if there in ("", here):
+        return True
+    if "variants" in (here, there):
+        return False
+    return LEVEL[there] < LEVEL[here] if there in LEVEL else not (SOURCE / there).exists()
 
 
 def violations(path: Path, here: str) -> list[str]:
     """The imports of a file that do not point down."""
-    wrong = []
-    for module in imports(path):
-        there = room(module) if module.startswith("polyadic.") else ""
-        inner = module.removeprefix("polyadic.")
-        if here == "variants" and module.startswith("polyadic.") and there != "variants":
-            wrong.append(module)
-        elif there in LEVEL and there != here and LEVEL[there] >= LEVEL[here]:
-            if not any(here == one and inner.startswith(two) for one, two in EXCEPTIONS):
-                wrong.append(module)
-        elif there not in LEVEL and there not in ("", "variants") and (SOURCE / there).exists():
-            wrong.append(module)
-    return wrong
+    return [
+        module for module in imports(path) if module.startswith("polyadic.") and not points_down(here, room(module))
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))

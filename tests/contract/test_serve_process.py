@@ -126,7 +126,8 @@ def test_refusals(server: Server, status: int, body: bytes, headers: dict[str, s
 def test_a_body_without_a_length_is_limited_as_well(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(
-            b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         chunk = b"%x\r\n%s\r\n" % (2**20, b" " * 2**20)
         for _ in range(30):

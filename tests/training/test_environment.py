@@ -69,13 +69,3 @@ def test_broken_configuration(tmp_path: Path, text: str, message: str) -> None:
 def test_a_host_that_is_not_among_the_hosts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="names 'algo-3' as current_host, which is not among hosts"):
         read(OptMl(tmp_path, {}, "algo-3", ("algo-1", "algo-2")))
-
-
-def test_visible_gpus_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200 (UUID: x)'\necho 'GPU 1: NVIDIA H200 (UUID: y)'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.count_gpus({}) == 2
-    assert environment.count_gpus({"CUDA_VISIBLE_DEVICES": "1"}) == 1
-    assert environment.count_gpus({"CUDA_VISIBLE_DEVICES": ""}) == 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyadic.devices import count_gpus
 from polyadic.errors import UserError
-from polyadic.training.environment import count_gpus
 
 MIB = 2**20
 

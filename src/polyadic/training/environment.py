@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import socket
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyadic.devices import count_gpus
 from polyadic.errors import UserError
 
 NETWORK_INTERFACES = Path("/sys/class/net")
@@ -126,19 +124,6 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def count_gpus(environ: Mapping[str, str] = os.environ) -> int:
-    """GPUs that this container may use, counted without a CUDA context."""
-    if not list(Path("/dev").glob("nvidia[0-9]*")) and not shutil.which("nvidia-smi"):
-        return 0
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([one for one in visible.split(",") if one.strip() not in ("", "-1")])
-    if shutil.which("nvidia-smi"):
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-        return len(re.findall(r"^GPU \d+", listed.stdout, re.MULTILINE))
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def _existing(interface: str | None) -> str | None:
