@@ -96,7 +96,12 @@ class Service:
             answer = self.batcher.submit(instances)
         except Full:
             raise Refusal(503, f"{self.batcher.slots} requests are under way: try again", retry_after="1") from None
-        predictions = answer.result(timeout=self.settings.timeout)
+        try:
+            predictions = answer.result(timeout=self.settings.deadline)
+        except TimeoutError:
+            raise Refusal(
+                503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
+            ) from None
         if wanted is not jsonlines:
             return _answer(wanted, {"predictions": predictions})
         lines = _answer(wanted, predictions)

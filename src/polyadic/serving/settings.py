@@ -32,6 +32,11 @@ class Settings:
     default_configuration: Mapping[str, Any]
 
     @property
+    def deadline(self) -> int:
+        """Seconds for a prediction: a little before the platform gives the request up."""
+        return max(1, self.timeout - 5)
+
+    @property
     def slots(self) -> int:
         """Requests a worker takes on at once: fewer than its threads, so that /ping always finds one."""
         return max(1, self.threads - 4)
