@@ -80,16 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_mode", description="SageMaker on one machine.")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--image", metavar="NAME", help="run this Docker image; plain processes without it")
-    where.add_argument(
-        "--container", metavar="DIR", type=Path, default=CONTAINER, help="folder of train and serve"
-    )
+    where.add_argument("--container", metavar="DIR", type=Path, default=CONTAINER, help="folder of train and serve")
     commands = parser.add_subparsers(required=True, metavar="train | endpoint | demo")
 
     one = commands.add_parser("train", parents=[where], help="run a training job")
     one.add_argument("--data", metavar="CHANNEL=DIR", action="append", default=[], help="repeatable")
-    one.add_argument(
-        "--hyperparameters", metavar="FILE|KEY=VALUE", action="append", default=[], help="repeatable"
-    )
+    one.add_argument("--hyperparameters", metavar="FILE|KEY=VALUE", action="append", default=[], help="repeatable")
     one.add_argument("--hosts", metavar="N", type=int, default=1)
     one.add_argument("--distribution", choices=DISTRIBUTIONS, default=DISTRIBUTIONS[0])
     one.add_argument("--checkpoints", metavar="DIR", type=Path, help="kept as /opt/ml/checkpoints")
@@ -99,9 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     two = commands.add_parser("endpoint", parents=[where], help="serve models until Ctrl-C")
     two.add_argument("name", metavar="NAME")
     two.add_argument("--variant", metavar="NAME=MODEL.tar.gz[:WEIGHT]", action="append", required=True)
-    two.add_argument(
-        "--port", metavar="P", type=int, default=8080, help="8080 by default; 0 takes a free one"
-    )
+    two.add_argument("--port", metavar="P", type=int, default=8080, help="8080 by default; 0 takes a free one")
     two.add_argument("--seed", metavar="N", type=int, help="makes the traffic split repeatable")
     two.set_defaults(command=endpoint)
 

@@ -29,9 +29,7 @@ def pack(folders: Iterable[Path], archive: Path) -> int:
 def unpack(archive: Path, folder: Path) -> None:
     """Extracts model.tar.gz; one that is cut short, altered or unsafe is a LocalModeError naming it."""
     if not archive.is_file():
-        raise LocalModeError(
-            f"there is no file {str(archive)!r}: give the model.tar.gz that a training job left"
-        )
+        raise LocalModeError(f"there is no file {str(archive)!r}: give the model.tar.gz that a training job left")
     try:
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as tar:

@@ -27,9 +27,7 @@ class Backend(Protocol):
         self, layouts: Sequence[HostLayout], environment: Mapping[str, str], sink: Callable[[str], LineSink]
     ) -> list[Running]: ...
 
-    def start_server(
-        self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink
-    ) -> Server: ...
+    def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server: ...
 
     def reclaim(self, folder: Path) -> None:
         """Makes what the hosts wrote under `folder` ours to read and to delete."""

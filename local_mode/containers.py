@@ -67,9 +67,7 @@ class ContainerBackend:
         try:
             docker("image", "inspect", image)
         except LocalModeError:
-            raise LocalModeError(
-                f"there is no image {image!r} here: build it with `make image`, or pull it"
-            ) from None
+            raise LocalModeError(f"there is no image {image!r} here: build it with `make image`, or pull it") from None
         self._image = image
         self._networks: list[str] = []
 
@@ -90,9 +88,7 @@ class ContainerBackend:
             raise
         return hosts
 
-    def start_server(
-        self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink
-    ) -> Server:
+    def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server:
         port = free_ports(1)
         options = [
             "--publish",
@@ -105,9 +101,7 @@ class ContainerBackend:
 
     def reclaim(self, folder: Path) -> None:
         if os.getuid() != 0:  # the containers ran as root, as on SageMaker
-            docker(
-                "run", "--rm", "--volume", f"{folder}:/delete", self._image, "chmod", "-R", "a+rwX", "/delete"
-            )
+            docker("run", "--rm", "--volume", f"{folder}:/delete", self._image, "chmod", "-R", "a+rwX", "/delete")
 
     def close(self) -> None:
         while self._networks:

@@ -169,9 +169,7 @@ def _serve(router: Router, listener: socket.socket) -> Iterator[None]:
         request_handler=_QuietHandler,
         fd=os.dup(listener.fileno()),
     )
-    thread = threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": POLL_SECONDS}, daemon=True
-    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL_SECONDS}, daemon=True)
     thread.start()
     try:
         yield

@@ -48,7 +48,5 @@ def _from_file(file: Path) -> dict[str, str]:
     except ValueError as error:
         raise LocalModeError(f"{str(file)!r} is not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise LocalModeError(
-            f"{str(file)!r} holds a {type(document).__name__}: hyperparameters are one JSON object"
-        )
+        raise LocalModeError(f"{str(file)!r} holds a {type(document).__name__}: hyperparameters are one JSON object")
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in document.items()}

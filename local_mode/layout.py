@@ -60,9 +60,7 @@ def lay_out(job: TrainingJob, root: Path, network_interface: str) -> list[HostLa
         job.checkpoints.mkdir(parents=True, exist_ok=True)
     channels = {name: _channel_per_host(name, job, root) for name in job.channels}
     return [
-        _lay_out_host(
-            job, root / host, network_interface, {name: per[host] for name, per in channels.items()}
-        )
+        _lay_out_host(job, root / host, network_interface, {name: per[host] for name, per in channels.items()})
         for host in job.host_names
     ]
 
@@ -102,9 +100,7 @@ def _channel_config(distribution: str) -> dict[str, str]:
 def _channel_per_host(name: str, job: TrainingJob, root: Path) -> dict[str, Path]:
     source = job.channels[name]
     if not source.is_dir():
-        raise LocalModeError(
-            f"channel {name!r} names {str(source)!r}, which is not a folder: give a folder of files"
-        )
+        raise LocalModeError(f"channel {name!r} names {str(source)!r}, which is not a folder: give a folder of files")
     if job.distribution == "FullyReplicated":
         return dict.fromkeys(job.host_names, source.resolve())
     shards = {host: root / "shards" / host / name for host in job.host_names}

@@ -85,9 +85,7 @@ class ProcessBackend:
             raise
         return hosts
 
-    def start_server(
-        self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink
-    ) -> Server:
+    def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server:
         port = free_ports(1)
         own = {"MODEL_VARIANT": variant, "SAGEMAKER_BIND_TO_PORT": str(port), **environment}
         return Server(self._start("serve", variant, base, own, on_line), f"http://127.0.0.1:{port}")
@@ -98,9 +96,7 @@ class ProcessBackend:
     def close(self) -> None:
         pass
 
-    def _start(
-        self, word: str, name: str, base: Path, extra: Mapping[str, str], on_line: LineSink
-    ) -> HostProcess:
+    def _start(self, word: str, name: str, base: Path, extra: Mapping[str, str], on_line: LineSink) -> HostProcess:
         executable = (self._executables / word).resolve()
         if not os.access(executable, os.X_OK):
             raise LocalModeError(

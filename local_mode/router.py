@@ -87,15 +87,11 @@ class Router:
         if wanted is not None:
             if wanted not in self._targets:
                 names = ", ".join(self._targets)
-                raise validation_error(
-                    f"Variant {wanted} of endpoint {self.endpoint} not found; it has {names}."
-                )
+                raise validation_error(f"Variant {wanted} of endpoint {self.endpoint} not found; it has {names}.")
             return self._targets[wanted]
         weighted = [target for target in self._targets.values() if target.weight > 0]
         if not weighted:
-            raise validation_error(
-                f"Every variant of endpoint {self.endpoint} has weight 0: name a TargetVariant."
-            )
+            raise validation_error(f"Every variant of endpoint {self.endpoint} has weight 0: name a TargetVariant.")
         with self._lock:
             return self._random.choices(weighted, [target.weight for target in weighted])[0]
 
@@ -142,9 +138,7 @@ def create_app(router: Router) -> Flask:
 
 def _check_endpoint(router: Router, name: str) -> None:
     if name != router.endpoint:
-        raise validation_error(
-            f"Endpoint {name} of account 000000000000 not found; this is {router.endpoint}."
-        )
+        raise validation_error(f"Endpoint {name} of account 000000000000 not found; this is {router.endpoint}.")
 
 
 def _read_body() -> bytes:

@@ -16,9 +16,7 @@ POLL_SECONDS = 0.1
 class Running:
     """One host or one server, started on construction; its output goes line by line to `on_line`."""
 
-    def __init__(
-        self, name: str, command: list[str], environment: Mapping[str, str], on_line: LineSink
-    ) -> None:
+    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], on_line: LineSink) -> None:
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=20)
         self._on_line = on_line

@@ -84,8 +84,7 @@ def _collect(
     backwards = list(reversed(layouts))
     pack([layout.output_data for layout in backwards], job.output / "output.tar.gz")
     failures = {
-        layout.name: layout.failure_reason
-        or f"exit code {codes[layout.name]}, and no failure file was written"
+        layout.name: layout.failure_reason or f"exit code {codes[layout.name]}, and no failure file was written"
         for layout in layouts
         if codes[layout.name] != 0
     }

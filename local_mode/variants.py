@@ -25,9 +25,7 @@ def parse_variant(text: str) -> Variant:
     """Reads NAME=PATH/model.tar.gz:WEIGHT; the weight may be left out and is 1.0 then."""
     name, equals, rest = text.partition("=")
     if not equals or not rest:
-        raise LocalModeError(
-            f"got --variant {text!r}: write NAME=PATH/model.tar.gz or NAME=PATH/model.tar.gz:WEIGHT"
-        )
+        raise LocalModeError(f"got --variant {text!r}: write NAME=PATH/model.tar.gz or NAME=PATH/model.tar.gz:WEIGHT")
     path, colon, number = rest.rpartition(":")
     weight = _as_float(number) if colon else None
     if weight is None:

@@ -31,9 +31,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(
-    forecasts: Sequence[Forecast], variants: Sequence[str], series: Sequence[Series], file: Path
-) -> None:
+def draw(forecasts: Sequence[Forecast], variants: Sequence[str], series: Sequence[Series], file: Path) -> None:
     """A row a series, a column a variant; each forecast starts where the one before it ends."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -50,9 +48,7 @@ def draw(
                 own = [f for f in forecasts if f.series is one and f.variant == variant]
                 _panel(axis, one, own, variant, colour)
             row[0].set_ylabel(one.unit)
-        figure.suptitle(
-            "12-month forecasts of months the models never saw", x=0.01, ha="left", fontsize=14, color=INK
-        )
+        figure.suptitle("12-month forecasts of months the models never saw", x=0.01, ha="left", fontsize=14, color=INK)
         figure.savefig(file, dpi=150)
         plt.close(figure)
 
@@ -60,9 +56,7 @@ def draw(
 def _panel(axis: Axes, series: Series, forecasts: Sequence[Forecast], variant: str, colour: str) -> None:
     months = series.months
     shown = slice(series.withheld_from - MONTHS_BEFORE, None)
-    axis.plot(
-        months[shown], series.values[shown], color=INK, lw=1.2, marker=".", ms=3.5, label="actual", zorder=3
-    )
+    axis.plot(months[shown], series.values[shown], color=INK, lw=1.2, marker=".", ms=3.5, label="actual", zorder=3)
     for number, forecast in enumerate(forecasts):
         span = months[forecast.origin : forecast.origin + len(forecast.mean)]
         first = number == 0

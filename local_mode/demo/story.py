@@ -50,16 +50,12 @@ class Demo:
         self.stop.raise_if_requested()
         if result.model is None:
             reasons = "; ".join(result.failures.values())
-            raise LocalModeError(
-                f"training {name} failed: {reasons} (all lines are in {job.output}/training.log)"
-            )
+            raise LocalModeError(f"training {name} failed: {reasons} (all lines are in {job.output}/training.log)")
         return result.model
 
     def endpoint(self, stack: ExitStack, name: str, variants: Sequence[Variant]) -> Endpoint:
         log = stack.enter_context((self.output / f"{name}.log").open("w"))
-        settings = EndpointSettings(
-            name, variants, seed=SPLIT_SEED, environment={"MODEL_SERVER_WORKERS": "1"}
-        )
+        settings = EndpointSettings(name, variants, seed=SPLIT_SEED, environment={"MODEL_SERVER_WORKERS": "1"})
         return stack.enter_context(
             running_endpoint(settings, self.backend, self.stop, lambda line: print(line, file=log))
         )

@@ -49,9 +49,7 @@ def runtime_client(url: str) -> Iterator[Any]:
         client.close()
 
 
-def invoke(
-    client: Any, endpoint: str, request: dict[str, object], variant: str | None = None
-) -> tuple[str, Any]:
+def invoke(client: Any, endpoint: str, request: dict[str, object], variant: str | None = None) -> tuple[str, Any]:
     """The variant that answered, and its first prediction."""
     target = {"TargetVariant": variant} if variant else {}
     answer = client.invoke_endpoint(

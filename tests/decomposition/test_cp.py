@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -154,7 +155,7 @@ def test_restarts_keep_the_best() -> None:
 def test_a_fit_ends_when_its_change_is_under_tol() -> None:
     tensor, errors = low_rank((5, 6, 7), 4, seed=1, noise=0.3)[0], [float("inf")]
     cp(tensor, 2, tol=1e-3, after_sweep=lambda at: errors.append(at.relative_error) or True)
-    changes = [abs(before - after) for before, after in zip(errors[:-1], errors[1:], strict=True)]
+    changes = [abs(before - after) for before, after in itertools.pairwise(errors)]
     assert 3 < len(changes) < 100
     assert changes[-1] < 1e-3 <= min(changes[:-1])
 
@@ -175,7 +176,7 @@ def test_the_error_never_grows_in_a_sweep() -> None:
     errors: list[float] = []
     tensor = low_rank((6, 5, 4, 3), 4, noise=0.4)[0]
     cp(tensor, 3, tol=0, max_iterations=40, after_sweep=lambda at: errors.append(at.relative_error) or True)
-    assert all(after <= before + 1e-12 for before, after in zip(errors[:-1], errors[1:], strict=True))
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
 
 
 def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:

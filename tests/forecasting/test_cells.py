@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -123,7 +124,7 @@ def test_lags_shift_newest_first() -> None:
 def test_the_first_weights_make_a_linear_recurrence_with_small_higher_terms() -> None:
     torch.manual_seed(0)
     cell, x = TensorTrainLSTM(2, 8, lags=2, order=3, rank=4), torch.randn(16, 5, 2)
-    h, (lags, c) = cell(x, cell.initial(x))
+    _h, (lags, _c) = cell(x, cell.initial(x))
     weight = torch.tensordot(torch.tensordot(cell.cores[0], cell.cores[1], 1), cell.cores[2], 1)[0]
     s = torch.cat([lags, torch.ones(16, 1)], 1)
     linear = s @ weight[-1, -1]
@@ -141,7 +142,7 @@ def flops(cell: Cell, forward: bool) -> int:
 
 def test_the_work_grows_linearly_with_the_order() -> None:
     work = [flops(TensorTrainLSTM(4, 5, 2, order, 3), True) for order in range(2, 9)]
-    steps = {after - before for before, after in zip(work[:-1], work[1:], strict=True)}
+    steps = {after - before for before, after in itertools.pairwise(work)}
     batch, time, state, rank = 2, 3, 11, 3
     assert steps == {2 * batch * time * rank * state * rank}
 

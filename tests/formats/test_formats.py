@@ -113,7 +113,7 @@ def test_arrays_are_lists_in_json(dtype: str) -> None:
 
 
 def test_broken_json_is_located() -> None:
-    with pytest.raises(UserError, match="broken JSON at line 2, column 8: "):
+    with pytest.raises(UserError, match="broken JSON at line 2, column 7: "):
         json.decode(b'{"a": 1,\n "b": x}')
 
 
@@ -165,7 +165,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", sorted(REFUSED))
-def test_npy_refuses(what: str, tmp_path: Path) -> None:
+def test_npy_refuses(what: str) -> None:
     data, message = REFUSED[what]
     with pytest.raises(UserError, match=message):
         npy.decode(data)
