@@ -17,10 +17,11 @@ local: $(VENV)/.local  ## the main job on this machine: train, serve two variant
 test: $(VENV)/.test  ## every test that this machine can run
 	@$(RUN) -m pytest
 
-check: $(VENV)/.test  ## style and types
+check: $(VENV)/.test  ## style, types, and the arrows of import
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m mypy
+	@$(RUN) -m pytest --quiet tests/test_layers.py
 
 image:  ## the container; WHEELS=DIR gives it the wheels of a folder
 	$(if $(WHEELS),$(if $(wildcard $(WHEELS)/*.whl),,$(error WHEELS=$(WHEELS) holds no .whl file)))

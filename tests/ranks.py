@@ -22,13 +22,15 @@ class RankError(Exception):
     """What a rank raised, with its rank and its traceback."""
 
 
-def on_ranks(n: int, function: Callable[..., Any], *arguments: Any, seconds: float = 120) -> list[Any]:
-    """function(world, *arguments) on n ranks: the results in the order of the ranks."""
+def on_ranks(n: int, function: Callable[..., Any], *arguments: Any, hosts: int = 1, seconds: float = 120) -> list[Any]:
+    """function(world, *arguments) on n ranks of some hosts: the results in the order of the ranks."""
     context = multiprocessing.get_context("spawn")
     port, processes, ends = free_port(), [], []
     for rank in range(n):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_rank, args=(rank, n, port, theirs, function, arguments))
+        place = {"RANK": rank, "WORLD_SIZE": n, "LOCAL_RANK": rank % (n // hosts), "LOCAL_WORLD_SIZE": n // hosts}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        process = context.Process(target=_rank, args=(place, theirs, function, arguments))
         process.start()
         theirs.close()
         processes.append(process)
@@ -65,16 +67,8 @@ def _receive(rank: int, end: Connection[Any, Any]) -> Any:
     return result
 
 
-def _rank(
-    rank: int, n: int, port: int, end: Connection[Any, Any], function: Callable[..., Any], arguments: Any
-) -> None:
-    os.environ |= {
-        "RANK": str(rank),
-        "WORLD_SIZE": str(n),
-        "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+def _rank(place: dict[str, object], end: Connection[Any, Any], function: Callable[..., Any], arguments: Any) -> None:
+    os.environ |= {name: str(value) for name, value in place.items()}
     torch.set_num_threads(1)
     try:
         world = World.join()

@@ -21,6 +21,7 @@ def every_collective(world: World) -> dict[str, Any]:
     return {
         "rank": rank,
         "size": world.size,
+        "local": (world.local_rank, world.local_size),
         "sum_": world.sum_(summed),
         "in place": summed,
         # Rank 0 has no rows, rank 1 has two.
@@ -42,6 +43,7 @@ def answers(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 def test_ranks_know_their_place(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     assert [(one["rank"], one["size"]) for one in answers] == [(rank, n) for rank in range(n)]
+    assert [one["local"] for one in answers] == [(rank, n) for rank in range(n)]
 
 
 def test_sum_adds_over_the_ranks_in_place(answers: list[dict[str, Any]]) -> None:

@@ -195,7 +195,7 @@ def everything_on_each_rank(world: World, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return on_ranks(2, everything_on_each_rank, tmp_path_factory.mktemp("ranks"))
+    return on_ranks(2, everything_on_each_rank, tmp_path_factory.mktemp("ranks"), hosts=2)
 
 
 @pytest.mark.parametrize("what", ["whole", "one holder", "resumed"])

@@ -1,0 +1,152 @@
+"""Which algorithm a job means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_jobs import DATA, job
+
+from polyadic.algorithms import algorithms, choose, named
+from polyadic.errors import UserError
+
+DEEPAR = {"time_freq": "H", "context_length": "6", "prediction_length": "3", "epochs": "1"}
+
+# As AWS's documentation and example notebooks for DeepAR set them.
+DOCUMENTED: dict[str, dict[str, str]] = {
+    "electricity": {
+        "time_freq": "2H",
+        "epochs": "400",
+        "early_stopping_patience": "40",
+        "mini_batch_size": "64",
+        "learning_rate": "5E-4",
+        "context_length": "84",
+        "prediction_length": "84",
+    },
+    "synthetic": {
+        "time_freq": "H",
+        "context_length": "72",
+        "prediction_length": "48",
+        "num_cells": "40",
+        "num_layers": "3",
+        "likelihood": "gaussian",
+        "epochs": "20",
+        "mini_batch_size": "32",
+        "learning_rate": "0.001",
+        "dropout_rate": "0.05",
+        "early_stopping_patience": "10",
+    },
+    "everything": {
+        "_kvstore": "auto",
+        "_num_gpus": "auto",
+        "_num_kv_servers": "auto",
+        "_tuning_objective_metric": "",
+        "cardinality": "auto",
+        "dropout_rate": "0.10",
+        "early_stopping_patience": "",
+        "embedding_dimension": "10",
+        "learning_rate": "0.001",
+        "likelihood": "student-t",
+        "mini_batch_size": "128",
+        "num_cells": "40",
+        "num_dynamic_feat": "auto",
+        "num_eval_samples": "100",
+        "num_layers": "2",
+        "test_quantiles": "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]",
+        **DEEPAR,
+    },
+    "cat and dynamic_feat": {"cardinality": "[3,7]", "num_dynamic_feat": "1", **DEEPAR},
+    "neither": {"cardinality": "", "num_dynamic_feat": "", **DEEPAR},
+}
+
+
+@pytest.mark.parametrize("example", sorted(DOCUMENTED))
+def test_a_deepar_job_is_a_forecaster(example: str) -> None:
+    algorithm, settings = choose(DOCUMENTED[example])
+    assert algorithm.NAME == "forecaster"
+    assert settings.model_dump()["time_freq"] == DOCUMENTED[example]["time_freq"]
+
+
+def test_deepars_defaults_are_ours() -> None:
+    _, few = choose(DEEPAR)
+    _, everything = choose(DOCUMENTED["everything"])
+    assert few == everything
+
+
+@pytest.mark.parametrize("example", ["synthetic", "everything"])
+def test_a_deepar_job_runs_unchanged(example: str, tmp_path: Path) -> None:
+    """But for its size: lengths and epochs as small as the data."""
+    raw = {**DOCUMENTED[example], **DEEPAR}
+    algorithm, prepared = job(raw, tmp_path, DATA["forecaster"]())
+    assert algorithm.fit(prepared).artifact().metrics["test:RMSE"] > 0
+
+
+def test_a_job_with_a_rank_is_a_cp() -> None:
+    algorithm, settings = choose({"rank": "5"})
+    assert algorithm.NAME == "cp" and settings.model_dump()["rank"] == 5
+
+
+@pytest.mark.parametrize("name", ["cp", '"cp"', '"\\"cp\\""', " cp "])
+def test_an_algorithm_is_named_in_every_producers_way(name: str) -> None:
+    assert choose({"algorithm": name, "rank": "5"})[0].NAME == "cp"
+
+
+def refusal(raw: dict[str, Any]) -> str:
+    with pytest.raises(UserError) as caught:
+        choose(raw)
+    return str(caught.value)
+
+
+CHOICES = (
+    "set algorithm to one of cp (needs rank); forecaster (needs time_freq, context_length, prediction_length, epochs)"
+)
+
+
+def test_where_none_fits_the_choices_are_listed() -> None:
+    message = refusal({"num_cells": "40"})
+    assert message == f"hyperparameter algorithm is missing, and the others (num_cells) fit no algorithm: {CHOICES}"
+
+
+def test_where_several_fit_the_choices_are_listed() -> None:
+    message = refusal({**DEEPAR, "rank": "5"})
+    assert "fit cp and forecaster" in message and message.endswith(CHOICES)
+
+
+@pytest.mark.parametrize("raw", [{}, {"sagemaker_region": "eu-west-1", "_tuning_objective_metric": "x"}])
+def test_without_any_hyperparameter_the_choices_are_listed(raw: dict[str, Any]) -> None:
+    message = refusal(raw)
+    assert "no hyperparameters" in message and message.endswith(CHOICES)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("forcaster", "did you mean 'forecaster'? "), ("CP", "did you mean 'cp'? "), ("kmeans", "")]
+)
+def test_a_misspelt_algorithm_has_its_nearest_named(name: str, hint: str) -> None:
+    assert refusal({"algorithm": name, "rank": "5"}) == f"unknown algorithm {name!r}: {hint}Known are cp, forecaster"
+    with pytest.raises(UserError, match="unknown algorithm"):
+        named(name)
+
+
+def test_a_misspelt_hyperparameter_of_a_named_algorithm_has_its_nearest_named() -> None:
+    message = refusal({"algorithm": "cp", "rnk": "5"})
+    assert "unknown hyperparameter 'rnk': did you mean 'rank'?" in message
+    assert "hyperparameter rank is missing: it must be an integer, 1 or more" in message
+
+
+def test_a_misspelt_required_hyperparameter_has_its_nearest_named_without_an_algorithm() -> None:
+    message = refusal({"time_freq": "H", "context_length": "6", "prediction_lenght": "3", "epochs": "1"})
+    assert "did you mean 'prediction_length'?" in message
+
+
+@pytest.mark.parametrize("likelihood", ["negative-binomial", "beta", "deterministic-L1"])
+def test_a_likelihood_of_deepars_that_is_not_here_is_refused_with_those_that_are(likelihood: str) -> None:
+    message = refusal({**DEEPAR, "likelihood": likelihood})
+    assert message == f"hyperparameter likelihood is {likelihood!r}: it must be student-T or gaussian"
+
+
+def test_algorithms_are_found_by_being_there() -> None:
+    folder = Path(__file__).parents[2] / "src" / "polyadic" / "algorithms"
+    modules = {path.stem for path in folder.glob("[!_]*.py")}
+    assert len(algorithms()) == len(modules)
+    assert all(one.NAME == name and one.SUMMARY for name, one in algorithms().items())
