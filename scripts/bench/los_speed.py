@@ -23,7 +23,7 @@ from polyadic.forecasting.windows import Series
 CSV = Path(__file__).parents[3] / "shared" / "data" / "los_speed.csv"
 RECIPE = Path(__file__).parent / "recipes" / "los_speed.json"
 START, TRAIN_SHARE, STEPS, HORIZONS = "2012-03-01 00:00:00", 0.8, 12, (3, 6, 9, 12)
-AT_ONCE, PATHS = 4096, 100
+AT_ONCE, PATHS = 4096, 50
 PUBLISHED = {"T-GCN (published)": (5.13, 6.06, 6.71, 7.27), "plain LSTM, direct (reference)": (4.94, 5.70, 6.20, 6.58)}
 
 
