@@ -28,7 +28,8 @@ def on_ranks(n: int, function: Callable[..., Any], *arguments: Any, hosts: int =
     port, processes, ends = free_port(), [], []
     for rank in range(n):
         ours, theirs = context.Pipe(duplex=False)
-        place = {"RANK": rank, "WORLD_SIZE": n, "LOCAL_RANK": rank % (n // hosts), "LOCAL_WORLD_SIZE": n // hosts}
+        place: dict[str, object] = {"RANK": rank, "WORLD_SIZE": n}
+        place |= {"LOCAL_RANK": rank % (n // hosts), "LOCAL_WORLD_SIZE": n // hosts}
         place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         process = context.Process(target=_rank, args=(place, theirs, function, arguments))
         process.start()

@@ -149,4 +149,4 @@ def test_algorithms_are_found_by_being_there() -> None:
     folder = Path(__file__).parents[2] / "src" / "polyadic" / "algorithms"
     modules = {path.stem for path in folder.glob("[!_]*.py")}
     assert len(algorithms()) == len(modules)
-    assert all(one.NAME == name and one.SUMMARY for name, one in algorithms().items())
+    assert all(name == one.NAME and one.SUMMARY for name, one in algorithms().items())

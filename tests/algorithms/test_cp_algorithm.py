@@ -17,7 +17,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 
 
-def fit(folder: Path, array: Any = None, files: dict[str, bytes] | None = None, **changes: object) -> Any:
+def fit(folder: Path, array: Any = None, files: dict[str, bytes] | None = None, **changes: Any) -> Any:
     channels = {"train": files if files is not None else {"tensor.npy": npy_bytes(array)}}
     algorithm, prepared = job({**CP, **changes}, folder, channels)
     return algorithm.fit(prepared)
@@ -46,7 +46,7 @@ def test_with_restarts_a_line_says_which(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_value_is_the_models_entry(tmp_path: Path) -> None:
-    model = fit(tmp_path, tensor(), rank="6", max_iterations="300")
+    model = fit(tmp_path, tensor(), rank="6", max_iterations="100")
     index = [[i, j, k] for i in range(6) for j in range(5) for k in range(4)]
     answers = model.predict([model.parse({"index": one}, {}) for one in index])
     values = np.array([answer["value"] for answer in answers]).reshape(6, 5, 4)
@@ -122,7 +122,7 @@ def test_bad_data_is_refused(what: str, tmp_path: Path) -> None:
         ({"max_iteration": "5"}, "unknown hyperparameter 'max_iteration': did you mean 'max_iterations'"),
     ],
 )
-def test_bad_hyperparameters_are_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_bad_hyperparameters_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         fit(tmp_path, tensor(), **changes)
 
@@ -169,7 +169,7 @@ def test_resuming_from_a_checkpoint_equals_never_stopping_to_the_bit(sweeps: int
 
 def everything_on_each_rank(world: World, folder: Path) -> dict[str, Any]:
     """A whole job, a rank whose host has no file, different tensors, a gap that one rank alone sees, resuming."""
-    own, answers = folder / str(world.rank), {}
+    own, answers = folder / str(world.rank), dict[str, Any]()
     whole, kept = {"train": {"tensor.npy": npy_bytes(tensor())}}, Kept()
     algorithm, prepared = job(CP, own / "whole", whole, kept, world)
     answers["whole"] = algorithm.fit(prepared).artifact()

@@ -13,18 +13,13 @@ import torch
 from ranks import on_ranks
 from tiny_jobs import DATA, FORECASTER, Kept, job, lines, records, tiny, train
 
-from polyadic.algorithms import forecaster
+from polyadic.algorithms._deepar import read_series
 from polyadic.algorithms._job import Channel, Job
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
 from polyadic.forecasting.windows import Series
 from polyadic.formats import json
-
-
-@pytest.fixture(autouse=True)
-def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "FEWEST_STEPS", 3)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +86,8 @@ def test_the_scores_are_those_of_the_withheld_points(tmp_path: Path) -> None:
 
 
 def test_the_withheld_points_do_not_enter_the_forecast(model: Any) -> None:
-    series = forecaster.read_series(query(), model.frequency, 3)
-    longer = Series(np.concatenate([series.target, np.float32([1e9])]), series.minutes)
+    series = read_series(query(), model.frequency, 3)
+    longer = Series(np.concatenate([series.target, np.array([1e9], np.float32)]), series.minutes)
     cut = Series(longer.target[:-1], longer.minutes)
     assert np.array_equal(model.forecast([series], 5), model.forecast([cut], 5))
 
@@ -133,7 +128,7 @@ def test_instances_of_different_configurations_are_answered_together(model: Any)
 
 
 def test_only_the_context_counts(model: Any) -> None:
-    long = query(start="2021-05-01 00:00:00", target=[99, -99, 5] + [1.0, 2, None, 4, 5, 6])
+    long = query(start="2021-05-01 00:00:00", target=[99, -99, 5, 1.0, 2, None, 4, 5, 6])
     short = query(start="2021-05-01 03:00:00", target=[1.0, 2, None, 4, 5, 6])
     one, other = model.predict([model.parse(each, {}) for each in (long, short)])
     assert np.allclose(one["mean"], other["mean"], atol=1e-5)
@@ -227,7 +222,7 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
     },
     "too short": (
         {"a.json": lines(records(3, 8))},
-        r"no series of channel train is as long as context_length \+ prediction_length = 9 points \(the longest has 8\)",
+        r"no series of channel train is as long as context_length \+ prediction_length = 9 points \(.* 8\)",
     ),
     "no series": ({"a.json": b""}, r"no series of channel train is as long as .* \(the longest has 0\)"),
     "a text": (

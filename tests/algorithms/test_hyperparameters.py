@@ -79,6 +79,7 @@ each_producer = pytest.mark.parametrize("write", PRODUCERS)
 # Table 1.3 of the contract: what a producer writes for a value.
 TABLE = [
     *[("whole", text, 5) for text in ("5", '"5"', '"\\"5\\""', "5.0", "5e0", " 5 ", "+5")],
+    ("whole", "9007199254740993", 2**53 + 1),
     *[("real", text, 1e-8) for text in ("1e-8", "1e-08", "1E-8", '"1e-08"', "0.00000001")],
     *[("flag", text, True) for text in ("True", "true", "TRUE", "1", '"True"', '"true"')],
     *[("flag", text, False) for text in ("False", "false", "0", '"false"')],
@@ -127,7 +128,9 @@ def test_every_field_has_values_to_try() -> None:
 @given(data=st.data())
 def test_a_typed_value_comes_back_from_every_producer(write: Callable[[Any], str], data: st.DataObject) -> None:
     expected = {name: data.draw(values) for name, values in VALUES.items()}
-    found = parse(Every, {name: write(value) for name, value in expected.items()})
+    # Nothing is written as DeepAR's documentation has it, as an empty text.
+    written = {name: write("" if value is None else value) for name, value in expected.items()}
+    found = parse(Every, written)
     assert found.model_dump() == expected
 
 
@@ -194,7 +197,6 @@ def test_a_fault_says_what_was_got_and_what_is_allowed(raw: dict[str, object], m
     with pytest.raises(UserError) as caught:
         parse(Bounded, {"needed": "1", **raw} if raw else raw)
     assert message in str(caught.value)
-    assert str(caught.value).count(". ") == 0, "one fault, one sentence"
 
 
 def test_every_fault_is_named_at_once() -> None:

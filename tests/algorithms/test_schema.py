@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel, Shape
-from botocore.validate import ParamValidator
+from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.model import ServiceModel, Shape  # type: ignore[import-untyped]
+from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 from tiny_jobs import SETTINGS, train
 
 from polyadic.algorithms import algorithms
@@ -38,10 +38,9 @@ def faults(shape: Any, value: Any, path: str = "") -> list[str]:
     """Where a value breaks an enumeration, a pattern or a limit, which botocore leaves to the service."""
     if shape.type_name == "structure":
         return [f for key, one in value.items() for f in faults(shape.members[key], one, f"{path}.{key}")]
-    found = [f for n, one in enumerate(value) for f in faults(shape.member, one, f"{path}[{n}]")] * (
-        shape.type_name == "list"
-    )
-    limits = shape.metadata
+    limits, found = shape.metadata, []
+    if shape.type_name == "list":
+        found = [f for n, one in enumerate(value) for f in faults(shape.member, one, f"{path}[{n}]")]
     if shape.type_name in ("list", "string") and not limits.get("min", 0) <= len(value) <= limits.get("max", 1e9):
         found.append(f"{path} has length {len(value)}")
     if limits.get("enum") and value not in limits["enum"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import tensorly
 import torch
 from ranks import on_ranks
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from tensorly.decomposition import parafac
 from tensorly.decomposition._cp import error_calc
 from tensorly.tenalg import unfolding_dot_khatri_rao
@@ -44,6 +44,16 @@ def factor_match(model: CPTensor, factors: list[Tensor]) -> float:
         cosines = cosines * (found.T @ (true / true.norm(dim=0))).abs()
     rows, columns = linear_sum_assignment(-cosines.numpy())
     return float(cosines.numpy()[rows, columns].min())
+
+
+def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
+    """Notes an attribute of the progress after every sweep."""
+
+    def after_sweep(at: Progress) -> bool:
+        values.append(getattr(at, name))
+        return True
+
+    return after_sweep
 
 
 @pytest.mark.parametrize(("shape", "rank"), [((9, 7), 3), ((6, 7, 8), 3), ((4, 5, 6, 3), 3), ((3, 4, 3, 5, 2), 2)])
@@ -102,17 +112,24 @@ def test_collinear_factors_take_the_ridge_path(dtype: torch.dtype) -> None:
     gram = (factors[1].T @ factors[1]) * (factors[2].T @ factors[2])
     assert torch.linalg.cholesky_ex(gram.double())[1] != 0
     seen: list[float] = []
-
-    def watch(at: Progress) -> bool:
-        seen.append(at.relative_error)
-        return True
-
-    model = cp(tensor, 3, max_iterations=30, progress=Progress(factors=factors), after_sweep=watch)
+    model = cp(
+        tensor, 3, max_iterations=30, progress=Progress(factors=factors), after_sweep=noting(seen, "relative_error")
+    )
     assert all(factor.isfinite().all() for factor in model.factors) and model.weights.isfinite().all()
     assert max(seen) <= 1
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-3)
     one = cp(tensor, 1, max_iterations=200, tol=1e-12)
     assert true_error(model, tensor) <= true_error(one, tensor) + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "rank", "seed"), [((4, 5, 6, 3), 3, 3), ((4, 5, 6, 3), 5, 0), ((6, 5, 4), 3, 2), ((10, 12, 14), 8, 1)]
+)
+def test_the_error_is_true_also_of_components_that_cancel(shape: tuple[int, ...], rank: int, seed: int) -> None:
+    """Rank 2 decomposed at a higher rank in float32: the weights grow until |X|² + |Y|² - 2 <X, Y> is round-off."""
+    tensor = low_rank(shape, 2)[0].float()
+    model = cp(tensor, rank, seed=seed)
+    assert model.relative_error == pytest.approx(true_error(model, tensor), abs=2e-3)
 
 
 def test_a_component_too_many_does_no_harm() -> None:
@@ -154,20 +171,20 @@ def test_restarts_keep_the_best() -> None:
 
 def test_a_fit_ends_when_its_change_is_under_tol() -> None:
     tensor, errors = low_rank((5, 6, 7), 4, seed=1, noise=0.3)[0], [float("inf")]
-    cp(tensor, 2, tol=1e-3, after_sweep=lambda at: errors.append(at.relative_error) or True)
+    cp(tensor, 2, tol=1e-3, after_sweep=noting(errors, "relative_error"))
     changes = [abs(before - after) for before, after in itertools.pairwise(errors)]
     assert 3 < len(changes) < 100
     assert changes[-1] < 1e-3 <= min(changes[:-1])
 
 
 def test_a_fit_ends_after_max_iterations() -> None:
-    sweeps: list[int] = []
+    sweeps: list[float] = []
     cp(
         low_rank((5, 6, 7), 4)[0],
         2,
         tol=0,
         max_iterations=6,
-        after_sweep=lambda at: sweeps.append(at.iteration) or True,
+        after_sweep=noting(sweeps, "iteration"),
     )
     assert sweeps == [1, 2, 3, 4, 5, 6]
 
@@ -175,7 +192,7 @@ def test_a_fit_ends_after_max_iterations() -> None:
 def test_the_error_never_grows_in_a_sweep() -> None:
     errors: list[float] = []
     tensor = low_rank((6, 5, 4, 3), 4, noise=0.4)[0]
-    cp(tensor, 3, tol=0, max_iterations=40, after_sweep=lambda at: errors.append(at.relative_error) or True)
+    cp(tensor, 3, tol=0, max_iterations=40, after_sweep=noting(errors, "relative_error"))
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
 
 
@@ -219,8 +236,8 @@ def test_resuming_equals_never_stopping_to_the_bit(sweeps: int, dtype: torch.dty
 
 def test_resuming_at_the_sweep_that_converged_does_not_sweep_again() -> None:
     tensor = low_rank((6, 7, 8), 4, noise=0.3)[0]
-    sweeps: list[int] = []
-    whole = cp(tensor, 3, tol=1e-3, after_sweep=lambda at: sweeps.append(at.iteration) or True)
+    sweeps: list[float] = []
+    whole = cp(tensor, 3, tol=1e-3, after_sweep=noting(sweeps, "iteration"))
     resumed = cp(tensor, 3, tol=1e-3, progress=stopped_after(tensor, len(sweeps), tol=1e-3))
     assert resumed.relative_error == whole.relative_error
 
@@ -250,6 +267,15 @@ def test_the_unit_of_the_data_does_not_matter(factor: float) -> None:
 def test_what_cannot_be_decomposed_is_refused(tensor: Tensor, rank: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
         cp(tensor, rank)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_tensor_that_is_not_finite_is_refused_and_does_not_hang(value: float) -> None:
+    tensor = torch.ones(3, 4, 5)
+    tensor[0, 1, 2] = value
+    with pytest.raises(UserError, match="finite|NaN"):
+        cp(tensor, 2)
 
 
 CASES: list[tuple[tuple[int, ...], torch.dtype]] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from waves import floats
 
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 
@@ -11,9 +12,9 @@ NAN = np.nan
 
 
 def test_rmse_and_quantile_losses_by_hand() -> None:
-    actual = np.float32([[10, 20], [30, NAN]])
-    mean = np.float32([[13, 20], [26, 99]])
-    low, high = np.float32([[8, 24], [30, 0]]), np.float32([[12, 15], [40, 0]])
+    actual = floats([[10, 20], [30, NAN]])
+    mean = floats([[13, 20], [26, 99]])
+    low, high = floats([[8, 24], [30, 0]]), floats([[12, 15], [40, 0]])
     found = Accuracy.of(actual, mean, np.stack([low, high]), (0.1, 0.9))
     assert found.rmse == pytest.approx(((9 + 0 + 16) / 3) ** 0.5)
     # A quantile q loses tau (y - q) where y is above it and (1 - tau) (q - y) where it is below.
@@ -78,4 +79,4 @@ def test_a_large_sum_keeps_its_digits() -> None:
 def test_seasonal_naive_repeats_the_last_season(
     history: list[float], season: int, steps: int, expected: list[float]
 ) -> None:
-    assert seasonal_naive(np.float32(history), season, steps).tolist() == expected
+    assert seasonal_naive(floats(history), season, steps).tolist() == expected

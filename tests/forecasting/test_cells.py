@@ -107,10 +107,12 @@ def test_the_tensor_train_of_order_1_with_1_lag_is_an_lstm() -> None:
     swap = torch.arange(16).reshape(4, 4)[[0, 2, 1, 3]].flatten()
     forget = torch.cat([torch.zeros(8), torch.ones(4), torch.zeros(4)])
     with torch.no_grad():
-        tt.input.weight.copy_(lstm.lstm.weight_ih_l0[swap])
-        tt.input.bias.copy_((lstm.lstm.bias_ih_l0 + lstm.lstm.bias_hh_l0)[swap] - forget)
-        tt.cores[0][0, :-1] = lstm.lstm.weight_hh_l0[swap].T
-        tt.cores[0][0, -1] = 0
+        input_weight, hidden_weight, input_bias, hidden_bias = lstm.lstm.parameters()
+        tt.input.weight.copy_(input_weight[swap])
+        tt.input.bias.copy_((input_bias + hidden_bias)[swap] - forget)
+        core = next(iter(tt.cores.parameters()))
+        core[0, :-1] = hidden_weight[swap].T
+        core[0, -1] = 0
     torch.testing.assert_close(tt(x, tt.initial(x))[0], lstm(x, lstm.initial(x))[0])
 
 

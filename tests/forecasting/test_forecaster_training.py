@@ -40,8 +40,7 @@ def nothing(cursor: Cursor, epoch: Epoch) -> None:
 def state_of(training: Training, cursor: Cursor) -> State:
     """A copy, as a checkpoint would hold it."""
     tensors = {name: value.detach().clone() for name, value in training.tensors(cursor).items()}
-    names = ("epoch", "step", "best_loss", "best_epoch")
-    return tensors, {name: getattr(cursor, name) for name in names}
+    return tensors, cursor.numbers
 
 
 def weights(training: Training) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import scipy.stats
+import scipy.stats  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
@@ -69,7 +69,7 @@ def test_a_far_observation_has_a_finite_loss_and_gradient(name: str, y: float) -
     likelihood = LIKELIHOODS[name]
     raw = torch.tensor([0.0, -100.0, 100.0][: likelihood.size], requires_grad=True)
     loss = likelihood.nll(raw, torch.tensor(y))
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.isfinite() and raw.grad is not None and raw.grad.isfinite().all()
 
 

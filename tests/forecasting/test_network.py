@@ -133,5 +133,5 @@ def test_a_stack_has_its_layers(cell: str, layers: int) -> None:
     net = network(cell, layers=layers)
     assert len(net.encoder.cells) == len(net.decoder.cells) == layers
     loss = net(windows(3))
-    loss.backward()
+    torch.autograd.backward(loss)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from waves import floats
 
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.windows import SMALLEST_RATIO, Pool, Series, batch, draw, fill_forward, scale
@@ -59,7 +60,7 @@ def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, 
 
 
 def test_a_batch_is_the_window_less_its_level_over_its_scale() -> None:
-    context, horizon = np.float32([[1, 2, 3, 6]]), np.float32([[4, 8]])
+    context, horizon = floats([[1, 2, 3, 6]]), floats([[4, 8]])
     calendar = np.zeros((1, 6, 2), np.float32)
     found = batch(context, horizon, calendar)
     size = (np.var([1, 2, 3, 6]) + (SMALLEST_RATIO * 3) ** 2) ** 0.5
@@ -75,7 +76,7 @@ def test_the_future_changes_nothing_but_the_future() -> None:
     context, horizon = random.normal(size=(2, 5)).astype(np.float32), random.normal(size=(2, 3)).astype(np.float32)
     calendar = np.zeros((2, 8, 1), np.float32)
     one = batch(context, horizon, calendar)
-    other = batch(context, np.float32([[1e6, np.nan, -1e6]] * 2), calendar)
+    other = batch(context, floats([[1e6, np.nan, -1e6]] * 2), calendar)
     for name in ("past_BC", "observed_BC", "level_B", "scale_B", "calendar_BTK"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
     assert other.weight_BP.tolist() == [[1, 0, 1]] * 2
@@ -97,31 +98,31 @@ def test_scaling_a_series_scales_level_and_scale_and_leaves_the_window(seed: int
 
 
 def test_missing_values_do_not_enter_the_scale() -> None:
-    full, gaps = np.float32([[1, 5, 3]]), np.float32([[1, np.nan, 5, np.nan, 3]])
+    full, gaps = floats([[1, 5, 3]]), floats([[1, np.nan, 5, np.nan, 3]])
     assert [part.tolist() for part in scale(full)] == [part.tolist() for part in scale(gaps)]
 
 
 @pytest.mark.parametrize("context", [[0, 0, 0], [np.nan] * 3, [np.nan, 0, 0]])
 def test_a_context_that_says_nothing_has_level_0_and_scale_1(context: list[float]) -> None:
-    level, size = scale(np.float32([context]))
+    level, size = scale(floats([context]))
     assert (level.tolist(), size.tolist()) == ([0], [1])
 
 
 def test_a_constant_context_has_a_scale_in_proportion() -> None:
-    level, size = scale(np.float32([[7, 7, 7], [-7, -7, -7]]))
+    level, size = scale(floats([[7, 7, 7], [-7, -7, -7]]))
     assert level.tolist() == [7, -7]
     assert size.tolist() == pytest.approx([7 * SMALLEST_RATIO] * 2)
 
 
 def test_a_missing_value_is_filled_with_the_one_before() -> None:
     nan = np.nan
-    values = np.float32([[nan, nan, 2, nan, nan, 5], [nan] * 6, [1, nan, 3, 4, 5, nan]])
+    values = floats([[nan, nan, 2, nan, nan, 5], [nan] * 6, [1, nan, 3, 4, 5, nan]])
     assert fill_forward(values).tolist() == [[0, 0, 2, 2, 2, 5], [0] * 6, [1, 1, 3, 4, 5, 5]]
 
 
 def test_a_missing_value_is_marked_and_weighs_nothing() -> None:
     nan = np.nan
-    found = batch(np.float32([[1, nan, 3]]), np.float32([[nan, 4]]), np.zeros((1, 5, 1), np.float32))
+    found = batch(floats([[1, nan, 3]]), floats([[nan, 4]]), np.zeros((1, 5, 1), np.float32))
     assert found.observed_BC.tolist() == [[1, 0, 1]] and found.weight_BP.tolist() == [[0, 1]]
     assert found.past_BC[0, 1] == found.past_BC[0, 0]
     assert found.future_BP[0, 0] == found.past_BC[0, 2]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
@@ -15,6 +16,11 @@ from polyadic.forecasting.windows import Batch, Pool, Series
 
 HOURLY = Frequency.parse("H")
 CONTEXT, PREDICTION = 6, 3
+
+
+def floats(values: object) -> NDArray[np.float32]:
+    """An array of float32."""
+    return np.array(values, np.float32)
 
 
 def network(cell: str = "tt-lstm", likelihood: str = "student-T", dropout: float = 0.0, layers: int = 2) -> Forecaster:

@@ -101,7 +101,7 @@ def test_an_unknown_content_type_is_refused_with_the_known_ones(content_type: st
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_json_writes_null_for_a_number_that_is_not_finite(value: float) -> None:
     assert json.encode([value, 1.5]) == b"[null,1.5]"
-    assert json.encode({"mean": np.float32([value, 1.5])}) == b'{"mean":[null,1.5]}'
+    assert json.encode({"mean": np.array([value, 1.5], np.float32)}) == b'{"mean":[null,1.5]}'
     assert jsonlines.encode([value]) == b"null\n"
 
 

@@ -75,5 +75,11 @@ def _fitting(own: Mapping[str, object]) -> Algorithm:
     fit = " and ".join(one.NAME for one in fitting) or "no algorithm"
     raise UserError(
         f"hyperparameter algorithm is missing, and the others ({', '.join(own)}) fit {fit}: "
-        f"set algorithm to one of {choices}"
+        f"set algorithm to one of {choices}{_misspelt(own)}"
     )
+
+
+def _misspelt(own: Mapping[str, object]) -> str:
+    """A hint for each name that no algorithm knows."""
+    known = sorted({name for one in algorithms().values() for name in one.Hyperparameters.model_fields})
+    return "".join(f". {hyper.unknown('hyperparameter', name, known)}" for name in own if name not in known)

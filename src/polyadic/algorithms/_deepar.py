@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping
+import math
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
 from polyadic.forecasting.calendar import Frequency, parse_start
@@ -17,6 +20,7 @@ from polyadic.formats import jsonlines
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 OUTPUT_TYPES = ("mean", "quantiles", "samples")
 MOST_SAMPLES = 10_000
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_records(path: Path) -> list[Any]:
@@ -24,7 +28,7 @@ def read_records(path: Path) -> list[Any]:
     data = path.read_bytes()
     try:
         return jsonlines.decode(gzip.decompress(data) if path.name.endswith(".gz") else data)
-    except (UserError, gzip.BadGzipFile, EOFError) as error:
+    except (UserError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
 
 
@@ -35,16 +39,22 @@ def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
     values = record["target"]
     if not isinstance(values, list):
         raise UserError(f"target is {shorten(values)}: it must be a list of numbers, null where one is missing")
-    try:
-        target = np.array([np.nan if value is None else value for value in values], np.float32)
-    except (TypeError, ValueError):
-        wrong = next(value for value in values if not isinstance(value, (int, float, type(None))) and value != "NaN")
-        raise UserError(
-            f"target holds {shorten(wrong)}: it must be a list of numbers, null where one is missing"
-        ) from None
-    if np.isinf(target).any():
-        raise UserError("target holds an infinite value: give null where a value is missing")
+    target = _numbers(values)
     return Series(target, frequency.minutes(parse_start(record["start"]), len(target) + ahead))
+
+
+def _numbers(values: list[Any]) -> NDArray[np.float32]:
+    """Values as float32, NaN for null and "NaN"."""
+    advice = "it must be a list of numbers, null where one is missing"
+    if not set(map(type, values)) <= {int, float}:
+        wrong = [one for one in values if type(one) not in (int, float) and one is not None and one != "NaN"]
+        if wrong:
+            raise UserError(f"target holds {shorten(wrong[0])}: {advice}")
+        values = [one if type(one) in (int, float) else math.nan for one in values]
+    beyond = next((one for one in values if abs(one) > LARGEST), None)
+    if beyond is not None:
+        raise UserError(f"target holds {shorten(beyond)}, which is beyond {LARGEST:.1e}: scale the series down")
+    return np.array(values, np.float32)
 
 
 def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
@@ -59,15 +69,17 @@ def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...],
         raise UserError(f'configuration.quantiles is {shorten(quantiles)}: it must be a list such as ["0.1", "0.9"]')
     refuse_quantiles(quantiles)
     outputs = given.get("output_types", ["mean", "quantiles"])
-    if not isinstance(outputs, list) or not outputs or not set(outputs) <= set(OUTPUT_TYPES):
+    if not isinstance(outputs, list) or not outputs or not all(one in OUTPUT_TYPES for one in outputs):
         raise UserError(
             f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}"
         )
     return samples, tuple(str(one) for one in quantiles), tuple(outputs)
 
 
-def refuse_quantiles(levels: Iterable[Any]) -> None:
-    """UserError for a level outside (0, 1)."""
+def refuse_quantiles(levels: Sequence[Any]) -> None:
+    """UserError for no level at all, or one outside (0, 1)."""
+    if not levels:
+        raise UserError("the list of quantiles is empty: give one or more between 0 and 1, such as 0.5")
     for level in levels:
         try:
             inside = 0 < float(level) < 1

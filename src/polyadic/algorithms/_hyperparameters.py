@@ -102,7 +102,7 @@ def allowed(field: FieldInfo) -> str:
 
 def _convert(value: object, field: FieldInfo) -> object:
     kind, optional = shape(field)
-    if optional and value in ("", None):
+    if optional and (value is None or (isinstance(value, str) and value.lower() in ("", "null", "none"))):
         return None
     if not isinstance(value, str):
         return value
@@ -117,6 +117,10 @@ def _convert(value: object, field: FieldInfo) -> object:
 
 def _whole(text: str) -> object:
     """An integer, also where a tuner has written it as 5.0 or 5e0."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
     try:
         number = float(text)
     except ValueError:

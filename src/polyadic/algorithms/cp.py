@@ -89,7 +89,7 @@ def load(artifact: Artifact) -> Model:
 def fit(job: Job[Hyperparameters]) -> Model:
     """Decomposes the tensor of channel `train`, each rank a slab of its longest mode."""
     settings = job.hyperparameters
-    slab = read_slab(job, getattr(torch, settings.dtype))
+    slab = read_slab(job)
     job.note(f"cp: tensor {' x '.join(map(str, slab.shape))}, mode {slab.mode} over {job.world.size} rank(s)")
     began = time.perf_counter()
 
@@ -118,7 +118,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
     return Model(tensor, settings.model_dump())
 
 
-def read_slab(job: Job[Hyperparameters], dtype: torch.dtype) -> Slab:
+def read_slab(job: Job[Hyperparameters]) -> Slab:
     """This rank's rows of the longest mode; a rank whose host has no file takes none."""
     files = job.files("train", npy.SUFFIXES)
     if len(files) > 1:
@@ -136,7 +136,9 @@ def read_slab(job: Job[Hyperparameters], dtype: torch.dtype) -> Slab:
     else:
         start, stop = share(shape[mode], holders.index(job.world.rank), len(holders))
     rows = array.reshape(shape if files else array.shape)[(slice(None),) * mode + (slice(start, stop),)]
-    slab = Slab(torch.tensor(rows, dtype=dtype, device=job.world.device), tuple(shape), mode, start)
+    # numpy converts what torch has no type for: other byte orders, extended precision.
+    local = torch.from_numpy(np.array(rows, dtype=job.hyperparameters.dtype, order="C")).to(job.world.device)
+    slab = Slab(local, tuple(shape), mode, start)
     _refuse_gaps(slab, job.world)
     return slab
 

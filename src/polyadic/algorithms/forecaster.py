@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -174,15 +175,15 @@ def fit(job: Job[Hyperparameters]) -> Model:
         return not now.stop
 
     def after_epoch(at: Cursor, epoch: Epoch) -> None:
-        metrics["train:final_loss"] = epoch.loss
         job.metric("train loss", epoch.loss, {"epoch": epoch.number})
         job.metric("train windows_per_second", epoch.speed, {"epoch": epoch.number}, unit="speed")
         job.line(f"#progress_metric: host={job.host}, completed {100 * at.epoch // settings.epochs} % of epochs")
         _save(job, training, at)
 
     finished = training.run(cursor, after_step, after_epoch)
-    if "train:final_loss" in metrics:
-        job.metric("train final_loss", metrics["train:final_loss"])
+    if math.isfinite(cursor.final_loss):
+        metrics["train:final_loss"] = cursor.final_loss
+        job.metric("train final_loss", cursor.final_loss)
     model = Model(settings, network, metrics)
     if test is not None and (finished or job.dry_run):
         metrics |= _score(job, model, test)
@@ -200,7 +201,7 @@ def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
     if not job.world.any(len(pool) > 0):
         raise UserError(
             f"no series of channel train is as long as context_length + prediction_length = {needed} points "
-            f"(the longest has {max((len(one.target) for one in series), default=0)}): "
+            f"(one of them observed; the longest has {max((len(one.target) for one in series), default=0)}): "
             "lower one of the two, or give longer series"
         )
     if short:
@@ -227,8 +228,7 @@ def _save(job: Job[Hyperparameters], training: Training, at: Cursor) -> None:
     loss = job.world.sum_(at.loss.clone())
     at.loss = loss if job.world.rank == 0 else torch.zeros_like(loss)
     if job.world.rank == 0:
-        numbers = {"epoch": at.epoch, "step": at.step, "best_loss": at.best_loss, "best_epoch": at.best_epoch}
-        job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, training.tensors(at), numbers))
+        job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, training.tensors(at), at.numbers))
 
 
 def _read_test(job: Job[Hyperparameters]) -> list[Series]:

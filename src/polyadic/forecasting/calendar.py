@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from polyadic.errors import UserError
 
 MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
+LARGEST_COUNT = 100_000
 _PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h)")
 _START = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 
@@ -27,7 +28,7 @@ class Frequency:
     def parse(text: str) -> Frequency:
         """The frequency that DeepAR's `time_freq` names, such as M, 2H or 15min."""
         match = _PATTERN.fullmatch(text.strip())
-        if not match or match[1] == "0":
+        if not match or (match[1] and not 1 <= int(match[1]) <= LARGEST_COUNT):
             raise UserError(
                 f"time_freq is {text!r}: it must be M, W, D, H or min, with a count before it if not 1, such as 15min"
             )

@@ -46,7 +46,18 @@ class Cursor:
     weight: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     best_loss: float = math.inf
     best_epoch: int = -1
+    last_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def final_loss(self) -> float:
+        """The loss of the epoch whose weights are kept; infinite before the first has ended."""
+        return self.best_loss if self.best else self.last_loss
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What `restore` needs beside the tensors."""
+        return {name: getattr(self, name) for name in ("epoch", "step", "best_loss", "best_epoch", "last_loss")}
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,7 @@ class Training:
                 f"the loss became {loss} in epoch {cursor.epoch}: lower learning_rate "
                 f"(it is {self.plan.learning_rate:g}) or look for extreme values in the target"
             )
+        cursor.last_loss = loss
         if loss < cursor.best_loss:
             cursor.best_loss, cursor.best_epoch = loss, cursor.epoch
             if self.plan.patience is not None:
@@ -161,7 +173,7 @@ class Training:
         return {**weights, **moments, **best, "loss": cursor.loss, "weight": cursor.weight}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Cursor:
-        """Puts a state back; `numbers` are the cursor's epoch, step, best_loss and best_epoch."""
+        """Puts a state back; `numbers` are the cursor's."""
         self.network.load_state_dict(_below(tensors, "network."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _below(tensors, "optimizer.").items():
@@ -173,6 +185,7 @@ class Training:
             step=int(numbers["step"]),
             best_loss=numbers["best_loss"],
             best_epoch=int(numbers["best_epoch"]),
+            last_loss=numbers["last_loss"],
             loss=tensors["loss"],
             weight=tensors["weight"],
             best=_below(tensors, "best."),

@@ -87,12 +87,12 @@ def batch(context: Floats, horizon: Floats, calendar: Floats) -> Batch:
 
 
 class Pool:
-    """Every window of context + prediction steps in a rank's series, by number."""
+    """Every window of context + prediction steps in a rank's series, by number; series without a value have none."""
 
     def __init__(self, series: Sequence[Series], frequency: Frequency, context: int, prediction: int) -> None:
         self.context, self.prediction = context, prediction
         length = context + prediction
-        usable = [one for one in series if len(one.target) >= length]
+        usable = [one for one in series if len(one.target) >= length and np.isfinite(one.target).any()]
         self.points = sum(len(one.target) for one in usable)
         sizes = np.array([len(one.target) for one in usable], np.int64)
         self._ends = np.cumsum(sizes - length + 1)
