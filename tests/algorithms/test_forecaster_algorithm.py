@@ -108,6 +108,7 @@ def test_an_answer_has_what_was_asked_for(model: Any) -> None:
     [
         ({}, {"mean", "quantiles"}),
         ({"output_types": ["mean"]}, {"mean"}),
+        ({"output_types": ["mean"], "quantiles": []}, {"mean"}),
         ({"output_types": ["samples", "quantiles"]}, {"samples", "quantiles"}),
     ],
 )
@@ -224,7 +225,7 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
         {"a.json": lines(records(3, 8))},
         r"no series of channel train is as long as context_length \+ prediction_length = 9 points \(.* 8\)",
     ),
-    "no series": ({"a.json": b""}, r"no series of channel train is as long as .* \(the longest has 0\)"),
+    "no series": ({"a.json": b""}, r"no series of channel train is as long as .* \(.* 0\)"),
     "a text": (
         {"a.json": GOOD + lines([query(target=[1, "two"])])},
         r"channel train, a\.json, series 5: target holds 'two': it must be a list of numbers",
@@ -235,7 +236,7 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "an array of series": ({"a.json": b"[1, 2]"}, r"channel train, a\.json, series 1: got \[1, 2\]: a series is"),
     "no start": ({"a.json": lines([{"target": [1] * 20}])}, r"channel train, a\.json, series 1: got .*: a series is"),
-    "no value at all": ({"a.json": lines([query(target=[None] * 20)])}, r"no .*value|missing|observed"),
+    "no value at all": ({"a.json": lines([query(target=[None] * 20)])}, "no series of channel train .*observed"),
 }
 
 

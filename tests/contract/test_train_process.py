@@ -139,7 +139,8 @@ def test_a_killed_job_ends_with_the_weights_of_one_never_killed(tmp_path: Path, 
     expected = tensors(whole)
     for name, value in tensors(killed).items():
         np.testing.assert_array_equal(value, expected[name])
-    assert len(list((killed.base / "checkpoints").glob("*"))) <= 5
+    kept = [path.name for path in (killed.base / "checkpoints").iterdir()]
+    assert len(kept) == 5 or (algorithm == "cp" and 0 < len(kept) <= 5), kept
 
 
 def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path: Path) -> None:

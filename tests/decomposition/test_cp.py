@@ -278,6 +278,15 @@ def test_a_tensor_that_is_not_finite_is_refused_and_does_not_hang(value: float) 
         cp(tensor, 2)
 
 
+@pytest.mark.timeout(10)
+def test_a_tensor_whose_sums_overflow_is_refused_or_fitted_and_does_not_hang() -> None:
+    tensor = torch.full((4, 5, 6), 3e38)
+    try:
+        assert cp(tensor, 1).relative_error < 1e-3
+    except UserError as error:
+        assert "float64" in str(error) or "large" in str(error)
+
+
 CASES: list[tuple[tuple[int, ...], torch.dtype]] = [
     ((9, 5), torch.float64),
     ((5, 8, 4), torch.float64),

@@ -159,6 +159,7 @@ REFUSED = {
     "records": (saved(np.zeros(2, [("a", "f4"), ("b", "i4")])), "it must hold real numbers"),
     "an archive": (archive(), "npy"),
     "cut short": (saved(np.ones(100))[:-20], "not a readable .npy array"),
+    "a header that does not end": (b"\x93NUMPY\x01\x00\x01\x00{", "npy"),
     "a shape beyond memory": (header((10**14,)), "npy"),
     "a shape beyond integers": (header((10**30,)), "npy"),
 }

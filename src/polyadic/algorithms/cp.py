@@ -162,7 +162,7 @@ def _save(job: Job[Hyperparameters], at: Progress, slab: Slab) -> None:
     """Keeps the factors whole, so that any number of ranks can go on from them."""
     tensors = {"weights": at.weights, **_numbered("factor", at.factors)}
     tensors[f"factor_{slab.mode}"] = job.world.gather_rows(at.factors[slab.mode])
-    numbers = {"restart": at.restart, "iteration": at.iteration, "relative_error": at.relative_error}
+    numbers = {name: getattr(at, name) for name in ("restart", "iteration", "relative_error", "error_before")}
     if at.best is not None:
         tensors |= {"best_weights": at.best.weights, **_numbered("best_factor", at.best.factors)}
         tensors[f"best_factor_{slab.mode}"] = job.world.gather_rows(at.best.factors[slab.mode])
@@ -189,7 +189,8 @@ def _resume(job: Job[Hyperparameters], slab: Slab) -> Progress | None:
     restart, iteration = int(numbers["restart"]), int(numbers["iteration"])
     job.note(f"resuming from the checkpoint of restart {restart}, iteration {iteration}")
     weights = tensors["weights"].to(slab.local.device)
-    return Progress(restart, iteration, weights, mine("factor"), numbers["relative_error"], best=best)
+    errors = numbers["relative_error"], numbers["error_before"]
+    return Progress(restart, iteration, weights, mine("factor"), *errors, best=best)
 
 
 def _numbered(name: str, factors: list[Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.dense import Slab, sweep
+from polyadic.tensor.dense import Slab, residual, sweep
+
+DROWNED = 100
+"""A difference of squares under so many round-offs says nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Progress:
     weights: Tensor = field(default_factory=lambda: torch.empty(0))
     factors: list[Tensor] = field(default_factory=list)
     relative_error: float = float("inf")
+    error_before: float = float("inf")
     seconds: float = 0.0
     best: CPTensor | None = None
 
@@ -70,14 +75,17 @@ def cp(
 
     A^(n) <- M^(n) (*_{m≠n} A^(m)T A^(m))^-1 with the MTTKRP M^(n), columns normalised into the weights, and
     |X - Y|² = |X|² + |Y|² - 2 <X, Y> with <X, Y> from the last MTTKRP: Kolda and Bader, SIAM Review 2009, fig. 3.3.
-    In float32 a relative error under about 3e-4 is round-off of that difference.
+    Where round-off would drown that difference (a near-exact fit, or components that cancel) the error is
+    taken by reconstruction.
 
     Raises UserError for a rank under 1, an order under 2 or a tensor that is all zero.
     """
     world = world or World.alone()
+    _check(tensor.shape, rank)
     slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
-    _check(slab.shape, rank)
     norm = world.sum_(_square(slab.local)).sqrt().item()
+    if not math.isfinite(norm):
+        raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
     if norm == 0:
         raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
     at = progress or Progress()
@@ -87,7 +95,8 @@ def cp(
         if not _descend(at, slab, world, norm, max_iterations, tol, after_sweep):
             break
         at.best = at.better()
-        at.restart, at.iteration, at.factors, at.relative_error = at.restart + 1, 0, [], float("inf")
+        at.restart, at.iteration, at.factors = at.restart + 1, 0, []
+        at.relative_error = at.error_before = float("inf")
     return whole(at.better(), slab, world)
 
 
@@ -141,17 +150,32 @@ def _descend(
             world.sum_(inner)
         return factor
 
-    while at.iteration < max_iterations:
-        began, before = time.perf_counter(), at.relative_error
+    while at.iteration < max_iterations and not abs(at.error_before - at.relative_error) < tol:
+        began, at.error_before = time.perf_counter(), at.relative_error
         sweep(slab, at.factors, world, update)
-        square = at.weights @ torch.stack(grams).prod(0) @ at.weights
-        at.relative_error = max(0.0, norm**2 + square.item() - 2 * inner.item()) ** 0.5 / norm
+        at.relative_error = _error(at, slab, world, norm, grams, inner)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if not after_sweep(at):
             return False
-        if abs(before - at.relative_error) < tol:
-            break
     return True
+
+
+def _error(at: Progress, slab: Slab, world: World, norm: float, grams: list[Tensor], inner: Tensor) -> float:
+    """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that."""
+    gram = torch.stack(grams).prod(0)
+    square = norm**2 + (at.weights @ gram @ at.weights - 2 * inner).item()
+    # Components that cancel are each far larger than the model they sum to.
+    noise = torch.finfo(slab.local.dtype).eps * max(norm**2, (at.weights.abs() @ gram.abs() @ at.weights.abs()).item())
+    if square < DROWNED * noise:
+        square = world.sum_(residual(slab, at.weights, at.factors)).item()
+    if not math.isfinite(square):
+        raise _overflow(slab.local.dtype)
+    return math.sqrt(square) / norm
+
+
+def _overflow(dtype: torch.dtype) -> UserError:
+    name = str(dtype).removeprefix("torch.")
+    return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
 
 
 def _square(tensor: Tensor) -> Tensor:
@@ -174,10 +198,19 @@ def _gram(factor: Tensor, world: World, divided: bool) -> Tensor:
 
 
 def _solve(gram: Tensor, product: Tensor) -> Tensor:
-    """product gram^-1 by Cholesky, with a ridge that grows from round-off until the factorisation exists."""
-    ridge, mean = 0.0, gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny)
+    """product gram^-1 by Cholesky, with a ridge where the Gram matrix is singular to the precision of its factors.
+
+    The ridge begins at that precision and grows until the smallest pivot stands clear of it: without it,
+    collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
+    """
+    if not torch.isfinite(gram).all():
+        raise _overflow(product.dtype)
+    precision = torch.finfo(product.dtype).eps * len(gram)
+    largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    ridge = 0.0
     while True:
-        lower, info = torch.linalg.cholesky_ex(gram + ridge * mean * torch.eye(len(gram)).to(gram))
-        if info == 0:
+        lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
+        if info == 0 and lower.diagonal().min().square() > precision * largest:
             return torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
-        ridge = max(10 * ridge, 1e-12)
+        ridge = max(4 * ridge, precision)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +16,13 @@ from polyadic.errors import UserError
 SUFFIXES: tuple[str, ...] = (".npy",)
 CONTENT_TYPES: tuple[str, ...] = ("application/x-npy",)
 
+# What numpy raises over a header that is none.
+_BROKEN = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TokenError, BadZipFile)
+
 
 def decode(data: bytes) -> NDArray[Any]:
     """The array of an .npy file's bytes."""
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"not a readable .npy array: {error}") from None
-    return _numeric(array, "the array")
+    return _load(io.BytesIO(data), "the body", None)
 
 
 def encode(value: Any) -> bytes:
@@ -33,11 +34,18 @@ def encode(value: Any) -> bytes:
 
 def open_array(path: Path) -> NDArray[Any]:
     """The array of a file, its entries left on disk until they are read."""
+    return _load(path, path.name, "r")
+
+
+def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path.name} is not a readable .npy array: {error}. Write it with numpy.save") from None
-    return _numeric(array, path.name)
+        array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
+    except _BROKEN as error:
+        reason = str(error).partition(".")[0]
+        raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")
+    return _numeric(array, name)
 
 
 def _numeric(array: NDArray[Any], name: str) -> NDArray[Any]:

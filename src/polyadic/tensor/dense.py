@@ -39,6 +39,9 @@ def reconstruct(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
     return ((factors[0] * weights) @ rest.T).reshape([len(factor) for factor in factors])
 
 
+RECONSTRUCTED_AT_ONCE = 2**22
+
+
 @dataclass(frozen=True)
 class Slab:
     """A rank's share of a dense tensor: rows [start, start + n) of one mode, all of the others.
@@ -96,6 +99,20 @@ def sweep(slab: Slab, factors: list[Tensor], world: World, update: Callable[[int
             factors[mode] = update(mode, product if mode == slab.mode else world.sum_(product))
 
 
+def residual(slab: Slab, weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
+    """|X - Y|² over this rank's slab by reconstruction, in float64, a few rows at a time."""
+    cut, here = _cut(slab.shape), slab.local.shape
+    matrix = slab.local.reshape(math.prod(here[:cut]), math.prod(here[cut:]))
+    left = khatri_rao([factor.double() for factor in factors[:cut]]) * weights
+    right = khatri_rao([factor.double() for factor in factors[cut:]])
+    rows = max(1, RECONSTRUCTED_AT_ONCE // max(1, len(right)))
+    squares = left.new_zeros(())
+    for first in range(0, len(matrix), rows):
+        part = slice(first, first + rows)
+        squares += (matrix[part].double() - left[part] @ right.T).square().sum()
+    return squares
+
+
 def _cut(shape: Sequence[int]) -> int:
     """Where to halve the modes so that the two Khatri-Rao products are smallest together."""
     return min(range(1, len(shape)), key=lambda c: math.prod(shape[:c]) + math.prod(shape[c:]))
@@ -106,5 +123,5 @@ def _contract(partial: Tensor, factors: Sequence[Tensor], keep: int) -> Tensor:
     for factor in reversed(factors[keep + 1 :]):
         partial = (partial * factor).sum(-2)
     for factor in factors[:keep]:
-        partial = (partial * factor.reshape(len(factor), *[1] * (partial.ndim - 2), -1)).sum(0)
+        partial = (partial * factor.reshape(len(factor), *[1] * (partial.ndim - 2), factor.shape[1])).sum(0)
     return partial

@@ -50,7 +50,9 @@ class CheckpointFolder:
                 old.unlink(missing_ok=True)
 
     def latest(self) -> Snapshot | None:
-        """The newest whole snapshot; a broken one is passed over."""
+        """The newest whole snapshot; a broken one is passed over, and what a killed job left half-written goes."""
+        for partial in self.folder.glob(f"checkpoint-*{_NOT_YET}"):
+            partial.unlink()
         for path in reversed(self._steps()):
             try:
                 with safe_open(path, "pt") as file:
