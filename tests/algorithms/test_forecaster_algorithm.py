@@ -214,7 +214,10 @@ GOOD = lines(records())
 FILES: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, r"channel train holds no data: no file ends in \.json or .* \(found: nothing in"),
     "other files": ({"series.csv": b"1,2"}, r"\(found: series\.csv in"),
-    "broken JSON": ({"a.json": GOOD + b'{"start": \n'}, r"a\.json is not readable as JSON Lines: line 5: broken JSON"),
+    "broken JSON": (
+        {"a.json": GOOD + b'{"start": \n'},
+        r"a\.json is not readable as JSON Lines: broken JSON at line 5",
+    ),
     "no gzip": ({"a.json.gz": GOOD}, r"a\.json\.gz is not readable as JSON Lines"),
     "gzip cut short": ({"a.json.gz": gzip.compress(GOOD)[:-40]}, r"a\.json\.gz is not readable as JSON Lines"),
     **{

@@ -67,12 +67,13 @@ def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...],
     quantiles = given.get("quantiles", [f"{level:g}" for level in DECILES])
     if not isinstance(quantiles, list) or not all(isinstance(one, (str, float)) for one in quantiles):
         raise UserError(f'configuration.quantiles is {shorten(quantiles)}: it must be a list such as ["0.1", "0.9"]')
-    refuse_quantiles(quantiles)
     outputs = given.get("output_types", ["mean", "quantiles"])
     if not isinstance(outputs, list) or not outputs or not all(one in OUTPUT_TYPES for one in outputs):
         raise UserError(
             f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}"
         )
+    if "quantiles" in outputs:
+        refuse_quantiles(quantiles)
     return samples, tuple(str(one) for one in quantiles), tuple(outputs)
 
 

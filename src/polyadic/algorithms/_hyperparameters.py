@@ -104,6 +104,8 @@ def _convert(value: object, field: FieldInfo) -> object:
     kind, optional = shape(field)
     if optional and (value is None or (isinstance(value, str) and value.lower() in ("", "null", "none"))):
         return None
+    if isinstance(value, bool) and kind in (int, float):
+        return str(value)  # Pydantic would take true for 1.
     if not isinstance(value, str):
         return value
     if get_origin(kind) is list:

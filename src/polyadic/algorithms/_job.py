@@ -18,9 +18,6 @@ from polyadic.errors import UserError
 
 H_co = TypeVar("H_co", bound=Hyperparameters, covariant=True)
 
-STEPS_BETWEEN_CHECKS = 16
-"""On a GPU, where each check waits for the work under way."""
-
 
 @dataclass(frozen=True)
 class Channel:
@@ -73,9 +70,12 @@ class Job(Generic[H_co]):
     stop_requested: Callable[[], bool] = lambda: False
     dry_run: bool = False
 
-    def boundary(self, step: int) -> Boundary:
-        """What to do at this step boundary: one collective, answered alike on every rank."""
-        if self.world.device.type == "cuda" and step % STEPS_BETWEEN_CHECKS and not self.dry_run:
+    def boundary(self, step: int, stride_on_gpu: int = 1) -> Boundary:
+        """What to do at this step boundary: one collective, answered alike on every rank.
+
+        On a GPU it waits for the work under way; short steps look at every `stride_on_gpu`-th boundary only.
+        """
+        if self.world.device.type == "cuda" and step % stride_on_gpu and not self.dry_run:
             return Boundary(stop=False, save=False)
         stop = self.stop_requested() or self.dry_run
         save = self.world.rank == 0 and self.checkpoints.due()

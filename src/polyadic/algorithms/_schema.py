@@ -73,7 +73,7 @@ def _hyperparameter(name: str, field: FieldInfo) -> dict[str, Any]:
     default = {} if field.is_required() or field.default is None else {"DefaultValue": written(field.default)}
     return {
         "Name": name,
-        "Description": field.description,
+        "Description": f"{field.description}: {hyper.allowed(field)}",
         **_range(field),
         "IsTunable": "tunable" in extra,
         "IsRequired": field.is_required(),
@@ -91,13 +91,13 @@ def _range(field: FieldInfo) -> dict[str, Any]:
     if kind is int:
         ends = {
             "MinValue": str(low if low is not None else -LARGEST_INTEGER),
-            "MaxValue": str(high or LARGEST_INTEGER),
+            "MaxValue": str(high if high is not None else LARGEST_INTEGER),
         }
         return {"Type": "Integer", "Range": {"IntegerParameterRangeSpecification": ends}}
     if kind is float:
         ends = {
             "MinValue": f"{low if low is not None else -LARGEST_NUMBER:g}",
-            "MaxValue": f"{high or LARGEST_NUMBER:g}",
+            "MaxValue": f"{high if high is not None else LARGEST_NUMBER:g}",
         }
         return {"Type": "Continuous", "Range": {"ContinuousParameterRangeSpecification": ends}}
     return {"Type": "FreeText"}

@@ -185,7 +185,9 @@ def _resume(job: Job[Hyperparameters], slab: Slab) -> Progress | None:
 
     best = None
     if "best_weights" in tensors:
-        best = CPTensor(tensors["best_weights"], mine("best_factor"), numbers["best_relative_error"])
+        best = CPTensor(
+            tensors["best_weights"].to(slab.local.device), mine("best_factor"), numbers["best_relative_error"]
+        )
     restart, iteration = int(numbers["restart"]), int(numbers["iteration"])
     job.note(f"resuming from the checkpoint of restart {restart}, iteration {iteration}")
     weights = tensors["weights"].to(slab.local.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,9 +21,9 @@ from polyadic.algorithms._deepar import (
     refuse_quantiles,
 )
 from polyadic.algorithms._job import ChannelSpec, Job, Metric, Snapshot
+from polyadic.algorithms._scoring import score
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
-from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
 from polyadic.forecasting.likelihoods import LIKELIHOODS
@@ -56,7 +55,11 @@ class Hyperparameters(hyper.Hyperparameters):
     time_freq: str = hyper.hyperparameter("step of the series: M, W, D, H or min, with a count before it such as 15min")
     context_length: int = hyper.hyperparameter("points that the model sees before it forecasts", ge=1, tunable=(1, 200))
     prediction_length: int = hyper.hyperparameter("points that it forecasts", ge=1)
-    epochs: int = hyper.hyperparameter("passes over the training data", ge=1, tunable=(1, 1000))
+    epochs: int = hyper.hyperparameter(
+        "passes over the training data: windows enough to cover its points once, and 32 steps at least",
+        ge=1,
+        tunable=(1, 1000),
+    )
     cell: Literal["tt-lstm", "lstm"] = hyper.hyperparameter("recurrent cell", "tt-lstm")
     tt_lags: int = hyper.hyperparameter("hidden states that the tensor-train cell looks back on", 2, ge=1)
     tt_order: int = hyper.hyperparameter("order of its polynomial in these states", 2, ge=1)
@@ -169,7 +172,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
     metrics: dict[str, float] = {}
 
     def after_step(at: Cursor) -> bool:
-        now = job.boundary(at.step)
+        now = job.boundary(at.step, stride_on_gpu=16)
         if now.stop or (now.save and at.step < training.steps):
             _save(job, training, at)
         return not now.stop
@@ -186,7 +189,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
         job.metric("train final_loss", cursor.final_loss)
     model = Model(settings, network, metrics)
     if test is not None and (finished or job.dry_run):
-        metrics |= _score(job, model, test)
+        metrics |= score(job, model.forecast, model.frequency.season, test[:1] if job.dry_run else test)
     return model
 
 
@@ -201,7 +204,7 @@ def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
     if not job.world.any(len(pool) > 0):
         raise UserError(
             f"no series of channel train is as long as context_length + prediction_length = {needed} points "
-            f"(one of them observed; the longest has {max((len(one.target) for one in series), default=0)}): "
+            f"(an observed one among them; the longest series has {max((len(s.target) for s in series), default=0)}): "
             "lower one of the two, or give longer series"
         )
     if short:
@@ -247,40 +250,6 @@ def _read_test(job: Job[Hyperparameters]) -> list[Series]:
     if len(usable) < len(series):
         job.note(f"warning: {len(series) - len(usable)} test series are shorter than {needed} points and are left out")
     return usable
-
-
-def _score(job: Job[Hyperparameters], model: Model, series: list[Series]) -> dict[str, float]:
-    """Forecasts the withheld end of every test series and prints the errors, seasonal naive's beside them."""
-    settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
-    began, levels = time.perf_counter(), settings.test_quantiles
-    history = [Series(one.target[:-horizon], one.minutes) for one in series]
-    ours = naive = Accuracy.nothing(len(levels))
-    for first in range(0, len(series), 64):
-        part = slice(first, first + 64)
-        actual = np.stack([one.target[-horizon:] for one in series[part]])
-        drawn = model.forecast(history[part], settings.num_eval_samples)
-        ours += Accuracy.of(actual, drawn.mean(1), np.quantile(drawn, levels, axis=1), levels)
-        repeated = np.stack([seasonal_naive(one.target, model.frequency.season, horizon) for one in history[part]])
-        naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
-    job.note(f"forecaster: {len(series)} test series in {time.perf_counter() - began:.1f} s on rank 0")
-    return _report(job, levels, ours, naive)
-
-
-def _report(job: Job[Hyperparameters], levels: list[float], ours: Accuracy, naive: Accuracy) -> dict[str, float]:
-    sums = torch.tensor(np.stack([ours.vector(), naive.vector()]), device=job.world.device)
-    ours, naive = (Accuracy.from_vector(row) for row in job.world.sum_(sums).cpu().numpy())
-    scores = {
-        "RMSE": ours.rmse,
-        "mean_wQuantileLoss": float(ours.weighted_quantile_losses.mean()),
-        "seasonal_naive_RMSE": naive.rmse,
-        "seasonal_naive_mean_wQuantileLoss": float(naive.weighted_quantile_losses.mean()),
-    }
-    for level, loss in zip(levels, ours.weighted_quantile_losses, strict=True):
-        job.line(f"#test_score ({job.host}, wQuantileLoss[{level:g}]): {loss:.10g}")
-    for name, score in scores.items():
-        job.line(f"#test_score ({job.host}, {name}): {score:.10g}")
-        job.metric(f"test {name}", score)
-    return {f"test:{name}": score for name, score in scores.items()}
 
 
 def _read_channel(job: Job[Hyperparameters], channel: str, frequency: Frequency) -> list[Series]:

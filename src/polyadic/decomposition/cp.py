@@ -36,7 +36,10 @@ class CPTensor:
 
 @dataclass
 class Progress:
-    """Where a fit stands: enough to go on from, exactly. `weights` and `factors` are this rank's rows."""
+    """Where a fit stands, changed in place by it: enough to go on from, exactly.
+
+    `factors` are this rank's rows of the divided mode, and all rows of the others.
+    """
 
     restart: int = 0
     iteration: int = 0
@@ -166,11 +169,12 @@ def _error(at: Progress, slab: Slab, world: World, norm: float, grams: list[Tens
     square = norm**2 + (at.weights @ gram @ at.weights - 2 * inner).item()
     # Components that cancel are each far larger than the model they sum to.
     noise = torch.finfo(slab.local.dtype).eps * max(norm**2, (at.weights.abs() @ gram.abs() @ at.weights.abs()).item())
-    if square < DROWNED * noise:
+    if world.any(square < DROWNED * noise):
         square = world.sum_(residual(slab, at.weights, at.factors)).item()
     if not math.isfinite(square):
         raise _overflow(slab.local.dtype)
-    return math.sqrt(square) / norm
+    # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
+    return world.from_first(math.sqrt(square) / norm)
 
 
 def _overflow(dtype: torch.dtype) -> UserError:

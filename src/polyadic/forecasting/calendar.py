@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,10 +37,12 @@ class Frequency:
 
     @property
     def season(self) -> int:
-        """Steps in the season that a naive forecast repeats: a day, a week of days, a year of weeks or months."""
-        minutes = {"min": 1440, "H": 1440, "D": 7 * 1440, "W": 52 * 7 * 1440}
-        steps = 12 if self.unit == "M" else minutes[self.unit] // MINUTES[self.unit]
-        return max(1, round(steps / self.count))
+        """Steps in the season that a naive forecast repeats: a day, a week of days, a year of weeks or months.
+
+        Where the step does not divide the season, as many seasons as it takes: 7 steps of 2 days.
+        """
+        season = {"min": 1440, "H": 24, "D": 7, "W": 52, "M": 12}[self.unit]
+        return math.lcm(season, self.count) // self.count
 
     def minutes(self, start: datetime, steps: int) -> NDArray[np.int64]:
         """Minutes since 1970 of `steps` time stamps from `start` on; months are stamped by their first day."""

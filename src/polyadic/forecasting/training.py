@@ -100,14 +100,18 @@ class Training:
             while cursor.step < self.steps:
                 self._step(parallel, cursor)
                 if not after_step(cursor):
+                    self._keep_best(cursor)
                     return False
             windows = (self.steps - first) * self.plan.batch_size
             loss = self._close(cursor)
             seconds = time.perf_counter() - began
             after_epoch(cursor, Epoch(cursor.epoch - 1, loss, windows / seconds))
+        self._keep_best(cursor)
+        return True
+
+    def _keep_best(self, cursor: Cursor) -> None:
         if cursor.best:
             self.network.load_state_dict(cursor.best)
-        return True
 
     def _step(self, parallel: torch.nn.Module, cursor: Cursor) -> None:
         # Dropout's noise, too, is a function of (seed, epoch, step), and differs between ranks.

@@ -20,7 +20,7 @@ def decode(data: bytes) -> list[Any]:
             try:
                 values.append(json.decode(line))
             except UserError as error:
-                raise UserError(f"line {number}: {error}") from None
+                raise UserError(str(error).replace("at line 1", f"at line {number}", 1)) from None
     return values
 
 

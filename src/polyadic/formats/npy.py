@@ -41,7 +41,7 @@ def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) 
     try:
         array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
     except _BROKEN as error:
-        reason = str(error).partition(".")[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")

@@ -57,7 +57,7 @@ class Slab:
     @staticmethod
     def whole(tensor: Tensor) -> Slab:
         """A tensor that lies in one place."""
-        return Slab(tensor, tuple(tensor.shape), longest(tensor.shape), 0)
+        return Slab(tensor.contiguous(), tuple(tensor.shape), longest(tensor.shape), 0)
 
     @property
     def rows(self) -> slice:
