@@ -142,7 +142,7 @@ def test_a_misspelt_required_hyperparameter_has_its_nearest_named_without_an_alg
 @pytest.mark.parametrize("likelihood", ["negative-binomial", "beta", "deterministic-L1"])
 def test_a_likelihood_of_deepars_that_is_not_here_is_refused_with_those_that_are(likelihood: str) -> None:
     message = refusal({**DEEPAR, "likelihood": likelihood})
-    assert message == f"hyperparameter likelihood is {likelihood!r}: it must be student-T or gaussian"
+    assert message == f"hyperparameter likelihood is {likelihood!r}: it must be gaussian or student-T"
 
 
 def test_algorithms_are_found_by_being_there() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -25,12 +25,19 @@ from polyadic.algorithms._scoring import score
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
+from polyadic.forecasting.cells import CELLS, Cell
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecaster, sample
 from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
 from polyadic.forecasting.windows import Pool, Series, batch
 from polyadic.formats import jsonlines
+
+if TYPE_CHECKING:
+    CellName = str
+    LikelihoodName = str
+else:
+    CellName = Literal[tuple(CELLS)]
+    LikelihoodName = Literal[tuple(LIKELIHOODS)]
 
 NAME = "forecaster"
 SUMMARY = "probabilistic forecasts of many time series by a tensor-train LSTM; a drop-in for DeepAR"
@@ -60,13 +67,13 @@ class Hyperparameters(hyper.Hyperparameters):
         ge=1,
         tunable=(1, 1000),
     )
-    cell: Literal["tt-lstm", "lstm"] = hyper.hyperparameter("recurrent cell", "tt-lstm")
+    cell: CellName = hyper.hyperparameter("recurrent cell", "tt-lstm")
     tt_lags: int = hyper.hyperparameter("hidden states that the tensor-train cell looks back on", 2, ge=1)
     tt_order: int = hyper.hyperparameter("order of its polynomial in these states", 2, ge=1)
     tt_rank: int = hyper.hyperparameter("rank of its tensor train", 4, ge=1, tunable=(1, 16))
     num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
     num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
-    likelihood: Literal["student-T", "gaussian"] = hyper.hyperparameter("noise model", "student-T")
+    likelihood: LikelihoodName = hyper.hyperparameter("noise model", "student-T")
     learning_rate: float = hyper.hyperparameter("of AdamW, at its peak", 1e-3, gt=0, tunable=(1e-5, 1e-1))
     mini_batch_size: int = hyper.hyperparameter("windows in a step, over all hosts", 128, ge=1, tunable=(32, 1028))
     dropout_rate: float = hyper.hyperparameter("after each layer", 0.1, ge=0, lt=1, tunable=(0, 0.2))
@@ -140,9 +147,8 @@ def build(settings: Hyperparameters) -> Forecaster:
     """The untrained network: its weights are a function of the seed."""
 
     def cell(inputs: int) -> Cell:
-        if settings.cell == LSTM.name:
-            return LSTM(inputs, settings.num_cells)
-        return TensorTrainLSTM(inputs, settings.num_cells, settings.tt_lags, settings.tt_order, settings.tt_rank)
+        train = {"lags": settings.tt_lags, "order": settings.tt_order, "rank": settings.tt_rank}
+        return CELLS[settings.cell].make(inputs, settings.num_cells, **train)
 
     torch.manual_seed(settings.seed)
     features = Frequency.parse(settings.time_freq).num_features

@@ -23,6 +23,11 @@ class Cell(nn.Module, ABC):
     name: ClassVar[str]
     hidden_size: int
 
+    @classmethod
+    @abstractmethod
+    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
+        """The cell of these sizes, which takes of a tensor train's what it has a use for."""
+
     @abstractmethod
     def initial(self, x_BTD: Tensor) -> State:
         """The state before the first step of x."""
@@ -55,6 +60,11 @@ class LSTM(Cell):
         self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
         with torch.no_grad():
             self._weights()[2][hidden_size : 2 * hidden_size] += 1
+
+    @classmethod
+    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
+        """A cell without a tensor train."""
+        return cls(input_size, hidden_size)
 
     def initial(self, x_BTD: Tensor) -> State:
         """h = c = 0."""
@@ -123,6 +133,11 @@ class TensorTrainLSTM(Cell):
         self.cores[-1][0].uniform_(-bound, bound).div_(math.sqrt(self.lags))
         self.cores[-1][0, -1] = 0
 
+    @classmethod
+    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
+        """A cell with all of them."""
+        return cls(input_size, hidden_size, lags, order, rank)
+
     def initial(self, x_BTD: Tensor) -> State:
         """Every lag and c = 0."""
         zeros = x_BTD.new_zeros(len(x_BTD), self.lags * self.hidden_size)
@@ -173,4 +188,5 @@ def _gates(z_BG: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return c.tanh() * o.sigmoid(), c
 
 
-CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (TensorTrainLSTM, LSTM)}
+CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in Cell.__subclasses__()}
+"""Every cell of this file, by its name."""

@@ -70,7 +70,8 @@ class StudentT(Likelihood):
         return loc + scale * (nu * torch.expm1(-2 / nu * u.log())).sqrt() * (2 * math.pi * v).cos()
 
 
-LIKELIHOODS: dict[str, Likelihood] = {kind.name: kind() for kind in (Gaussian, StudentT)}
+LIKELIHOODS: dict[str, Likelihood] = {kind.name: kind() for kind in Likelihood.__subclasses__()}
+"""Every likelihood of this file, by its name."""
 
 
 def _location_and_scale(raw: Tensor) -> tuple[Tensor, Tensor]:
