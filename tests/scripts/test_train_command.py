@@ -192,6 +192,8 @@ def test_ctrl_c_stops_following_and_says_that_the_job_goes_on(recipe: Recipe, jo
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs, and so their children, ignore the signal from birth.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert following.wait(60)
     process.send_signal(signal.SIGINT)
