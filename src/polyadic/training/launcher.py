@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     try:
         here = environment.read()
         host = here.current_host
+        here.failure.unlink(missing_ok=True)  # An earlier job's reason in a folder that is used again.
         if script_mode.asked_for(here):
             return script_mode.run(here, lambda: _stop)
         _await_peers(here)
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         return 0
     text = failure_text(failure, host)
     print(f"error: {text}", file=sys.stderr, flush=True)
-    _write_failure(failure_file, text)
+    if "--dry-run" not in arguments:
+        _write_failure(failure_file, text)
     return failure.exit_code
 
 
