@@ -33,8 +33,12 @@ def tensors(host: OptMl) -> dict[str, np.ndarray]:
 
 def test_cp_trains_and_prints_its_metrics(tmp_path: Path) -> None:
     job = OptMl(tmp_path / "ml", {"rank": "2", "tol": "0", "max_iterations": "40"}).array(low_rank(8, 9, 10))
+    stale = job.base / "output" / "failure"
+    stale.parent.mkdir()
+    stale.write_text("an earlier job's")
     run = job.start()
     assert run.wait() == 0, run.output
+    assert not stale.exists()
     assert "#quality_metric: host=algo-1, iteration=3, train relative_error <loss>=" in run.output
     assert "#quality_metric: host=algo-1, iteration=3, train seconds_per_sweep <seconds>=" in run.output
     last = run.output.strip().splitlines()[-1]

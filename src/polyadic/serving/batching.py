@@ -29,8 +29,7 @@ class Full(Exception):
 class Batcher:
     """One thread that predicts, and a bounded queue before it.
 
-    Measured (docs/decisions.md): under load a greedy queue serves half again as many requests as a thread a
-    request, while a deliberate wait of 2 ms only slows a lone client down.
+    A deliberate wait for a fuller batch would slow a lone client down: docs/decisions.md.
     """
 
     def __init__(self, model: Model, slots: int) -> None:
