@@ -1,0 +1,140 @@
+"""Sparse tensors as coordinates and values, and the operations that need no more than these.
+
+Shapes: order N, M nonzeros; indices are N x M, a column a nonzero, counted from 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polyadic.errors import UserError
+
+LARGEST_MODE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SparseTensor:
+    """Nonzeros of a tensor of `shape`: indices (N x M, int32) and values (M). On a rank, some of the nonzeros.
+
+    Raises UserError for indices outside the shape and for a mode of 2^31 rows or more.
+    """
+
+    indices: Tensor
+    values: Tensor
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.indices.shape != (len(self.shape), len(self.values)):
+            raise UserError(
+                f"indices are {tuple(self.indices.shape)}: for {len(self.values)} values of a tensor of order "
+                f"{len(self.shape)} they must be {(len(self.shape), len(self.values))}"
+            )
+        if max(self.shape, default=0) > LARGEST_MODE:
+            raise UserError(f"a mode has {max(self.shape)} rows: {LARGEST_MODE} at most are taken")
+        for mode, row in enumerate(self.indices):
+            if len(row) and not 0 <= int(row.min()) <= int(row.max()) < self.shape[mode]:
+                raise UserError(
+                    f"mode {mode} has indices from {int(row.min())} to {int(row.max())}: "
+                    f"they must be from 0 to {self.shape[mode] - 1}"
+                )
+
+    @staticmethod
+    def of(tensor: Tensor) -> SparseTensor:
+        """The nonzeros of a dense tensor."""
+        indices = tensor.nonzero().T
+        return SparseTensor(indices.to(torch.int32), tensor[tuple(indices)], tuple(tensor.shape))
+
+    def to_dense(self) -> Tensor:
+        """The tensor with its zeros; nonzeros of one place are summed."""
+        dense = self.values.new_zeros(self.shape)
+        return dense.index_put_(tuple(self.indices.long()), self.values, accumulate=True)
+
+    def to(self, target: torch.dtype | torch.device) -> SparseTensor:
+        """The same nonzeros with values of another type, or all of it on another device."""
+        indices = self.indices if isinstance(target, torch.dtype) else self.indices.to(target)
+        return SparseTensor(indices, self.values.to(target), self.shape)
+
+    def coalesce(self) -> tuple[SparseTensor, int]:
+        """The nonzeros in order of their indices, those of one place summed, and how many that made fewer."""
+        order = sorting(self.indices, range(len(self.shape)))
+        indices, values = self.indices[:, order], self.values[order]
+        first = starts(indices)
+        if bool(first.all()):
+            return SparseTensor(indices, values, self.shape), 0
+        place = first.cumsum(0) - 1
+        summed = values.new_zeros(int(first.sum())).index_add_(0, place, values)
+        return SparseTensor(indices[:, first], summed, self.shape), len(values) - len(summed)
+
+
+def sorting(indices: Tensor, modes: Sequence[int]) -> Tensor:
+    """The order (M) that sorts nonzeros by the given modes, the first of them slowest; stable."""
+    order = None
+    for mode in reversed(list(modes)):
+        keys = indices[mode] if order is None else indices[mode][order]
+        ranked = torch.sort(keys, stable=True).indices
+        order = ranked if order is None else order[ranked]
+    return order if order is not None else torch.arange(indices.shape[1], device=indices.device)
+
+
+def starts(indices: Tensor) -> Tensor:
+    """Whether each nonzero (M) of sorted indices (N x M) differs from the one before it."""
+    first = torch.ones(indices.shape[1], dtype=torch.bool, device=indices.device)
+    if indices.shape[1]:
+        first[1:] = (indices[:, 1:] != indices[:, :-1]).any(0)
+    return first
+
+
+def unfold(tensor: SparseTensor, mode: int) -> Tensor:
+    """The unfolding along `mode` as a sparse matrix, I_mode x (the product of the others, in their order).
+
+    Raises UserError where the columns are more than 64 bits count.
+    """
+    others = [m for m in range(len(tensor.shape)) if m != mode]
+    columns = math.prod(tensor.shape[m] for m in others)
+    if columns >= 2**63:
+        raise UserError(f"the unfolding along mode {mode} has {columns} columns: 2^63 - 1 at most can be counted")
+    column = torch.zeros_like(tensor.indices[0], dtype=torch.int64)
+    for m in others:
+        column = column * tensor.shape[m] + tensor.indices[m]
+    place = torch.stack([tensor.indices[mode].long(), column])
+    size = (tensor.shape[mode], columns)
+    return torch.sparse_coo_tensor(place, tensor.values, size, check_invariants=False)
+
+
+def mttkrp(tensor: SparseTensor, factors: Sequence[Tensor], mode: int) -> Tensor:
+    """The matricised tensor times Khatri-Rao product X_(n) (⊙_{m≠n} A^(m)): I_mode x R.
+
+    One gather, product and sum a nonzero: the plain form, and the oracle of the kernels in fibres.py.
+    """
+    rank = factors[0].shape[1]
+    rows = tensor.values[:, None].expand(-1, rank)
+    for m, factor in enumerate(factors):
+        if m != mode:
+            rows = rows * factor[tensor.indices[m].long()]
+    return rows.new_zeros(tensor.shape[mode], rank).index_add_(0, tensor.indices[mode].long(), rows)
+
+
+def mode_product(tensor: SparseTensor, operand: Tensor, mode: int) -> SparseTensor | Tensor:
+    """X ×_n U. A vector (I_n) takes the mode away and leaves it sparse; a matrix (J x I_n) leaves J rows, dense.
+
+    Raises UserError where the dense answer would be larger than 2^31 entries.
+    """
+    if operand.ndim == 1:
+        values = tensor.values * operand[tensor.indices[mode].long()]
+        rest = [m for m in range(len(tensor.shape)) if m != mode]
+        return SparseTensor(tensor.indices[rest], values, tuple(tensor.shape[m] for m in rest)).coalesce()[0]
+    shape = [len(operand) if m == mode else rows for m, rows in enumerate(tensor.shape)]
+    if math.prod(shape) > 2**31:
+        raise UserError(f"the product along mode {mode} is dense, {shape}: contract a mode with a vector instead")
+    rest = [m for m in range(len(tensor.shape)) if m != mode]
+    places = torch.zeros_like(tensor.indices[0], dtype=torch.int64)
+    for m in rest:
+        places = places * tensor.shape[m] + tensor.indices[m]
+    rows = tensor.values[:, None] * operand.T[tensor.indices[mode].long()]
+    flat = rows.new_zeros(math.prod(tensor.shape[m] for m in rest), len(operand)).index_add_(0, places, rows)
+    return flat.reshape([*(tensor.shape[m] for m in rest), len(operand)]).movedim(-1, mode)
