@@ -12,16 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polyadic.algorithms import _answers as answers
 from polyadic.algorithms import _queries as queries
 from polyadic.algorithms._indices import Mode, Modes
-from polyadic.algorithms._queries import Entries, FoldIn, Query, Question, Slice, Top
+from polyadic.algorithms._queries import Entries, FoldIn, Query
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 
 FINAL_ERROR = "train:final_relative_error"
-AT_ONCE = 2**16
-"""Entries evaluated together: each takes a row of the rank's length."""
-
 Labels: TypeAlias = Sequence[Sequence[str] | None]
 
 
@@ -121,7 +119,7 @@ class DecompositionModel:
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
         """A question about entries, a slice, the best rows of a mode, or a new slab."""
-        return queries.parse(instance, self.modes)
+        return queries.parse(instance, self.modes, torch.finfo(self._parameters(0)[1].dtype).max)
 
     def predict(self, instances: list[Query]) -> list[dict[str, Any]]:
         """An answer a question; all entries of all instances are evaluated together.
@@ -134,17 +132,26 @@ class DecompositionModel:
                 f"the instances of this request ask for slices of {size:,} entries: at most "
                 f"{queries.LARGEST_ANSWER:,} are answered. Send fewer instances a request"
             )
-        entries = iter(_entries(self.tensor, [one for one in instances if isinstance(one, Entries)], self._device))
+        entries = [one for one in instances if isinstance(one, Entries)]
+        values = iter(answers.entries(self.tensor, entries, self._device))
         embeddings = iter(self._embed([one for one in instances if isinstance(one, FoldIn)]))
-        answers = []
+        found = []
         for query in instances:
             if isinstance(query, Entries):
-                answers.append(next(entries))
+                found.append(next(values))
             elif isinstance(query, FoldIn):
-                answers.append(self._tell(query, *next(embeddings)))
+                found.append(self._tell(query, *next(embeddings)))
             else:
-                answers.append(_look(self.tensor, query))
-        return answers
+                found.append(answers.look(self.tensor, query))
+        return found
+
+    def from_table(self, table: Any) -> list[Any]:
+        """Instances from a table of indices: one a row, or a single one of all the rows of an array."""
+        return [{"indices": table}] if isinstance(table, np.ndarray) else list(table)
+
+    def to_table(self, predictions: list[dict[str, Any]]) -> NDArray[Any] | list[list[float]]:
+        """Values as rows of numbers; UserError for rankings and embeddings."""
+        return answers.table(predictions)
 
     def replace(self, mode: int, rows: Tensor) -> LowRank:
         """The tensor whose `mode` has B other rows, given as embeddings (B x R)."""
@@ -155,7 +162,7 @@ class DecompositionModel:
 
     @property
     def _device(self) -> torch.device:
-        return next(iter(self.tensors.values())).device
+        return self._parameters(0)[1].device
 
     def _parameters(self, mode: int) -> tuple[str, Tensor]:
         """The tensor that holds a mode's rows: its factor I x R, or its core r x I x r'."""
@@ -163,95 +170,50 @@ class DecompositionModel:
         return name, self.tensors[name]
 
     def _embed(self, slabs: Sequence[FoldIn]) -> list[tuple[Tensor, float]]:
-        """Embedding and relative residual of each slab; the whole slabs of a mode go together."""
-        found: list[tuple[Tensor, float]] = [(torch.empty(0), 0.0)] * len(slabs)
+        """Embedding and relative residual of each slab; those of a mode that came whole are solved together."""
+        found: dict[int, tuple[Tensor, float]] = {}
         for mode in {one.mode for one in slabs}:
-            whole = [n for n, one in enumerate(slabs) if one.mode == mode and one.index is None]
-            if whole:
-                stacked = self._tensor(np.stack([slabs[n].values for n in whole]))
-                for n, embedding, residual in zip(whole, *self.tensor.embed(mode, stacked), strict=True):
-                    found[n] = embedding, residual.item()
+            numbers = [n for n, one in enumerate(slabs) if one.mode == mode and one.index is None]
+            if numbers:
+                solved = self._solve(mode, np.stack([slabs[n].values for n in numbers]))
+                found |= dict(zip(numbers, solved, strict=True))
         for n, one in enumerate(slabs):
-            if one.index is not None:
-                found[n] = self._embed_zeros(one) if one.zeros else self._embed_entries(one)
-        return found
+            if one.index is not None and one.zeros:
+                found |= {n: self._solve(one.mode, self._among_zeros(one.mode, one.index, one.values))[0]}
+            elif one.index is not None:
+                found |= {n: self._solve_entries(one.mode, one.index, one.values)}
+        return [found[n] for n in range(len(slabs))]
 
-    def _embed_zeros(self, slab: FoldIn) -> tuple[Tensor, float]:
-        shape = [mode.rows for mode in self.modes if mode.number != slab.mode]
-        values = np.zeros(shape)
-        values[tuple((slab.index if slab.index is not None else np.empty((0, len(shape)))).T)] = slab.values
-        embedding, residual = self.tensor.embed(slab.mode, self._tensor(values[None]))
-        return embedding[0], residual.item()
+    def _solve(self, mode: int, slabs: NDArray[np.float64]) -> list[tuple[Tensor, float]]:
+        like = self._parameters(mode)[1]
+        embeddings, residuals = self.tensor.embed(mode, torch.from_numpy(slabs).to(like))
+        return list(zip(embeddings, residuals.tolist(), strict=True))
 
-    def _embed_entries(self, slab: FoldIn) -> tuple[Tensor, float]:
-        """Least squares over the given entries: each is linear in the embedding, and the tensor whose rows are the
-        unit embeddings says how."""
-        assert slab.index is not None
-        parameters = self._parameters(slab.mode)[1]
-        width = parameters.shape[1] if parameters.ndim == 2 else parameters.shape[0] * parameters.shape[2]
-        eye = torch.eye(width, dtype=parameters.dtype, device=self._device)
-        others = np.repeat(slab.index, width, axis=0)
-        index = np.insert(others, slab.mode, np.tile(np.arange(width), len(slab.index)), axis=1)
-        rows = _at(self.replace(slab.mode, eye), index, self._device).reshape(-1, width).double().cpu()
-        values = torch.from_numpy(slab.values)
+    def _among_zeros(self, mode: int, index: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        slab = np.zeros([one.rows for one in self.modes if one.number != mode])
+        slab[tuple(index.T)] = values
+        return slab[None]
+
+    def _solve_entries(self, mode: int, index: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[Tensor, float]:
+        """Least squares over single entries: each is linear in the embedding, and the tensor whose rows are the unit
+        embeddings says how."""
+        like = self._parameters(mode)[1]
+        width = like.shape[1] if like.ndim == 2 else like.shape[0] * like.shape[2]
+        basis = self.replace(mode, torch.eye(width, dtype=like.dtype, device=like.device))
+        spread = np.insert(np.repeat(index, width, axis=0), mode, np.tile(np.arange(width), len(index)), axis=1)
+        rows = answers.evaluate(basis, spread, self._device).reshape(-1, width).double().cpu()
+        wanted = torch.from_numpy(values)
         # gelsd takes what is rank-deficient too, and the least of its solutions; CUDA has no such driver.
-        embedding = torch.linalg.lstsq(rows, values[:, None], driver="gelsd").solution[:, 0]
-        norm, rest = values.norm().item(), (values - rows @ embedding).norm().item()
-        return embedding.to(parameters), rest / norm if norm else 0.0
+        embedding = torch.linalg.lstsq(rows, wanted[:, None], driver="gelsd").solution[:, 0]
+        norm, rest = wanted.norm().item(), (wanted - rows @ embedding).norm().item()
+        return embedding.to(like), rest / norm if norm else 0.0
 
     def _tell(self, query: FoldIn, embedding: Tensor, residual: float) -> dict[str, Any]:
         """The embedding and, where something was asked of the new slab, the answer."""
         answer: dict[str, Any] = {"embedding": embedding.cpu().numpy(), "residual": residual}
         if query.question is None:
             return answer
-        alone, question = self.replace(query.mode, embedding[None]), _at_row_0(query.question, query.mode)
+        alone, question = self.replace(query.mode, embedding[None]), answers.about_row_0(query.question, query.mode)
         if isinstance(question, Entries):
-            return answer | _entries(alone, [question], self._device)[0]
-        return answer | _look(alone, question)
-
-    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
-        """Numbers of a request in the model's precision and place."""
-        like = next(iter(self.tensors.values()))
-        return torch.from_numpy(values).to(like)
-
-
-def _at(tensor: LowRank, index: NDArray[np.int64], device: torch.device) -> Tensor:
-    rows = torch.from_numpy(index).to(device)
-    return torch.cat([tensor.at(part) for part in torch.split(rows, AT_ONCE)])
-
-
-def _entries(tensor: LowRank, asked: Sequence[Entries], device: torch.device) -> list[dict[str, Any]]:
-    if not asked:
-        return []
-    values = _at(tensor, np.concatenate([one.index for one in asked]), device).cpu()
-    parts = torch.split(values, [len(one.index) for one in asked])
-    pairs = zip(asked, parts, strict=True)
-    return [{"value": part.item()} if one.single else {"values": part.numpy()} for one, part in pairs]
-
-
-def _look(tensor: LowRank, query: Slice | Top) -> dict[str, Any]:
-    values = tensor.slice(query.index)
-    if isinstance(query, Slice):
-        return {"value": values.cpu().numpy()}
-    allowed = torch.ones(len(values), dtype=torch.bool, device=values.device)
-    allowed[list(query.exclude)] = False
-    rows = allowed.nonzero()[:, 0]
-    best = values[rows].topk(min(query.size, len(rows)), largest=not query.smallest)
-    sign = 1 if query.smallest else -1
-    ranked = sorted(zip((sign * best.values).tolist(), rows[best.indices].tolist(), strict=True))
-    return {"top": [_ranked(query.mode, row, sign * value) for value, row in ranked]}
-
-
-def _ranked(mode: Mode, row: int, value: float) -> dict[str, Any]:
-    label = {} if mode.labels is None else {"label": mode.labels[row]}
-    return {"index": row, **label, "value": value}
-
-
-def _at_row_0(question: Question, mode: int) -> Question:
-    """The question about a slab, put to the tensor that has the slab as the only row of `mode`."""
-    if isinstance(question, Entries):
-        return Entries(np.insert(question.index, mode, 0, axis=1), question.single)
-    index = (*question.index[:mode], 0, *question.index[mode:])
-    if isinstance(question, Slice):
-        return Slice(index, question.size)
-    return Top(index, question.size, question.mode, question.exclude, question.smallest)
+            return answer | answers.entries(alone, [question], self._device)[0]
+        return answer | answers.look(alone, question)

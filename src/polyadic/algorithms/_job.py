@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Boundary(NamedTuple):
 
 @dataclass(frozen=True)
 class Job(Generic[H_co]):
-    """A training job as an algorithm sees it."""
+    """A training job as an algorithm sees it. `output` is where reports go; None writes none."""
 
     hyperparameters: H_co
     world: World
@@ -69,6 +69,7 @@ class Job(Generic[H_co]):
     host: str = "algo-1"
     stop_requested: Callable[[], bool] = lambda: False
     dry_run: bool = False
+    output: Path | None = None
 
     def boundary(self, step: int, stride_on_gpu: int = 1) -> Boundary:
         """What to do at this step boundary: one collective, answered alike on every rank.
@@ -151,3 +152,22 @@ class Model(Protocol):
 
     def example(self) -> object:
         """An instance that `parse` accepts, to warm up with."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A model that can also show itself."""
+
+    def report(self, folder: Path) -> None:
+        """Writes tables and pictures of the model into a folder."""
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A model whose requests and answers may be tables of numbers: text/csv and application/x-npy."""
+
+    def from_table(self, table: Any) -> list[Any]:
+        """The instances of a table, a list of rows or an array."""
+
+    def to_table(self, predictions: list[dict[str, Any]]) -> Any:
+        """The rows of the answers: an array, or a list where they differ in length. UserError where they are none."""

@@ -79,15 +79,15 @@ class FoldIn:
 Query: TypeAlias = Entries | Slice | Top | FoldIn
 
 
-def parse(instance: object, modes: Modes) -> Query:
-    """The question that an instance asks; UserError for anything else."""
+def parse(instance: object, modes: Modes, largest: float) -> Query:
+    """The question that an instance asks; UserError for anything else. `largest`: what the model's numbers can hold."""
     if isinstance(instance, list):
         instance = {"index": instance}
     if not isinstance(instance, dict):
         raise UserError(f"got {shorten(instance)}: {_wanted(modes)}")
     _refuse_unknown(instance, INSTANCE)
     if "fold_in" in instance:
-        return _parse_fold_in(instance, modes)
+        return _parse_fold_in(instance, modes, largest)
     return _parse_question(instance, modes)
 
 
@@ -146,7 +146,7 @@ def _parse_top(instance: Mapping[str, Any], index: Index, nulls: Sequence[Mode])
     return Top(index, size, mode, rows, smallest)
 
 
-def _parse_fold_in(instance: Mapping[str, Any], modes: Modes) -> FoldIn:
+def _parse_fold_in(instance: Mapping[str, Any], modes: Modes, largest: float) -> FoldIn:
     got = instance["fold_in"]
     sparse = isinstance(got, dict) and "slab" not in got
     wanted = {"mode", "indices", "values"} if sparse else {"mode", "slab"}
@@ -166,19 +166,21 @@ def _parse_fold_in(instance: Mapping[str, Any], modes: Modes) -> FoldIn:
     except UserError as error:
         raise UserError(f"beside fold_in, whose mode {mode} the index leaves out: {error}") from None
     if not sparse:
-        return FoldIn(mode, _parse_slab(got, others), question=question)
-    index, values, zeros = _parse_entries(got, others)
+        return FoldIn(mode, _parse_slab(got, others, largest), question=question)
+    index, values, zeros = _parse_entries(got, others, largest)
     return FoldIn(mode, values, index, zeros, question)
 
 
-def _parse_slab(got: Mapping[str, Any], others: Modes) -> NDArray[np.float64]:
+def _parse_slab(got: Mapping[str, Any], others: Modes, largest: float) -> NDArray[np.float64]:
     beside = [key for key in got if key not in ("mode", "slab")]
     if beside:
         raise UserError(f"fold_in has slab and {' and '.join(beside)}: give the slab whole, or its entries, not both")
     shape = [mode.rows for mode in others]
     slab = np.array(_flatten(got["slab"], shape, "fold_in.slab"), dtype=np.float64).reshape(shape)
-    if np.isinf(slab).any():
-        raise UserError(f"fold_in.slab holds an infinite value at {_first(np.isinf(slab))}: {_GAP}")
+    huge = np.abs(slab) > largest
+    if huge.any():
+        place = np.argwhere(huge)[0].tolist()
+        raise UserError(f"fold_in.slab holds {slab[tuple(place)]} at {place}: {_GAP}, up to {largest:.3g}")
     if np.isnan(slab).all():
         raise UserError("fold_in.slab holds nothing but null: give at least one observed entry")
     return slab
@@ -199,15 +201,20 @@ def _flatten(got: Any, shape: Sequence[int], where: str) -> list[float | None]:
     return got
 
 
-def _parse_entries(got: Mapping[str, Any], others: Modes) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
+def _parse_entries(
+    got: Mapping[str, Any], others: Modes, largest: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
     index = parse_indices(got["indices"], others, "fold_in.indices")
     values, absent = got["values"], got.get("absent", "missing")
     if not isinstance(values, list) or len(values) != len(index):
         count = f"a list of {len(values)}" if isinstance(values, list) else shorten(values)
         raise UserError(f"fold_in.values is {count}: it must be a list of {len(index)} numbers, as long as indices")
-    wrong = next((one for one in values if type(one) not in (int, float) or not math.isfinite(one)), 0.0)
-    if wrong != 0.0:
-        raise UserError(f"fold_in.values holds {shorten(wrong)}: give finite numbers, and leave other entries out")
+    wrong = [one for one in values if type(one) not in (int, float) or not abs(one) <= largest]
+    if wrong:
+        raise UserError(
+            f"fold_in.values holds {shorten(wrong[0])}: give finite numbers, up to {largest:.3g}, and leave other "
+            "entries out"
+        )
     if absent not in ("missing", "zeros"):
         raise UserError(f"fold_in.absent is {shorten(absent)}: it must be 'missing' or 'zeros'")
     size = math.prod(mode.rows for mode in others)
@@ -239,11 +246,6 @@ def _refuse_unknown(got: Mapping[str, Any], known: Sequence[str]) -> None:
 
 def _wanted(modes: Modes) -> str:
     return f'an instance is {{"index": [...]}} with {cells(modes)}, or null for every row of a mode'
-
-
-def _first(where: NDArray[np.bool_]) -> list[int]:
-    place: list[int] = np.argwhere(where)[0].tolist()
-    return place
 
 
 _GAP = "give finite numbers, and null where nothing was observed"

@@ -30,7 +30,7 @@ import torch  # noqa: E402
 
 from polyadic import algorithms  # noqa: E402
 from polyadic.algorithms._hyperparameters import Hyperparameters  # noqa: E402
-from polyadic.algorithms._job import Checkpoints, Job  # noqa: E402
+from polyadic.algorithms._job import Checkpoints, Job, Model, Reporting  # noqa: E402
 from polyadic.distributed import World, lost_peer  # noqa: E402
 from polyadic.errors import AlgorithmError, PlatformError, PolyadicError, UserError, classify  # noqa: E402
 from polyadic.training import environment, report  # noqa: E402
@@ -52,11 +52,13 @@ def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool =
         here.current_host,
         stop_requested,
         dry_run,
+        None if dry_run else here.output_data,
     )
     job.note(f"{algorithm.NAME}: {hyperparameters.model_dump_json()}")
     model = algorithm.fit(job)
     if world.rank == 0 and not dry_run:
         model.artifact().write(here.model)
+        _report(model, job)
     world.leave()
 
 
@@ -89,6 +91,16 @@ def kind_of(error: Exception) -> PolyadicError:
             "or choose an instance with more"
         )
     return classify(error)
+
+
+def _report(model: Model, job: Job[Hyperparameters]) -> None:
+    """What the model shows of itself; a fault in a picture must not cost the model, which is written by now."""
+    if job.output is None or not isinstance(model, Reporting):
+        return
+    try:
+        model.report(job.output)
+    except Exception as error:
+        job.note(f"warning: the report in {job.output} is incomplete: {error} ({type(error).__name__})")
 
 
 def _checkpoints(here: Environment, algorithm: str, settings: Hyperparameters, dry_run: bool) -> Checkpoints:
