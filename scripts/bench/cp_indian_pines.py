@@ -10,8 +10,11 @@ from tensorly.cp_tensor import cp_to_tensor
 from tensorly.datasets import load_indian_pines
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp import cp, start
+from polyadic.decomposition.cp import cp
+from polyadic.decomposition.cp_start import random
+from polyadic.distributed import World
 from polyadic.tensor.dense import Slab, reconstruct
+from polyadic.tensor.dense_share import DenseShare
 
 RANK, SWEEPS = 10, 50
 
@@ -26,7 +29,7 @@ def run() -> None:
         ours = cp(x, RANK, max_iterations=SWEEPS, tol=0)
         whole = reconstruct(ours.weights, [factor.double() for factor in ours.factors])
         print(f"| polyadic | {name} | {ours.relative_error:.4f} | {_error(tensor, whole):.4f} |")
-        first = TheirTensor((None, start(Slab.whole(x), RANK, 0)))
+        first = TheirTensor((None, random(DenseShare(Slab.whole(x), World.alone()), RANK, 0)))
         theirs, errors = parafac(x, RANK, n_iter_max=SWEEPS, tol=0, init=first, return_errors=True)
         print(f"| TensorLy | {name} | {float(errors[-1]):.4f} | {_error(tensor, cp_to_tensor(theirs).double()):.4f} |")
     print(f"\n|X| is {tensor.norm():.0f}; torch's float32 norm says {tensor.float().norm():.0f}")

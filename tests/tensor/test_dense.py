@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polyadic.distributed import World
-from polyadic.tensor.dense import Slab, khatri_rao, longest, mttkrp, reconstruct, share, sweep, unfold
+from polyadic.tensor.dense import (
+    Slab,
+    khatri_rao,
+    khatri_rao_rows,
+    longest,
+    mttkrp,
+    reconstruct,
+    residual,
+    share,
+    unfold,
+)
 
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=5)
 ranks = st.integers(1, 4)
@@ -62,57 +71,25 @@ def test_mttkrp_equals_einsum(shape: list[int], rank: int, seed: int) -> None:
         torch.testing.assert_close(mttkrp(tensor, factors, mode), mttkrp_by_einsum(tensor, factors, mode))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(shapes, ranks, seeds)
-def test_a_sweep_gives_every_mode_its_mttkrp_with_the_newest_factors(shape: list[int], rank: int, seed: int) -> None:
-    tensor, factors = random_tensor(shape, rank, seed)
-    random, visited = torch.Generator().manual_seed(seed + 1), []
-
-    def update(mode: int, product: Tensor) -> Tensor:
-        torch.testing.assert_close(product, mttkrp_by_einsum(tensor, factors, mode))
-        visited.append(mode)
-        return torch.randn(product.shape, generator=random, dtype=product.dtype)
-
-    sweep(Slab.whole(tensor), factors, World.alone(), update)
-    assert visited == list(range(len(shape)))
-
-
-def test_a_sweep_reads_a_tensor_that_is_not_contiguous() -> None:
-    tensor, factors = random_tensor([4, 3, 5], 2, 0)
-    turned = tensor.permute(2, 0, 1)
-    factors = [factors[2], factors[0], factors[1]]
-    found: list[Tensor] = []
-
-    def update(mode: int, product: Tensor) -> Tensor:
-        torch.testing.assert_close(product, mttkrp_by_einsum(turned, factors, mode))
-        found.append(product)
-        return factors[mode]
-
-    sweep(Slab.whole(turned), factors, World.alone(), update)
-    assert len(found) == 3
+def test_khatri_rao_rows_are_rows_of_the_khatri_rao_product(shape: list[int], rank: int, seed: int) -> None:
+    _, factors = random_tensor(shape, rank, seed)
+    whole = khatri_rao(factors)
+    begin, end = len(whole) // 3, len(whole) - len(whole) // 4
+    torch.testing.assert_close(khatri_rao_rows(factors, begin, end), whole[begin:end])
 
 
 @settings(max_examples=25, deadline=None)
 @given(shapes, ranks, seeds)
-def test_the_products_of_two_slabs_add_up(shape: list[int], rank: int, seed: int) -> None:
+def test_the_residual_is_that_of_the_reconstruction(shape: list[int], rank: int, seed: int) -> None:
     tensor, factors = random_tensor(shape, rank, seed)
-    mode = longest(shape)
-    parts: list[list[Tensor]] = []
-    for part in range(2):
-        start, stop = share(shape[mode], part, 2)
-        slab = Slab(tensor.narrow(mode, start, stop - start), tuple(shape), mode, start)
-        mine = [factor[slab.rows] if n == mode else factor for n, factor in enumerate(factors)]
-        products: list[Tensor] = []
-
-        def update(n: int, product: Tensor, products: list[Tensor] = products, mine: list[Tensor] = mine) -> Tensor:
-            products.append(product)
-            return mine[n]
-
-        sweep(slab, list(mine), World.alone(), update)
-        parts.append(products)
-    for n, (first, second) in enumerate(zip(*parts, strict=True)):
-        together = torch.cat([first, second]) if n == mode else first + second
-        torch.testing.assert_close(together, mttkrp_by_einsum(tensor, factors, n))
+    weights = torch.randn(rank, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    rest = tensor - reconstruct(weights, factors)
+    torch.testing.assert_close(residual(Slab.whole(tensor), weights, factors), rest.square().sum())
+    seen = (tensor > 0).double()
+    found = residual(Slab.whole(tensor), weights, factors, Slab.whole(seen))
+    torch.testing.assert_close(found, (rest * seen).square().sum())
 
 
 @settings(max_examples=25, deadline=None)

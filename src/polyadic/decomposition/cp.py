@@ -1,66 +1,113 @@
-"""The canonical polyadic decomposition: X ≈ sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N)."""
+"""The canonical polyadic decomposition by alternating least squares: X ≈ sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N)."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from polyadic.decomposition import cp_start as start
+from polyadic.decomposition.cp_updates import nonnegative as nonnegative_rows
+from polyadic.decomposition.cp_updates import overflow, pairs, solve, solve_rows, symmetric
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.dense import Slab, residual, sweep
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense import Slab
+from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.layout import whole_factor
+from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse_share import Mask, SparseShare
 
 DROWNED = 100
 """A difference of squares under so many round-offs says nothing."""
 
-
-@dataclass(frozen=True)
-class CPTensor:
-    """Weights (R) and factors (I_n x R, columns of length 1), with the relative error of the fit."""
-
-    weights: Tensor
-    factors: list[Tensor]
-    relative_error: float
-
-    def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, counted from 0): B."""
-        rows = self.weights.expand(len(index), -1)
-        for mode, factor in enumerate(self.factors):
-            rows = rows * factor[index[:, mode]]
-        return rows.sum(1)
+Init = Literal["random", "svd"] | CPTensor
 
 
 @dataclass
 class Progress:
     """Where a fit stands, changed in place by it: enough to go on from, exactly.
 
-    `factors` are this rank's rows of the divided mode, and all rows of the others.
+    `factors` are the rows that this rank holds: of a Slab, its own rows of the divided mode and all rows of the others.
+    `grams` are the Gram matrices of the whole factors.
     """
 
     restart: int = 0
     iteration: int = 0
     weights: Tensor = field(default_factory=lambda: torch.empty(0))
     factors: list[Tensor] = field(default_factory=list)
+    grams: list[Tensor] = field(default_factory=list)
     relative_error: float = float("inf")
     error_before: float = float("inf")
     seconds: float = 0.0
     best: CPTensor | None = None
 
     def better(self) -> CPTensor:
-        """The best of the finished restarts and the one under way."""
+        """The best of the finished restarts and the one under way, as held rows."""
         here = CPTensor(self.weights, list(self.factors), self.relative_error)
         return self.best if self.best is not None and self.best.relative_error <= self.relative_error else here
 
 
+@dataclass(frozen=True)
+class Data:
+    """What a fit is made to: a share of the entries, which of them were observed (None: all), and |X|."""
+
+    share: DenseShare | SparseShare
+    mask: DenseShare | Mask | None
+    norm: float
+    world: World
+
+    @staticmethod
+    def of(tensor: Tensor | Slab | SparseTensor, world: World, *, observed: bool = False) -> Data:
+        """The data of a tensor, or of this rank's part of one; UserError for what cannot be decomposed."""
+        _check_shape(tensor.shape)
+        share: DenseShare | SparseShare
+        mask: DenseShare | Mask | None = None
+        if isinstance(tensor, SparseTensor):
+            share = SparseShare(tensor, world, observed=observed)
+            mask = Mask(share) if observed else None
+        else:
+            slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
+            if observed:
+                seen = ~slab.local.isnan()
+                mask = DenseShare(replace(slab, local=seen.to(slab.local.dtype)), world)
+                slab = replace(slab, local=slab.local.nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf))
+            share = DenseShare(slab, world)
+        norm = share.square().sqrt().item()
+        if not math.isfinite(norm):
+            raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
+        if norm == 0:
+            raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
+        return Data(share, mask, norm, world)
+
+    def held(self, factors: Sequence[Tensor]) -> list[Tensor]:
+        """This rank's rows of whole factors."""
+        return [factor[layer.held].clone() for factor, layer in zip(factors, self.share.layers, strict=True)]
+
+    def whole(self, model: CPTensor) -> CPTensor:
+        """The model of held rows with all rows of every factor, on every rank."""
+        factors = [
+            whole_factor(layer, factor[layer.own], self.world, rows)
+            for layer, factor, rows in zip(self.share.layers, model.factors, self.share.shape, strict=True)
+        ]
+        return replace(model, factors=factors)
+
+
 def cp(
-    tensor: Tensor | Slab,
+    tensor: Tensor | Slab | SparseTensor | Data,
     rank: int,
     *,
     world: World | None = None,
+    observed: bool = False,
+    nonnegative: bool = False,
+    l2: float = 0.0,
+    fixed: Collection[int] = (),
+    init: Init = "random",
     max_iterations: int = 100,
     tol: float = 1e-6,
     restarts: int = 1,
@@ -68,11 +115,15 @@ def cp(
     progress: Progress | None = None,
     after_sweep: Callable[[Progress], bool] = lambda _: True,
 ) -> CPTensor:
-    """Alternating least squares for the CP decomposition of a dense tensor.
+    """Alternating least squares for the CP decomposition of a dense or sparse tensor.
 
-    tensor: I_1 x ... x I_N, or this rank's slab of it; N >= 2, finite, not all zero.
-    Each restart begins with factors uniform on [0, 1) drawn from (seed, restart) and ends when the fit,
-    1 - relative error, changes by less than `tol` in a sweep, or after `max_iterations` sweeps; the best is kept.
+    tensor: I_1 x ... x I_N with N >= 2, finite and not all zero; a rank's Slab of a dense one, or any part of the
+    nonzeros of a sparse one. With `observed`, the absent entries of a sparse tensor and the NaN of a dense one are
+    unknown, and each row is fitted to the observed entries alone; otherwise absent entries are zeros.
+    Each restart begins with factors uniform on [0, 1) drawn from (seed, restart), with the leading singular vectors of
+    the unfoldings (the first restart of init="svd"), or with a model; it ends when the fit, 1 - relative error,
+    changes by less than `tol` in a sweep, or after `max_iterations` sweeps; the best is kept. Modes in `fixed` stay as
+    they begin; `l2` is added to the diagonal of the normal equations; `nonnegative` keeps every factor so.
     `progress` is where an earlier fit stood; `after_sweep` sees each sweep, and ends the fit by returning False.
     The factors of the result are whole on every rank.
 
@@ -83,138 +134,165 @@ def cp(
 
     Raises UserError for a rank under 1, an order under 2 or a tensor that is all zero.
     """
-    world = world or World.alone()
-    _check(tensor.shape, rank)
-    slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
-    norm = world.sum_(_square(slab.local)).sqrt().item()
-    if not math.isfinite(norm):
-        raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
-    if norm == 0:
-        raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
+    if rank < 1:
+        raise UserError(f"rank is {rank}: it must be 1 or more")
+    world = world or (tensor.world if isinstance(tensor, Data) else World.alone())
+    data = tensor if isinstance(tensor, Data) else Data.of(tensor, world, observed=observed)
+    update = _Update(data, nonnegative, l2, _free(fixed, len(data.share.shape)))
     at = progress or Progress()
     while at.restart < restarts:
         if not at.factors:
-            at.factors = start(slab, rank, seed + at.restart)
-        if not _descend(at, slab, world, norm, max_iterations, tol, after_sweep):
+            at.factors = _begin(data, rank, init, seed + at.restart, at.restart == 0)
+        if not _descend(at, update, max_iterations, tol, after_sweep):
             break
         at.best = at.better()
-        at.restart, at.iteration, at.factors = at.restart + 1, 0, []
+        at.restart, at.iteration, at.factors, at.grams = at.restart + 1, 0, [], []
         at.relative_error = at.error_before = float("inf")
-    return whole(at.better(), slab, world)
+    return data.whole(at.better())
 
 
-def start(slab: Slab, rank: int, seed: int) -> list[Tensor]:
-    """Factors uniform on [0, 1), this rank's rows of them: the same rows for any number of ranks."""
-    random = torch.Generator().manual_seed(seed)
-    factors = [torch.rand(rows, rank, generator=random, dtype=torch.float64) for rows in slab.shape]
-    factors[slab.mode] = factors[slab.mode][slab.rows]
-    return [factor.to(slab.local) for factor in factors]
-
-
-def whole(model: CPTensor, slab: Slab, world: World) -> CPTensor:
-    """The same model with every rank's rows of the divided mode in their place."""
-    factors = list(model.factors)
-    factors[slab.mode] = world.gather_rows(factors[slab.mode])
-    return CPTensor(model.weights, factors, model.relative_error)
-
-
-def _check(shape: Sequence[int], rank: int) -> None:
-    if rank < 1:
-        raise UserError(f"rank is {rank}: it must be 1 or more")
+def _check_shape(shape: Sequence[int]) -> None:
     if len(shape) < 2:
         raise UserError(f"the tensor has {len(shape)} modes: a decomposition needs 2 or more")
     if 0 in shape:
         raise UserError(f"the tensor is empty: its shape is {tuple(shape)}")
 
 
+def _free(fixed: Collection[int], order: int) -> list[int]:
+    """The modes to update; UserError for a fixed one that does not exist, or where none is left."""
+    unknown = [mode for mode in fixed if not 0 <= mode < order]
+    free = [mode for mode in range(order) if mode not in fixed]
+    if unknown or not free:
+        raise UserError(f"fixed modes are {sorted(fixed)}: they may be some of 0 to {order - 1}, but not all of them")
+    return free
+
+
+def _begin(data: Data, rank: int, init: Init, seed: int, first: bool) -> list[Tensor]:
+    if isinstance(init, CPTensor):
+        return start.of_model(data.share, rank, init)
+    if init == "svd" and first:
+        return start.singular(data.share, rank, seed, data.world)
+    return start.random(data.share, rank, seed)
+
+
 def _descend(
     at: Progress,
-    slab: Slab,
-    world: World,
-    norm: float,
+    update: _Update,
     max_iterations: int,
     tol: float,
     after_sweep: Callable[[Progress], bool],
 ) -> bool:
     """Sweeps from where `at` stands until one restart converges; False when the caller ends the fit."""
-    grams = [_gram(factor, world, mode == slab.mode) for mode, factor in enumerate(at.factors)]
-    inner = torch.zeros(())
-
-    def update(mode: int, product: Tensor) -> Tensor:
-        nonlocal inner
-        others = torch.stack([gram for m, gram in enumerate(grams) if m != mode]).prod(0)
-        factor = _solve(others, product)
-        at.weights = _norms(factor, world, mode == slab.mode)
-        factor = factor / at.weights.to(factor.dtype)
-        grams[mode] = _gram(factor, world, mode == slab.mode)
-        # Only the last mode's is read: the inner product of the data with the model of this sweep.
-        inner = (product.double() * factor.double()).sum(0) @ at.weights
-        if mode == slab.mode:
-            world.sum_(inner)
-        return factor
-
+    update.begin(at)
     while at.iteration < max_iterations and not abs(at.error_before - at.relative_error) < tol:
         began, at.error_before = time.perf_counter(), at.relative_error
-        sweep(slab, at.factors, world, update)
-        at.relative_error = _error(at, slab, world, norm, grams, inner)
+        for mode in update.modes:
+            update.mode(at, mode)
+        at.relative_error = update.error(at)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if not after_sweep(at):
             return False
     return True
 
 
-def _error(at: Progress, slab: Slab, world: World, norm: float, grams: list[Tensor], inner: Tensor) -> float:
-    """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that."""
-    gram = torch.stack(grams).prod(0)
-    square = norm**2 + (at.weights @ gram @ at.weights - 2 * inner).item()
-    # Components that cancel are each far larger than the model they sum to.
-    noise = torch.finfo(slab.local.dtype).eps * max(norm**2, (at.weights.abs() @ gram.abs() @ at.weights.abs()).item())
-    if world.any(square < DROWNED * noise):
-        square = world.sum_(residual(slab, at.weights, at.factors)).item()
-    if not math.isfinite(square):
-        raise _overflow(slab.local.dtype)
-    # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
-    return world.from_first(math.sqrt(square) / norm)
+class _Update:
+    """The update of one factor after another, with what they leave for the next.
+
+    That is |Y|² and <X, Y> of a sweep, in units of |X|².
+    """
+
+    def __init__(self, data: Data, nonnegative: bool, l2: float, modes: list[int]) -> None:
+        self.data, self.nonnegative, self.l2, self.modes = data, nonnegative, l2, modes
+        self.inner = self.square = self.large = torch.zeros(())
+
+    def begin(self, at: Progress) -> None:
+        """Takes up the factors of a fit."""
+        if self.nonnegative:
+            at.factors = [factor.abs() if m in self.modes else factor for m, factor in enumerate(at.factors)]
+        if not len(at.weights) or not at.iteration:
+            rank = at.factors[0].shape[1]
+            at.weights = torch.ones(rank, dtype=torch.float64, device=self.data.share.device)
+        self.data.share.seek(at.iteration, self.modes, at.factors[0].shape[1])
+        if not at.grams:
+            layers = self.data.share.layers
+            owned = [factor[layer.own] for factor, layer in zip(at.factors, layers, strict=True)]
+            at.grams = [self.data.world.sum_((rows.T @ rows).double()) for rows in owned]
+
+    def mode(self, at: Progress, mode: int) -> None:
+        """Updates one factor and the weights."""
+        share, world, layer = self.data.share, self.data.world, self.data.share.layers[mode]
+        # In units of |X|, so that the squares of float32 neither overflow nor vanish.
+        product = layer.combine(share.mttkrp(mode, at.factors)) / self.data.norm
+        gram = self._normal(at, mode)
+        rows = self._solve(gram, product, at, mode)
+        last = mode == self.modes[-1]
+        # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
+        parts = [(rows.T @ rows).double().flatten()]
+        if last:
+            parts.append((product * rows).sum(dtype=torch.float64).reshape(1))
+            if gram.ndim == 3:
+                parts += _observed_squares(gram, rows)
+        sums = world.sum_(torch.cat(parts))
+        rank = rows.shape[1]
+        own = sums[: rank**2].reshape(rank, rank)
+        lengths = _lengths(own)
+        at.weights = lengths * self.data.norm
+        at.factors[mode] = layer.spread((rows / lengths.to(rows.dtype)).contiguous())
+        at.grams[mode] = own / torch.outer(lengths, lengths)
+        if last:
+            self.inner = sums[rank**2]
+            self.square, self.large = sums[rank**2 + 1 :] if gram.ndim == 3 else _squares(lengths, at.grams)
+
+    def error(self, at: Progress) -> float:
+        """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that."""
+        data, share = self.data, self.data.share
+        # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
+        square, large = data.world.from_first_(torch.stack([self.square - 2 * self.inner, self.large])).tolist()
+        square += 1
+        # Components that cancel are each far larger than the model they sum to.
+        if not square >= DROWNED * torch.finfo(share.dtype).eps * max(1, large):
+            if isinstance(share, SparseShare):
+                exact = share.residual(at.weights, at.factors, None if data.mask else at.grams)
+            else:
+                exact = share.residual(at.weights, at.factors, data.mask if isinstance(data.mask, DenseShare) else None)
+            square = max(0.0, data.world.from_first_(exact).item()) / data.norm / data.norm
+        if not math.isfinite(square):
+            raise overflow(share.dtype)
+        return math.sqrt(square)
+
+    def _normal(self, at: Progress, mode: int) -> Tensor:
+        """The matrix of the normal equations: R x R, or J x R x R where some entries were not observed."""
+        mask, rank = self.data.mask, at.factors[0].shape[1]
+        if mask is None:
+            gram = torch.stack([gram for m, gram in enumerate(at.grams) if m != mode]).prod(0)
+        else:
+            layer = self.data.share.layers[mode]
+            gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in at.factors])), rank)
+        return gram
+
+    def _solve(self, gram: Tensor, product: Tensor, at: Progress, mode: int) -> Tensor:
+        if self.l2:
+            gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        if self.nonnegative:
+            before = at.factors[mode][self.data.share.layers[mode].own]
+            return nonnegative_rows(gram, product, before * (at.weights / self.data.norm).to(before.dtype))
+        return solve(gram, product) if gram.ndim == 2 else solve_rows(gram, product)
 
 
-def _overflow(dtype: torch.dtype) -> UserError:
-    name = str(dtype).removeprefix("torch.")
-    return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
-
-
-def _square(tensor: Tensor) -> Tensor:
-    """The sum of the squares in float64, without a copy of the whole tensor in it."""
-    parts = [part.double().square().sum() for part in torch.split(tensor.reshape(-1), 2**22)]
-    return torch.stack(parts).sum() if parts else torch.zeros((), dtype=torch.float64, device=tensor.device)
-
-
-def _norms(factor: Tensor, world: World, divided: bool) -> Tensor:
-    """The lengths of a factor's columns in float64, never 0."""
-    squares = factor.double().square().sum(0)
-    lengths = (world.sum_(squares) if divided else squares).sqrt()
+def _lengths(gram: Tensor) -> Tensor:
+    """The lengths of a factor's columns from its Gram matrix, never 0."""
+    lengths = gram.diagonal().sqrt()
     return torch.where(lengths == 0, 1, lengths)
 
 
-def _gram(factor: Tensor, world: World, divided: bool) -> Tensor:
-    """The Gram matrix R x R of a factor in float64, summed over the ranks when its rows are divided."""
-    gram = (factor.T @ factor).double()
-    return world.sum_(gram) if divided else gram
+def _observed_squares(gram: Tensor, rows: Tensor) -> list[Tensor]:
+    """|Y|² over the observed entries from each row's normal equations, and the same of absolute values."""
+    exact = rows.double()
+    square = torch.einsum("jr,jrs,js->", exact, gram, exact)
+    return [square.reshape(1), torch.einsum("jr,jrs,js->", exact.abs(), gram.abs(), exact.abs()).reshape(1)]
 
 
-def _solve(gram: Tensor, product: Tensor) -> Tensor:
-    """product gram^-1 by Cholesky, with a ridge where the Gram matrix is singular to the precision of its factors.
-
-    The ridge begins at that precision and grows until the smallest pivot stands clear of it: without it,
-    collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
-    """
-    if not torch.isfinite(gram).all():
-        raise _overflow(product.dtype)
-    precision = torch.finfo(product.dtype).eps * len(gram)
-    largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
-    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    ridge = 0.0
-    while True:
-        lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
-        if info == 0 and lower.diagonal().min().square() > precision * largest:
-            return torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
-        ridge = max(4 * ridge, precision)
+def _squares(weights: Tensor, grams: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """|Y|² from the weights and the Gram matrices, and the same of absolute values."""
+    gram = torch.stack(grams).prod(0)
+    return weights @ gram @ weights, weights.abs() @ gram.abs() @ weights.abs()

@@ -1,17 +1,15 @@
-"""Operations on dense tensors: unfolding, Khatri-Rao, and MTTKRP over a dimension tree.
+"""Operations on dense tensors: unfolding, Khatri-Rao, MTTKRP, and a rank's slab of one.
 
 Shapes: a tensor is I_1 x ... x I_N, factor n is I_n x R; modes count from 0.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
-
-from polyadic.distributed import World
 
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
@@ -25,6 +23,16 @@ def khatri_rao(factors: Sequence[Tensor]) -> Tensor:
     for factor in factors[1:]:
         product = (product[:, None, :] * factor[None, :, :]).reshape(-1, factor.shape[1])
     return product
+
+
+def khatri_rao_rows(factors: Sequence[Tensor], begin: int, end: int) -> Tensor:
+    """Rows [begin, end) of the Khatri-Rao product of factors I_n x R, without the others: (end - begin) x R."""
+    index = torch.arange(begin, end, device=factors[0].device)
+    rows = factors[0].new_ones(end - begin, factors[0].shape[1])
+    for factor in reversed(factors):
+        rows = rows * factor[index % len(factor)]
+        index = index // len(factor)
+    return rows
 
 
 def mttkrp(tensor: Tensor, factors: Sequence[Tensor], mode: int) -> Tensor:
@@ -75,53 +83,16 @@ def share(rows: int, part: int, parts: int) -> tuple[int, int]:
     return rows * part // parts, rows * (part + 1) // parts
 
 
-def sweep(slab: Slab, factors: list[Tensor], world: World, update: Callable[[int, Tensor], Tensor]) -> None:
-    """Visits every mode once with its MTTKRP, reading the data twice in all.
-
-    The modes are cut in two halves. One product of the data with the Khatri-Rao product of the right half's
-    factors serves every mode of the left half, and the other way round (a dimension tree of depth two:
-    Phan, Tichavsky and Cichocki, IEEE TSP 2013, section III).
-
-    `update(mode, mttkrp)` is given the MTTKRP of this rank's rows for the divided mode, and the sum over the
-    ranks for the others; what it returns takes the place of `factors[mode]` at once.
-    """
-    cut = _cut(slab.shape)
-    left, right = range(cut), range(cut, len(slab.shape))
-    here = slab.local.shape
-    matrix = slab.local.reshape(math.prod(here[:cut]), math.prod(here[cut:]))
-    for half, others in ((left, right), (right, left)):
-        columns = khatri_rao([factors[m] for m in others])
-        # (K^T X)^T rather than X^T K: the data is then read along its rows.
-        partial = matrix @ columns if half is left else (columns.T @ matrix).T
-        partial = partial.reshape([here[n] for n in half] + [columns.shape[1]])
-        for mode in half:
-            product = _contract(partial, [factors[n] for n in half], mode - half.start)
-            factors[mode] = update(mode, product if mode == slab.mode else world.sum_(product))
-
-
-def residual(slab: Slab, weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """|X - Y|² over this rank's slab by reconstruction, in float64, a few rows at a time."""
-    cut, here = _cut(slab.shape), slab.local.shape
-    matrix = slab.local.reshape(math.prod(here[:cut]), math.prod(here[cut:]))
-    left = khatri_rao([factor.double() for factor in factors[:cut]]) * weights
-    right = khatri_rao([factor.double() for factor in factors[cut:]])
-    rows = max(1, RECONSTRUCTED_AT_ONCE // max(1, len(right)))
-    squares = left.new_zeros(())
+def residual(slab: Slab, weights: Tensor, factors: Sequence[Tensor], mask: Slab | None = None) -> Tensor:
+    """|X - Y|² over this rank's slab by reconstruction, in float64, a few rows at a time; over a mask's ones alone."""
+    matrix = slab.local.reshape(-1, slab.local.shape[-1])
+    seen = None if mask is None else mask.local.reshape(matrix.shape)
+    exact = [factor.double() for factor in factors]
+    rows = max(1, RECONSTRUCTED_AT_ONCE // max(1, matrix.shape[1] + len(weights)))
+    squares = exact[0].new_zeros(())
     for first in range(0, len(matrix), rows):
-        part = slice(first, first + rows)
-        squares += (matrix[part].double() - left[part] @ right.T).square().sum()
+        part = slice(first, min(first + rows, len(matrix)))
+        left = khatri_rao_rows(exact[:-1], part.start, part.stop) * weights
+        rest = matrix[part].double() - left @ exact[-1].T
+        squares += (rest if seen is None else rest * seen[part]).square().sum()
     return squares
-
-
-def _cut(shape: Sequence[int]) -> int:
-    """Where to halve the modes so that the two Khatri-Rao products are smallest together."""
-    return min(range(1, len(shape)), key=lambda c: math.prod(shape[:c]) + math.prod(shape[c:]))
-
-
-def _contract(partial: Tensor, factors: Sequence[Tensor], keep: int) -> Tensor:
-    """Sums partial (J_1 x ... x J_k x R), times their factors, over every mode but `keep`: J_keep x R."""
-    for factor in reversed(factors[keep + 1 :]):
-        partial = (partial * factor).sum(-2)
-    for factor in factors[:keep]:
-        partial = (partial * factor.reshape(len(factor), *[1] * (partial.ndim - 2), factor.shape[1])).sum(0)
-    return partial

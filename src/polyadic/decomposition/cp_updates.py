@@ -1,0 +1,97 @@
+"""New rows of one factor from its MTTKRP and the Gram matrices of the others: least squares and its variants.
+
+Shapes: a rank updates J rows of a factor of rank R. `gram` is R x R where every row has the same normal equations, and
+J x R x R where each row has its own (entries that were not observed).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from polyadic.errors import UserError
+
+PASSES = 4
+"""Passes over the columns in one nonnegative update: more gain little before the other factors move."""
+
+
+def overflow(dtype: torch.dtype) -> UserError:
+    """What to say where sums are no longer finite."""
+    name = str(dtype).removeprefix("torch.")
+    return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
+
+
+def solve(gram: Tensor, product: Tensor) -> Tensor:
+    """product gram^-1 (J x R) by Cholesky, with a ridge where the Gram matrix (R x R) is singular to its precision.
+
+    The ridge begins at that precision and grows until the smallest pivot stands clear of it: without it,
+    collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
+    """
+    if not torch.isfinite(gram).all():
+        raise overflow(product.dtype)
+    precision = torch.finfo(product.dtype).eps * len(gram)
+    largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    ridge = 0.0
+    while True:
+        lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
+        weakest = lower.diagonal().min().square() / largest
+        if info == 0 and weakest > precision:
+            # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
+            if weakest > precision**0.5:
+                return product @ torch.cholesky_inverse(lower).to(product.dtype)
+            return torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
+        ridge = max(4 * ridge, precision)
+
+
+def solve_rows(gram: Tensor, product: Tensor) -> Tensor:
+    """Each row's own normal equations, gram (J x R x R) and product (J x R), by Cholesky with a ridge: J x R.
+
+    A row without observed entries is zero. ALS over the observed entries: Tomasi and Bro, Chemometrics 2005.
+    """
+    if not torch.isfinite(gram).all():
+        raise overflow(product.dtype)
+    precision = torch.finfo(product.dtype).eps * gram.shape[-1]
+    largest = gram.diagonal(dim1=1, dim2=2).amax(1).clamp_min(torch.finfo(gram.dtype).tiny)
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    ridge = torch.zeros_like(largest)
+    while True:
+        lower, info = torch.linalg.cholesky_ex(gram + (ridge * largest)[:, None, None] * eye)
+        pivots = lower.diagonal(dim1=1, dim2=2).amin(1).square()
+        weak = (info != 0) | ~(pivots > precision * largest)
+        if not bool(weak.any()):
+            return torch.cholesky_solve(product.to(gram.dtype)[..., None], lower)[..., 0].to(product.dtype)
+        ridge = torch.where(weak, torch.maximum(4 * ridge, torch.full_like(ridge, precision)), ridge)
+
+
+def nonnegative(gram: Tensor, product: Tensor, before: Tensor) -> Tensor:
+    """Rows that are least squares among the nonnegative ones, by coordinate descent from `before` (J x R).
+
+    a_r <- max(0, a_r + (m_r - a G_r) / G_rr), column after column: hierarchical ALS, Cichocki and Phan (IEICE 2009).
+    """
+    if not torch.isfinite(gram).all():
+        raise overflow(product.dtype)
+    gram, rows = gram.to(product.dtype), before.clone()
+    for _ in range(PASSES):
+        for r in range(rows.shape[1]):
+            column = gram[..., r]
+            pull = rows @ column if column.ndim == 1 else (rows * column).sum(1)
+            curvature = column[..., r]
+            step = (product[:, r] - pull) / torch.where(curvature > 0, curvature, torch.inf)
+            rows[:, r] = (rows[:, r] + step).clamp_min(0)
+    return rows
+
+
+def pairs(factor: Tensor) -> Tensor:
+    """The products of a factor's columns two by two (I x R): I x R (R + 1) / 2, the first of them slowest."""
+    first, second = torch.triu_indices(factor.shape[1], factor.shape[1], device=factor.device)
+    return factor[:, first] * factor[:, second]
+
+
+def symmetric(flat: Tensor, rank: int) -> Tensor:
+    """Symmetric matrices from their upper triangles (J x R (R + 1) / 2): J x R x R, float64."""
+    first, second = torch.triu_indices(rank, rank, device=flat.device)
+    full = flat.new_zeros(len(flat), rank, rank, dtype=torch.float64)
+    full[:, first, second] = flat.double()
+    full[:, second, first] = flat.double()
+    return full

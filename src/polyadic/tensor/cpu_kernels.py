@@ -1,0 +1,220 @@
+"""The kernels of a CPU, by numba: one thread's part of the work each, without the interpreter's lock.
+
+`width` columns of the factors are taken at a time, a compile-time constant, from `column` on. Factors of a sparse
+tensor stand in one array, `stack`, that of mode n from its own first row on; indices are rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+
+from polyadic.tensor.vectors import added, at, load, multiplied, prefetch, product, scaled, store, total, zeros
+
+AHEAD = 16
+"""Numbers between two prefetches: a cache line of float32."""
+
+
+def _jit(function: Callable[..., None]) -> Any:
+    """Compiled at its first call and kept on disk, where some folder of the user's can be written."""
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # numba found no such folder.
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@cache
+def sparse_rows(width: int, order: int) -> Any:
+    """MTTKRP, every nonzero by itself: out[i] = sum over row i of value · (row of each other mode)."""
+
+    @_jit
+    def kernel(first, others, values, stack, out, column, begin, end):
+        for row in range(begin, end):
+            sum_ = zeros(stack, width)
+            for k in range(first[row], first[row + 1]):
+                term = load(stack, at(others, k, 0), column, width)
+                for m in range(1, order - 1):
+                    term = product(term, load(stack, at(others, k, m), column, width))
+                sum_ = scaled(values[k], term, sum_)
+            store(out, row, column, sum_)
+
+    return kernel
+
+
+@cache
+def sparse_fibres(width: int, order: int) -> Any:
+    """MTTKRP over compressed fibres: a fibre's nonzeros differ in their last index alone.
+
+    out[i] = sum over the fibres of row i of (rows of the inner modes) * sum over the fibre of value · (its last row).
+    """
+
+    @_jit
+    def kernel(first, ends, inner, leaves, values, stack, out, column, begin, end):
+        for row in range(begin, end):
+            sum_ = zeros(stack, width)
+            for f in range(first[row], first[row + 1]):
+                fibre = zeros(stack, width)
+                for k in range(ends[f], ends[f + 1]):
+                    fibre = scaled(values[k], load(stack, leaves[k], column, width), fibre)
+                for m in range(order - 3):
+                    fibre = product(fibre, load(stack, at(inner, f, m), column, width))
+                sum_ = multiplied(fibre, load(stack, at(inner, f, order - 3), column, width), sum_)
+            store(out, row, column, sum_)
+
+    return kernel
+
+
+@cache
+def sparse_entries(width: int, order: int) -> Any:
+    """Adds to out[k] the model's entry at each nonzero: sum over columns of the product of its rows."""
+
+    @_jit
+    def kernel(first, others, own, stack, out, column, begin, end):
+        for row in range(begin, end):
+            mine = load(stack, own + row, column, width)
+            for k in range(first[row], first[row + 1]):
+                term = mine
+                for m in range(order - 1):
+                    term = product(term, load(stack, at(others, k, m), column, width))
+                out[k] += total(term)
+
+    return kernel
+
+
+@cache
+def fibre_entries(width: int, order: int) -> Any:
+    """As sparse_entries, over compressed fibres."""
+
+    @_jit
+    def kernel(first, ends, inner, leaves, own, stack, out, column, begin, end):
+        for row in range(begin, end):
+            mine = load(stack, own + row, column, width)
+            for f in range(first[row], first[row + 1]):
+                shared = mine
+                for m in range(order - 2):
+                    shared = product(shared, load(stack, at(inner, f, m), column, width))
+                for k in range(ends[f], ends[f + 1]):
+                    out[k] += total(product(shared, load(stack, leaves[k], column, width)))
+
+    return kernel
+
+
+@cache
+def dense_rows(width: int) -> Any:
+    """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
+
+    @_jit
+    def kernel(x, factor, out, column, begin, end):
+        p, columns = begin, x.shape[1]
+        while p + 6 <= end:
+            a, b, c = zeros(x, width), zeros(x, width), zeros(x, width)
+            d, e, f = zeros(x, width), zeros(x, width), zeros(x, width)
+            for line in range(0, columns, AHEAD):
+                for row in range(p + 6, p + 12):
+                    prefetch(x, row, line)
+                for q in range(line, min(line + AHEAD, columns)):
+                    k = load(factor, q, column, width)
+                    a, b = scaled(at(x, p, q), k, a), scaled(at(x, p + 1, q), k, b)
+                    c, d = scaled(at(x, p + 2, q), k, c), scaled(at(x, p + 3, q), k, d)
+                    e, f = scaled(at(x, p + 4, q), k, e), scaled(at(x, p + 5, q), k, f)
+            store(out, p, column, a)
+            store(out, p + 1, column, b)
+            store(out, p + 2, column, c)
+            store(out, p + 3, column, d)
+            store(out, p + 4, column, e)
+            store(out, p + 5, column, f)
+            p += 6
+        while p < end:
+            a = zeros(x, width)
+            for q in range(columns):
+                a = scaled(at(x, p, q), load(factor, q, column, width), a)
+            store(out, p, column, a)
+            p += 1
+
+    return kernel
+
+
+@cache
+def dense_columns(width: int) -> Any:
+    """out[l] = X[l]^T @ factor for X of L x M x Q: six rows of X[l] at a time, a block of columns in the cache.
+
+    A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R.
+    """
+
+    @_jit
+    def kernel(x, factor, out, block, column, begin, end):
+        rows, columns = len(factor), x.shape[1]
+        blocks = (columns + block - 1) // block
+        for task in range(begin, end):
+            top, left = task // blocks * rows, task % blocks * block
+            right, base = min(left + block, columns), task // blocks * columns
+            for q in range(left, right):
+                store(out, base + q, column, zeros(x, width))
+            m = 0
+            while m + 6 <= rows:
+                p = top + m
+                a, b = load(factor, m, column, width), load(factor, m + 1, column, width)
+                c, d = load(factor, m + 2, column, width), load(factor, m + 3, column, width)
+                e, f = load(factor, m + 4, column, width), load(factor, m + 5, column, width)
+                for line in range(left, right, AHEAD):
+                    for row in range(p + 6, p + 12):
+                        prefetch(x, row, line)
+                    for q in range(line, min(line + AHEAD, right)):
+                        sum_ = load(out, base + q, column, width)
+                        sum_ = scaled(at(x, p, q), a, sum_)
+                        sum_ = scaled(at(x, p + 1, q), b, sum_)
+                        sum_ = scaled(at(x, p + 2, q), c, sum_)
+                        sum_ = scaled(at(x, p + 3, q), d, sum_)
+                        sum_ = scaled(at(x, p + 4, q), e, sum_)
+                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        store(out, base + q, column, sum_)
+                m += 6
+            while m < rows:
+                a = load(factor, m, column, width)
+                for q in range(left, right):
+                    store(out, base + q, column, scaled(at(x, top + m, q), a, load(out, base + q, column, width)))
+                m += 1
+
+    return kernel
+
+
+@cache
+def weighted_rows(width: int) -> Any:
+    """out[l] = sum over m of partial[l, m] * factor[m]; partial is (L · M) x R, a task one l."""
+
+    @_jit
+    def kernel(partial, factor, out, column, begin, end):
+        rows = len(factor)
+        for task in range(begin, end):
+            even, odd, p = zeros(partial, width), zeros(partial, width), task * rows
+            for m in range(0, rows - 1, 2):
+                even = multiplied(load(partial, p + m, column, width), load(factor, m, column, width), even)
+                odd = multiplied(load(partial, p + m + 1, column, width), load(factor, m + 1, column, width), odd)
+            if rows % 2:
+                last = rows - 1
+                even = multiplied(load(partial, p + last, column, width), load(factor, last, column, width), even)
+            store(out, task, column, added(even, odd))
+
+    return kernel
+
+
+@cache
+def weighted_columns(width: int) -> Any:
+    """out[q] = sum over m of partial[m, q] * factor[m]; partial is (M · Q) x R, a task one block of q."""
+
+    @_jit
+    def kernel(partial, factor, out, block, column, begin, end):
+        for task in range(begin, end):
+            left, right = task * block, min(task * block + block, len(out))
+            for q in range(left, right):
+                store(out, q, column, zeros(partial, width))
+            for m in range(len(factor)):
+                weight = load(factor, m, column, width)
+                for q in range(left, right):
+                    term = load(partial, m * len(out) + q, column, width)
+                    store(out, q, column, multiplied(term, weight, load(out, q, column, width)))
+
+    return kernel

@@ -1,0 +1,80 @@
+"""A rank's block of a sparse tensor, as CP sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.tensor.fibres import Stack, Tree, entries, mttkrp, plant
+from polyadic.tensor.layout import distribute
+from polyadic.tensor.sparse import SparseTensor
+
+
+class SparseShare:
+    """This rank's block of the grid: its nonzeros in one tree a mode; `layers` say which rows of each factor it holds.
+
+    tensor: nonzeros of the whole that this rank has, whichever they are. With `observed`, absent entries are unknown;
+    otherwise they are zeros. `duplicates` tells how many nonzeros fell on a place already taken; they were summed.
+    """
+
+    def __init__(self, tensor: SparseTensor, world: World, *, observed: bool = False) -> None:
+        block = distribute(tensor, world)
+        self.world, self.shape, self.layers = world, tensor.shape, block.layers
+        self.duplicates, self.observed = block.duplicates, observed
+        self.dtype, self.device = tensor.values.dtype, tensor.values.device
+        self.trees = [plant(block.tensor, mode) for mode in range(len(tensor.shape))]
+        self._stack = Stack(block.tensor.shape)
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """How many nonzeros all ranks have."""
+        return int(self.world.sum_(torch.tensor(len(self.trees[0].values), device=self.device)))
+
+    def square(self) -> Tensor:
+        """|X|² over all ranks, in float64."""
+        return self.world.sum_(self.trees[0].values.double().square().sum())
+
+    def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
+        """Nothing is kept from one product to the next."""
+
+    def mttkrp(self, mode: int, factors: Sequence[Tensor], trees: Sequence[Tree] | None = None) -> Tensor:
+        """X_(n) (⊙_{m≠n} A^(m)) over this rank's nonzeros, for its held rows of every factor: rows of mode n x R.
+
+        A factor is taken to be the same as long as it is the same object: none may be changed in place.
+        """
+        return mttkrp((trees or self.trees)[mode], self._stack.of(factors), factors[0].shape[1])
+
+    def entries(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
+        """The model's entries at this rank's nonzeros, in the order of the mode's tree."""
+        return entries(self.trees[mode], self._stack.of(factors))
+
+    def residual(self, weights: Tensor, factors: Sequence[Tensor], grams: Sequence[Tensor] | None = None) -> Tensor:
+        """|X - Y|² over all ranks from the model's entries in float64.
+
+        Without `observed`, |Y|² over the zeros too is taken from the Gram matrices of the factors (R x R, float64).
+        """
+        exact = [factor.double() for factor in factors]
+        exact[0] = exact[0] * weights
+        model = entries(self.trees[0], Stack([len(factor) for factor in factors]).of(exact))
+        values = self.trees[0].values.double()
+        if self.observed or grams is None:
+            return self.world.sum_((values - model).square().sum())
+        seen = self.world.sum_((values.square() - 2 * values * model).sum())
+        return seen + weights @ torch.stack(list(grams)).prod(0) @ weights
+
+
+class Mask:
+    """The ones at a share's nonzeros: what tells which entries were observed."""
+
+    def __init__(self, share: SparseShare) -> None:
+        self._share, self._stack = share, Stack([len(tree.first) - 1 for tree in share.trees])
+        ones = torch.ones_like(share.trees[0].values)
+        self._trees = [tree.with_values(ones) for tree in share.trees]
+
+    def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
+        """The sum over the observed entries of each row of mode n of the products of the others' rows."""
+        return mttkrp(self._trees[mode], self._stack.of(factors), factors[0].shape[1])

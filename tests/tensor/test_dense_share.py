@@ -1,0 +1,166 @@
+"""MTTKRPs of a slab, in any order and with any factor changed between them, against the plain product."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.tensor import dense_share
+from polyadic.tensor.dense import Slab, longest, mttkrp, share
+from polyadic.tensor.dense_share import DenseShare
+
+shapes = st.lists(st.integers(1, 9), min_size=2, max_size=5)
+ranks = st.sampled_from([1, 3, 4, 8, 9, 16, 20, 40])
+dtypes = st.sampled_from([torch.float32, torch.float64])
+
+
+def random_tensor(shape: list[int], rank: int, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, list[Tensor]]:
+    random = torch.Generator().manual_seed(seed)
+    tensor = torch.randn(shape, generator=random, dtype=torch.float64).to(dtype)
+    return tensor, [torch.randn(rows, rank, generator=random, dtype=torch.float64).to(dtype) for rows in shape]
+
+
+def exact(tensor: Tensor, factors: list[Tensor], mode: int) -> Tensor:
+    return mttkrp(tensor.double(), [factor.double() for factor in factors], mode)
+
+
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """Equal to the precision of the found one, by the largest entry: sums of mixed signs cancel."""
+    assert found.shape == expected.shape
+    size = max(1.0, expected.abs().max().item()) if expected.numel() else 1.0
+    assert (found.double() - expected).abs().max().item() <= 200 * torch.finfo(found.dtype).eps * size
+
+
+@pytest.mark.parametrize("room", [4, 1, 10**9], ids=["usual", "ample", "none"])
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes, rank=ranks, dtype=dtypes, sweeps=st.integers(1, 3))
+def test_sweeps_give_every_mode_its_mttkrp_with_the_newest_factors(
+    room: int, shape: list[int], rank: int, dtype: torch.dtype, sweeps: int
+) -> None:
+    """`room` decides between the three ways: one mode contracted, half of them, or none kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense_share, "PARTIAL_SHARE", room)
+        tensor, factors = random_tensor(shape, rank, dtype)
+        data, random = DenseShare(Slab.whole(tensor), World.alone()), torch.Generator().manual_seed(1)
+        for _ in range(sweeps):
+            for mode in range(len(shape)):
+                assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+                factors[mode] = torch.randn(factors[mode].shape, generator=random, dtype=dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shape=shapes, steps=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12))
+def test_any_order_of_modes_is_served(shape: list[int], steps: list[tuple[int, bool]]) -> None:
+    tensor, factors = random_tensor(shape, 3, torch.float64)
+    data = DenseShare(Slab.whole(tensor), World.alone())
+    for step, changes in steps:
+        mode = step % len(shape)
+        assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+        if changes:
+            factors[mode] = factors[mode] + 1
+
+
+@pytest.mark.parametrize("shape", [(40, 41, 42), (12, 13, 14, 15), (70, 80)])
+@pytest.mark.parametrize("rank", [7, 16, 24])
+def test_sizes_that_fill_the_kernels_blocks(shape: tuple[int, ...], rank: int) -> None:
+    tensor, factors = random_tensor(list(shape), rank, torch.float32)
+    data = DenseShare(Slab.whole(tensor), World.alone())
+    for mode in range(len(shape)):
+        assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+
+
+def test_a_wide_mode_takes_several_blocks_of_columns() -> None:
+    tensor, factors = random_tensor([3, 5, 1200], 4, torch.float32)
+    data = DenseShare(Slab.whole(tensor), World.alone())
+    for mode in (2, 0, 1, 2):
+        assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+
+
+def test_a_tensor_that_is_not_contiguous_is_read() -> None:
+    tensor, factors = random_tensor([4, 3, 5], 2, torch.float64)
+    turned = tensor.permute(2, 0, 1)
+    factors = [factors[2], factors[0], factors[1]]
+    data = DenseShare(Slab.whole(turned), World.alone())
+    for mode in range(3):
+        assert_near(data.mttkrp(mode, factors), exact(turned, factors, mode))
+
+
+@settings(max_examples=25, deadline=None)
+@given(shape=shapes, parts=st.integers(1, 4))
+def test_the_products_of_slabs_add_up(shape: list[int], parts: int) -> None:
+    tensor, factors = random_tensor(shape, 3, torch.float64)
+    divided = longest(shape)
+    found: list[list[Tensor]] = []
+    for part in range(parts):
+        start, stop = share(shape[divided], part, parts)
+        slab = Slab(tensor.narrow(divided, start, stop - start).contiguous(), tuple(shape), divided, start)
+        mine = [factor[slab.rows] if n == divided else factor for n, factor in enumerate(factors)]
+        data = DenseShare(slab, World.alone())
+        found.append([data.mttkrp(mode, mine) for mode in range(len(shape))])
+    for mode, products in enumerate(zip(*found, strict=True)):
+        together = torch.cat(products) if mode == divided else torch.stack(products).sum(0)
+        assert_near(together, exact(tensor, factors, mode))
+
+
+def test_the_passes_over_the_data_are_n_minus_1_to_a_partial_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor, factors = random_tensor([40, 40, 40, 40], 2, torch.float32)
+    data, passes = DenseShare(Slab.whole(tensor), World.alone()), []
+    contract = DenseShare._contract
+
+    def counted(self: DenseShare, modes: range, used: list[Tensor]) -> Tensor:
+        passes.append(modes)
+        return contract(self, modes, used)
+
+    monkeypatch.setattr(DenseShare, "_contract", counted)
+    for _ in range(3):
+        for mode in range(4):
+            data.mttkrp(mode, factors)
+            factors[mode] = factors[mode].clone()
+    assert len(passes) == 4, "12 products at 3 a pass"
+
+
+@pytest.mark.parametrize("sweeps", [0, 1, 2, 3, 4])
+def test_a_share_that_seeks_goes_on_with_the_same_partial_product(sweeps: int) -> None:
+    tensor, factors = random_tensor([20, 21, 22], 2, torch.float32)
+    whole, again = (DenseShare(Slab.whole(tensor), World.alone()) for _ in range(2))
+    for _ in range(sweeps):
+        for mode in range(3):
+            whole.mttkrp(mode, factors)
+            factors[mode] = factors[mode] * 1.1
+    again.seek(sweeps, [0, 1, 2], 2)
+    for mode in range(3):
+        assert torch.equal(whole.mttkrp(mode, factors), again.mttkrp(mode, factors))
+        factors[mode] = factors[mode] * 0.9
+
+
+def test_a_large_rank_needs_no_khatri_rao_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, rank = (24, 25, 26), 500
+    tensor, factors = random_tensor(list(shape), rank, torch.float32)
+    largest, made = [0], dense_share.khatri_rao
+
+    def noted(parts: list[Tensor]) -> Tensor:
+        product = made(parts)
+        largest[0] = max(largest[0], product.numel())
+        return product
+
+    monkeypatch.setattr(dense_share, "khatri_rao", noted)
+    data = DenseShare(Slab.whole(tensor), World.alone())
+    for mode in range(3):
+        assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+    assert largest[0] <= math.prod(shape) // 4
+
+
+def test_the_square_is_summed_in_float64() -> None:
+    tensor = torch.full((300, 300, 60), 3.1, dtype=torch.float32)
+    data = DenseShare(Slab.whole(tensor), World.alone())
+    assert data.square().item() == pytest.approx(tensor.double().square().sum().item(), rel=1e-12)
+    empty = DenseShare(Slab(torch.zeros(0, 3), (4, 3), 0, 4), World.alone())
+    assert empty.square().item() == 0 and torch.equal(
+        empty.mttkrp(1, [torch.ones(0, 2), torch.ones(3, 2)]), torch.zeros(3, 2)
+    )
