@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from sparse_values import coordinates, same
 
 from polyadic.errors import UserError
-from polyadic.formats import by_content_type, formats, json, jsonlines, npy
+from polyadic.formats import by_content_type, by_suffix, formats, images, json, jsonlines, npy, npz, safetensors
+from polyadic.formats._cells import number
+from polyadic.formats._coordinates import Coordinates
 
 plain = st.recursive(
     st.none()
@@ -29,11 +32,54 @@ arrays = npst.arrays(
     st.one_of(npst.floating_dtypes(endianness="<"), npst.integer_dtypes(endianness="<"), npst.boolean_dtypes()),
     npst.array_shapes(min_dims=0, min_side=0, max_side=4),
 )
-VALUES: dict[str, st.SearchStrategy[Any]] = {"json": plain, "jsonlines": st.lists(plain, max_size=5), "npy": arrays}
+kept = npst.arrays(
+    st.sampled_from(["<f2", "<f4", "<f8", "<i1", "<i2", "<i4", "<i8", "<u1", "<u2", "<u4", "<u8", "?"]),
+    npst.array_shapes(min_dims=0, min_side=0, max_side=4),
+)
+pictures = npst.arrays("u1", st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4)))
+cells = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff")).filter(lambda text: number(text) is None)
+)
+tables = st.integers(1, 4).flatmap(lambda columns: st.lists(st.lists(cells, min_size=columns, max_size=columns)))
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "csv": tables,
+    "images": pictures,
+    "json": plain,
+    "jsonlines": st.lists(plain, max_size=5),
+    "npy": arrays,
+    "npz": kept | coordinates(stated=True),
+    "parquet": coordinates(labels=True),
+    "safetensors": kept,
+    "tns": coordinates(),
+}
 BROKEN: dict[str, list[bytes]] = {
+    "csv": [b"1,2\n1\n", b'"a,1\n', b'"a"b,1\n', b"\xff,1\n", b"1,2\n" + b"x" * 200_000],
+    "images": [
+        b"",
+        b"GIF89a",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff\xe0",
+        images.encode(np.ones((9, 9), np.uint8))[:-20],
+    ],
     "json": [b"", b"{", b"[1,]", b"{'a': 1}", b"[NaN]", b"\xff\xfe", b"[1] [2]", b"[" * 10_000],
     "jsonlines": [b"{", b"[1]\n{\n", b'{"a": 1} {"b": 2}', b"\xff"],
     "npy": [b"", b"hello, this is text", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00nonsense"],
+    "npz": [b"", b"PK\x05\x06", b"PK\x05\x06" + bytes(18), npz.encode(np.ones(9))[:-9], npy.encode(np.ones(9))],
+    "parquet": [b"", b"PAR1", b"PAR1PAR1", b"PAR1\x00\x00\x00\x00PAR1"],
+    "safetensors": [b"", b"{}", bytes(8), b"\x02" + bytes(7) + b"{}", safetensors.encode(np.ones(9))[:-1]],
+    "tns": [
+        b"",
+        b"\n# nothing\n",
+        b"5\n",
+        b"1 5\n",
+        b"1 2 x\n",
+        b"0 1 1\n",
+        b"1 1 nan\n",
+        b"1 1 1 1\n1 1 1\n",
+        b"\xff 1 1",
+    ],
 }
 each = pytest.mark.parametrize("name", sorted(formats()))
 
@@ -51,6 +97,8 @@ def test_a_value_comes_back(name: str, data: st.DataObject) -> None:
     if isinstance(value, np.ndarray):
         assert found.dtype == value.dtype and found.shape == value.shape
         assert np.array_equal(found, value, equal_nan=value.dtype.kind == "f")
+    elif isinstance(value, Coordinates):
+        assert same(found, value)
     else:
         assert found == value
 
@@ -84,6 +132,13 @@ def test_a_format_is_found_by_its_content_types(name: str) -> None:
     for content_type in one.CONTENT_TYPES:
         for spelling in (content_type, content_type.upper(), f"{content_type}; charset=utf-8", f" {content_type} "):
             assert by_content_type(spelling) is one
+
+
+@each
+def test_a_format_is_found_by_its_suffixes(name: str) -> None:
+    for suffix in formats()[name].SUFFIXES:
+        assert by_suffix(f"some.file{suffix}") is by_suffix(f"FILE{suffix.upper()}") is formats()[name]
+    assert by_suffix("some.file") is by_suffix("csv") is None
 
 
 def test_no_two_formats_share_a_content_type_or_a_suffix() -> None:

@@ -1,7 +1,7 @@
 """Bytes <-> values: a file format and an HTTP content type are the same thing, one a file.
 
 A format is a module of this package with SUFFIXES, CONTENT_TYPES, decode(bytes) and encode(value); it is found by
-being here.
+being here. One whose files can be tensors reads these in parts as well: it is a DenseFormat, a SparseFormat, or either.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from polyadic.errors import UserError
+from polyadic.formats._coordinates import Coordinates
+from polyadic.formats._dense import DenseFile
 
 
 class Format(Protocol):
@@ -28,6 +31,35 @@ class Format(Protocol):
         """The bytes of a value."""
 
 
+@runtime_checkable
+class DenseFormat(Format, Protocol):
+    """A format whose files can be dense tensors."""
+
+    def open_tensor(self, path: Path) -> DenseFile:
+        """The tensor of a file, its entries left there until they are read."""
+
+
+@runtime_checkable
+class SparseFormat(Format, Protocol):
+    """A format whose files can be sparse tensors."""
+
+    def read_coordinates(
+        self, path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()
+    ) -> Coordinates:
+        """The `part`-th of `parts` of a file's records, the modes in `labelled` as labels where the file can tell them.
+
+        Raises UserError that names the file, and the line or the record.
+        """
+
+
+@runtime_checkable
+class EitherFormat(DenseFormat, SparseFormat, Protocol):
+    """A format whose files are the one or the other."""
+
+    def is_sparse(self, path: Path) -> bool:
+        """Which of them a file is."""
+
+
 @cache
 def formats() -> dict[str, Format]:
     """Every format, by its module's name."""
@@ -35,7 +67,12 @@ def formats() -> dict[str, Format]:
 
 
 def _names() -> Iterator[str]:
-    return (module.name for module in pkgutil.iter_modules(__path__))
+    return (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def by_suffix(name: str) -> Format | None:
+    """The format of a file's name, in capitals or not; None where it is no format's."""
+    return next((one for one in formats().values() if name.lower().endswith(one.SUFFIXES)), None)
 
 
 def by_content_type(content_type: str | None) -> Format:

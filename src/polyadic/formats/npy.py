@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
+from polyadic.formats._dense import DenseFile, Sliced, real
 
 SUFFIXES: tuple[str, ...] = (".npy",)
 CONTENT_TYPES: tuple[str, ...] = ("application/x-npy",)
@@ -37,6 +38,13 @@ def open_array(path: Path) -> NDArray[Any]:
     return _load(path, path.name, "r")
 
 
+def open_tensor(path: Path) -> DenseFile:
+    """The tensor of a file, its entries left on disk until they are read."""
+    array = open_array(path)
+    slowest = array.ndim - 1 if array.flags.f_contiguous and not array.flags.c_contiguous else 0
+    return Sliced(array.shape, lambda box: open_array(path)[box], slowest)
+
+
 def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     try:
         array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
@@ -45,10 +53,5 @@ def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) 
         raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")
-    return _numeric(array, name)
-
-
-def _numeric(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.dtype.kind not in "fiub":
-        raise UserError(f"{name} holds {array.dtype}: it must hold real numbers (float, integer or bool)")
+    real(array.dtype, name)
     return array

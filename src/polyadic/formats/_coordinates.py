@@ -1,0 +1,141 @@
+"""A sparse tensor, or a part of one, as a file holds it: coordinates, values, labels.
+
+Shapes: order N, M records; indices are N x M, counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError
+
+LARGEST_MODE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Records of a sparse tensor: indices (N x M, int32), values (M), the shape where it is stated.
+
+    `labels` has a mode's labels in sorted order, which its indices point into, or None where rows are numbers.
+    """
+
+    indices: NDArray[np.int32]
+    values: NDArray[np.floating[Any]]
+    shape: tuple[int, ...] | None
+    labels: tuple[tuple[str, ...] | None, ...]
+
+    @property
+    def order(self) -> int:
+        """The number of modes."""
+        return len(self.indices)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The shape: as it is stated, or else what the indices and the labels need."""
+        return self.shape or tuple(
+            (int(index.max(initial=-1)) + 1) if words is None else len(words)
+            for index, words in zip(self.indices, self.labels, strict=True)
+        )
+
+
+class Labelled(NamedTuple):
+    """A column of labels: its words, and for each record the number of its word."""
+
+    words: Sequence[str]
+    codes: NDArray[Any]
+
+
+class Gatherer:
+    """Coordinates that come a block at a time; modes in `labelled` come as words."""
+
+    def __init__(self, order: int, labelled: frozenset[int] = frozenset()) -> None:
+        self.known: dict[int, dict[str, int]] = {mode: {} for mode in sorted(labelled)}
+        self.columns: list[list[NDArray[np.int32]]] = [[] for _ in range(order)]
+        self.values: list[NDArray[Any]] = []
+
+    def add(self, columns: Sequence[NDArray[np.int32] | Labelled], values: NDArray[Any]) -> None:
+        """Takes the records of a block."""
+        for mode, column in enumerate(columns):
+            self.columns[mode].append(self._number(mode, column) if isinstance(column, Labelled) else column)
+        self.values.append(values)
+
+    def _number(self, mode: int, column: Labelled) -> NDArray[np.int32]:
+        known = self.known[mode]
+        numbers = np.array([known.setdefault(word, len(known)) for word in column.words], np.int32)
+        coded: NDArray[np.int32] = numbers[column.codes]
+        return coded
+
+    def join(self, shape: tuple[int, ...] | None = None) -> Coordinates:
+        """All of them as one; the blocks are given back as they are copied."""
+        count = sum(len(values) for values in self.values)
+        indices, labels = np.empty((len(self.columns), count), np.int32), list[tuple[str, ...] | None]()
+        for mode, blocks in enumerate(self.columns):
+            _drain(blocks, indices[mode])
+            labels.append(self._sort(mode, indices[mode]) if mode in self.known else None)
+        kind = np.result_type(np.float32, *{values.dtype for values in self.values}) if count else np.float64
+        values = np.empty(count, kind)
+        _drain(self.values, values)
+        return Coordinates(indices, values, shape, tuple(labels))
+
+    def _sort(self, mode: int, index: NDArray[np.int32]) -> tuple[str, ...]:
+        """Turns numbers in the order of arrival into places in the sorted order, in place."""
+        words = sorted(self.known[mode])
+        place = np.empty(len(words), np.int32)
+        place[[self.known[mode][word] for word in words]] = np.arange(len(words))
+        index[:] = place[index]
+        return tuple(words)
+
+
+def _drain(blocks: list[NDArray[Any]], out: NDArray[Any]) -> None:
+    """Copies blocks into `out`, and forgets them one by one."""
+    blocks.reverse()
+    start = 0
+    while blocks:
+        block = blocks.pop()
+        out[start : start + len(block)] = block
+        start += len(block)
+
+
+def narrow(column: NDArray[Any]) -> NDArray[np.int32] | None:
+    """A column of numbers as indices from 0; None where one of them is none."""
+    with np.errstate(invalid="ignore"):
+        index = column.astype(np.int32)
+    fits = bool((index == column).all()) and index.min(initial=0) >= 0 and index.max(initial=0) < LARGEST_MODE
+    return index if fits else None
+
+
+def indices(column: NDArray[Any], where: Callable[[int], str], rows: int | None = None) -> NDArray[np.int32]:
+    """A column of numbers as indices from 0, below `rows`; UserError that says `where` the first bad one stands."""
+    index = narrow(column)
+    if index is not None and (rows is None or index.max(initial=-1) < rows):
+        return index
+    highest = LARGEST_MODE if rows is None else min(rows, LARGEST_MODE)
+    with np.errstate(invalid="ignore"):
+        good = (column >= 0) & (column < highest) & (column == np.floor(column.astype(np.float64)))
+    at = int(np.argmin(good))
+    raise UserError(
+        f"{where(at)} is {column[at]}: an index must be a whole number from 0 to {highest - 1}"
+        + (f", the mode has {rows} rows" if rows is not None else "")
+    )
+
+
+def finite(values: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.floating[Any]]:
+    """Values as float32 where they are no wider, else float64; UserError where the first NaN or infinite one stands."""
+    found = values.astype(np.result_type(np.float32, values.dtype) if values.dtype.itemsize < 8 else np.float64)
+    good = np.isfinite(found)
+    if not good.all():
+        at = int(np.argmin(good))
+        raise UserError(f"{where(at)} is {values[at]}: a value must be finite. Leave out what is not known")
+    return found
+
+
+def check_order(order: int, name: str) -> int:
+    """The order itself; UserError below 2."""
+    if order < 2:
+        raise UserError(f"{name} has {max(order, 0)} indices a record: a tensor has 2 or more, and a value after them")
+    return order

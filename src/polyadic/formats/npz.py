@@ -1,0 +1,141 @@
+"""application/x-npz: numpy's archive. A dense tensor (one array, or the one called `tensor`), or a sparse one.
+
+Sparse: `coords` (records x order, counted from 0), `values` (records), and `shape` where it is stated. Nothing pickled
+is read.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError
+from polyadic.formats import _archive
+from polyadic.formats._archive import Member, names, title
+from polyadic.formats._coordinates import LARGEST_MODE, Coordinates, Gatherer, check_order, finite, indices
+from polyadic.formats._dense import DenseFile
+
+SUFFIXES: tuple[str, ...] = (".npz",)
+CONTENT_TYPES: tuple[str, ...] = ("application/x-npz",)
+
+
+def decode(data: bytes) -> NDArray[Any] | Coordinates:
+    """The tensor of an archive's bytes, dense or sparse."""
+    return _read(data, 0, 1) if _is_sparse(data) else _dense(data).whole()
+
+
+def encode(value: Any) -> bytes:
+    """An archive's bytes; UserError for labels, which it has no place for."""
+    out = io.BytesIO()
+    if not isinstance(value, Coordinates):
+        np.savez(out, allow_pickle=False, tensor=np.asarray(value))
+        return out.getvalue()
+    if any(words is not None for words in value.labels):
+        raise UserError("an .npz archive has no place for labels: write a .parquet or .csv table")
+    stated = {} if value.shape is None else {"shape": np.array(value.shape, np.int64)}
+    np.savez(out, allow_pickle=False, coords=value.indices.T, values=value.values, **stated)
+    return out.getvalue()
+
+
+def is_sparse(path: Path) -> bool:
+    """Whether a file holds coordinates rather than a dense array."""
+    return _is_sparse(path)
+
+
+def open_tensor(path: Path) -> DenseFile:
+    """The dense tensor of a file, its entries left on disk until they are read."""
+    return _dense(path)
+
+
+def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
+    """The `part`-th of `parts` of a file's records; UserError that names the record. Nothing here has labels."""
+    return _read(path, part, parts)
+
+
+def _is_sparse(source: Path | bytes) -> bool:
+    return "coords" in names(source)
+
+
+def _dense(source: Path | bytes) -> Member:
+    found = names(source)
+    if "tensor" not in found and len(found) != 1:
+        listed = ", ".join(found[:5]) or "none"
+        raise UserError(
+            f"{title(source)} holds {len(found)} arrays ({listed}): give one, or call the one that is meant `tensor`, "
+            "or for a sparse tensor give `coords`, `values` and `shape`"
+        )
+    return Member.find(source, "tensor" if "tensor" in found else found[0])
+
+
+def _read(source: Path | bytes, part: int, parts: int) -> Coordinates:
+    if "values" not in names(source):
+        raise UserError(f"{title(source)} holds `coords` but no `values`: give a value for each of its rows")
+    coords, values = Member.find(source, "coords"), Member.find(source, "values")
+    _agree(coords, values)
+    records, order = coords.shape
+    shape = _shape(source, order)
+    start, stop = records * part // parts, records * (part + 1) // parts
+    gatherer = Gatherer(order)
+    with values.opened() as take:
+        for first, columns in _columns(coords, shape, start, stop):
+            block = take(first, len(columns[0]))
+            gatherer.add(columns, _values(values, block, first))
+    return gatherer.join(shape)
+
+
+def _agree(coords: Member, values: Member) -> None:
+    """UserError unless there is a row of coordinates for each value."""
+    if len(values.shape) != 1 or len(coords.shape) != 2 or coords.shape[0] != values.shape[0]:
+        raise UserError(
+            f"{title(coords.source)}: coords are {coords.shape} and values {values.shape}: coords must be records x "
+            "order, and values as long as they are"
+        )
+    check_order(coords.shape[1], title(coords.source))
+    if not values.shape[0]:
+        raise UserError(f"{title(coords.source)} holds no records: coords are {coords.shape}")
+
+
+def _shape(source: Path | bytes, order: int) -> tuple[int, ...] | None:
+    if "shape" not in names(source):
+        return None
+    member = Member.find(source, "shape")
+    shape = member.whole() if member.shape == (order,) else None
+    if shape is None or not ((shape >= 1) & (shape <= LARGEST_MODE) & (shape == np.floor(shape))).all():
+        got = f"of shape {member.shape}" if shape is None else shape.tolist()
+        raise UserError(f"{member.title} is {got}: it must be {order} whole numbers from 1 to {LARGEST_MODE}")
+    return tuple(int(rows) for rows in shape)
+
+
+def _columns(
+    coords: Member, shape: tuple[int, ...] | None, start: int, stop: int
+) -> Iterator[tuple[int, list[NDArray[np.int32]]]]:
+    """Records [start, stop), some at a time: the number of the first, and a column of indices a mode."""
+    records, order = coords.shape
+    step = max(1, _archive.AT_ONCE // (order * coords.dtype.itemsize))
+    with ExitStack() as stack:
+        # Where a column lies whole in the file, each has a place of its own to go on from.
+        takes = [stack.enter_context(coords.opened()) for _ in range(order if coords.fortran else 1)]
+        for first in range(start, stop, step):
+            count = min(step, stop - first)
+            if coords.fortran:
+                columns = [take(mode * records + first, count) for mode, take in enumerate(takes)]
+            else:
+                columns = list(takes[0](first * order, count * order).reshape(count, order).T)
+            yield first, [_indices(coords, column, first, mode, shape) for mode, column in enumerate(columns)]
+
+
+def _indices(
+    coords: Member, column: NDArray[Any], first: int, mode: int, shape: tuple[int, ...] | None
+) -> NDArray[np.int32]:
+    rows = None if shape is None else shape[mode]
+    return indices(column, lambda at: f"{coords.title}[{first + at}, {mode}]", rows)
+
+
+def _values(member: Member, block: NDArray[Any], first: int) -> NDArray[np.floating[Any]]:
+    return finite(block, lambda at: f"{member.title}[{first + at}]")

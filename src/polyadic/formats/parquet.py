@@ -1,0 +1,163 @@
+"""application/x-parquet: a sparse tensor as a table, a column an index and one a value.
+
+The value is in the column called `value`, or else in the last. A column of integers counts from 0, one of strings holds
+labels.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError
+from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, finite, indices
+from polyadic.formats._refusal import refusing
+
+SUFFIXES: tuple[str, ...] = (".parquet",)
+CONTENT_TYPES: tuple[str, ...] = ("application/x-parquet",)
+
+AT_ONCE = 2**17
+"""Records that are read together."""
+
+
+def decode(data: bytes) -> Coordinates:
+    """The records of a file's bytes."""
+    import pyarrow as pa
+
+    with pa.BufferReader(data) as source:
+        return _read(source, "the body", 0, 1, frozenset())
+
+
+def encode(value: Coordinates) -> bytes:
+    """Columns mode_0, mode_1, ... and value. Rows without a record are not kept."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns: dict[str, Any] = {}
+    for mode, (index, words) in enumerate(zip(value.indices, value.labels, strict=True)):
+        numbers = pa.array(index)
+        columns[f"mode_{mode}"] = numbers if words is None else pa.array(words, pa.string()).take(numbers)
+    columns["value"] = pa.array(value.values)
+    out = io.BytesIO()
+    parquet.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
+    """The `part`-th of `parts` of a file's records; UserError that names the record, counted from 0.
+
+    Integers of the modes in `labelled` are read as labels.
+    """
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as source:
+        return _read(source, path.name, part, parts, labelled)
+
+
+def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int]) -> Coordinates:
+    from pyarrow import parquet
+
+    with refusing(name, "Parquet file"):
+        file = parquet.ParquetFile(source)
+        records, schema = file.metadata.num_rows, file.schema_arrow
+    check_order(len(schema) - 1, name)
+    if not records:
+        raise UserError(f"{name} holds no records: write a row for each entry that is not zero")
+    names = [column.lower() for column in schema.names]
+    value = names.index("value") if "value" in names else len(names) - 1
+    modes = [column for column in range(len(names)) if column != value]
+    labelled |= {mode for mode, column in enumerate(modes) if _is_text(schema.types[column])}
+    gatherer = Gatherer(len(modes), labelled)
+    with refusing(name, "Parquet file"):
+        for first, batch in _batches(file, records * part // parts, records * (part + 1) // parts):
+            columns = [_Column(f"{name}, record", first, schema.names[n], column) for n, column in enumerate(batch)]
+            found = [columns[n].labels() if mode in labelled else columns[n].indices() for mode, n in enumerate(modes)]
+            gatherer.add(found, columns[value].values())
+    return gatherer.join()
+
+
+def _batches(file: Any, start: int, stop: int) -> Iterator[tuple[int, list[Any]]]:
+    """Records [start, stop), some at a time: the number of the first, and the Arrow columns."""
+    first = 0
+    for group in range(file.metadata.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if first < stop and start < first + rows:
+            at = first
+            for batch in file.iter_batches(AT_ONCE, row_groups=[group]):
+                low, high = max(start - at, 0), min(stop - at, len(batch))
+                if low < high:
+                    yield at + low, batch.slice(low, high - low).columns
+                at += len(batch)
+        first += rows
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of some records, the first of them number `first`."""
+
+    place: str
+    first: int
+    name: str
+    column: Any
+
+    def where(self, at: int) -> str:
+        """How a message calls a cell."""
+        return f"{self.place} {self.first + at}: {self.name}"
+
+    def indices(self) -> NDArray[np.int32]:
+        """The numbers of rows."""
+        import pyarrow as pa
+
+        if not (pa.types.is_integer(self.column.type) or pa.types.is_floating(self.column.type)):
+            raise self._refusal("an index is an integer or a string")
+        return indices(self._whole(), self.where)
+
+    def labels(self) -> Labelled:
+        """The names of rows, those of numbers in digits."""
+        import pyarrow as pa
+
+        column = self.column if _is_text(self.column.type) else pa.array(self.indices())
+        self._refuse_gaps()
+        coded = column.cast(pa.string()).dictionary_encode()
+        words = coded.dictionary.to_pylist()
+        if "" in words:
+            at = column.cast(pa.string()).to_pylist().index("")
+            raise UserError(f"{self.where(at)} is an empty label: give it a name, or take the record out")
+        return Labelled(words, coded.indices.to_numpy())
+
+    def values(self) -> NDArray[np.floating[Any]]:
+        """The values."""
+        import pyarrow as pa
+
+        kind = self.column.type
+        if not any(test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)):
+            if not pa.types.is_decimal(kind):
+                raise self._refusal("a value is a number")
+            return replace(self, column=self.column.cast(pa.float64())).values()
+        return finite(self._whole(), self.where)
+
+    def _whole(self) -> NDArray[Any]:
+        self._refuse_gaps()
+        array: NDArray[Any] = self.column.to_numpy(zero_copy_only=False)
+        return array
+
+    def _refuse_gaps(self) -> None:
+        if self.column.null_count:
+            at = self.column.is_null().to_pylist().index(True)
+            raise UserError(f"{self.where(at)} is null: take the record out, or complete it")
+
+    def _refusal(self, rule: str) -> UserError:
+        return UserError(f"{self.place.partition(',')[0]}: column {self.name} holds {self.column.type}: {rule}")

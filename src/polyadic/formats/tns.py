@@ -1,0 +1,122 @@
+"""text/x-tns: a sparse tensor in FROSTT's text format, a record a line: its indices, counted from 1, then its value.
+
+Fields stand apart by any whitespace; a # starts a comment. The order is that of the first record, and a shape is not
+stated: it is what the indices need. http://frostt.io/tensors/file-formats.html
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError
+from polyadic.formats import _table
+from polyadic.formats._cells import index_fault, value_fault
+from polyadic.formats._coordinates import Coordinates, Gatherer, check_order, narrow
+from polyadic.formats._lines import Lines
+
+SUFFIXES: tuple[str, ...] = (".tns", ".tns.gz")
+CONTENT_TYPES: tuple[str, ...] = ("text/x-tns",)
+
+_SPACES = bytes.maketrans(b"\t\r\v\f", b"    ")
+_COMMENT = re.compile(rb"#[^\n]*")
+
+
+def decode(data: bytes) -> Coordinates:
+    """The records of a text."""
+    return _read(Lines(data), 0, 1)
+
+
+def encode(value: Coordinates) -> bytes:
+    """A record a line. Rows without a record, and labels, are not kept."""
+    columns = [(index.astype(np.int64) + 1).tolist() for index in value.indices]
+    rows = zip(*columns, value.values.tolist(), strict=True)
+    return "".join(" ".join(map(repr, row)) + "\n" for row in rows).encode()
+
+
+def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
+    """The `part`-th of `parts` of a file's records; UserError that names the line. Nothing here has labels."""
+    return _read(Lines(path), part, parts)
+
+
+def _read(text: Lines, part: int, parts: int) -> Coordinates:
+    order = _order(text)
+    gatherer = Gatherer(order)
+    for offset, block in text.blocks(0, part, parts):
+        records = _records(block, order)
+        if records is None:
+            raise _fault(text, offset, block, order)
+        gatherer.add(*records)
+    return gatherer.join()
+
+
+def _order(text: Lines) -> int:
+    for number, _, line in text:
+        if fields := _fields(line):
+            return check_order(len(fields) - 1, f"{text.name}, line {number},")
+    raise UserError(f"{text.name} holds no records: a line is 2 or more indices, counted from 1, and a value")
+
+
+def _fields(line: bytes) -> list[bytes]:
+    return line.partition(b"#")[0].split()
+
+
+def _records(block: bytes, order: int) -> tuple[list[NDArray[np.int32]], NDArray[Any]] | None:
+    """The indices from 0, a column a mode, and the values; None where something is wrong."""
+    columns = _columns(block, order)
+    if columns is None:
+        return None
+    *places, values = (column.to_numpy() for column in columns)
+    found = [narrow(place - 1) for place in places]
+    if not np.isfinite(values).all() or any(index is None for index in found):
+        return None
+    return [index for index in found if index is not None], values
+
+
+def _columns(block: bytes, order: int) -> list[Any] | None:
+    """Arrow's columns of a block: as it is, or else tidied, or else with indices such as 3.0."""
+    whole, floats = ["int64"] * order + ["float64"], ["float64"] * (order + 1)
+    columns = None if _has_x(block) else _table.parse(block, whole, " ", quote=False)
+    if columns is None:
+        block = _tidy(block)
+        columns = None if _has_x(block) else _table.parse(block, whole, " ", quote=False)
+        columns = columns or _table.parse(block, floats, " ", quote=False)
+    return columns
+
+
+def _has_x(block: bytes) -> bool:
+    return b"x" in block or b"X" in block
+
+
+def _tidy(block: bytes) -> bytes:
+    """The block without comments, with one space between fields and none at either end of a line."""
+    if b"#" in block:
+        block = _COMMENT.sub(b"", block)
+    text = np.frombuffer(block.translate(_SPACES) + b"\n", np.uint8)
+    space = text == ord(" ")
+    after = np.append(True, (space | (text == ord("\n")))[:-1])
+    tidied: bytes = text[~(space & after)].tobytes()
+    return tidied.replace(b" \n", b"\n")
+
+
+def _fault(text: Lines, offset: int, block: bytes, order: int) -> UserError:
+    """The first line of a block that is no record, and why."""
+    for number, line in enumerate(block.split(b"\n"), text.number(offset)):
+        fields = [field.decode("utf-8", "replace") for field in _fields(line)]
+        if fields and (why := _line_fault(fields, order)):
+            return UserError(f"{text.name}, line {number}: {why}")
+    return UserError(f"{text.name} is not a text of records near line {text.number(offset)}")
+
+
+def _line_fault(fields: list[str], order: int) -> str | None:
+    if len(fields) != order + 1:
+        return (
+            f"{len(fields)} fields where the first record has {order + 1} ({order} indices and a value): "
+            "complete the line, or take it out"
+        )
+    faults = [index_fault(field, 1) for field in fields[:-1]]
+    return next((fault for fault in faults if fault), None) or value_fault(fields[-1])

@@ -1,0 +1,16 @@
+"""What the tests of file formats share."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyadic.formats import _archive, _dense, _lines, parquet
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are read in as many pieces as large ones."""
+    monkeypatch.setattr(_lines, "AT_ONCE", 256)
+    monkeypatch.setattr(_archive, "AT_ONCE", 256)
+    monkeypatch.setattr(_dense, "AT_ONCE", 256)
+    monkeypatch.setattr(parquet, "AT_ONCE", 16)

@@ -1,0 +1,130 @@
+"""Tables of text: as requests and as sparse tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sparse_values import read, refusal
+
+from polyadic.errors import UserError
+from polyadic.formats import csv
+
+pytestmark = pytest.mark.usefixtures("small_blocks")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (b"", []),
+        (b"\n\r\n", []),
+        (b"1,2,3\n", [[1, 2, 3]]),
+        (b"1,2,3\r\n\r\n4,5,6", [[1, 2, 3], [4, 5, 6]]),
+        (b"\xef\xbb\xbf1,-2,+3\n", [[1, -2, 3]]),
+        (b" 1 , 2.5,x y \n", [[1, 2.5, "x y "]]),
+        (b'"a,b","say ""so""","c\nd"\n', [["a,b", 'say "so"', "c\nd"]]),
+        (b"nan,inf,1e400\n", [["nan", "inf", "1e400"]]),
+        (b"1_0,0x1F,\n", [["1_0", "0x1F", ""]]),
+        (b"1" + b"0" * 5000 + b"\n", [["1" + "0" * 5000]]),
+    ],
+)
+def test_cells_are_numbers_or_text(text: bytes, rows: list[list[Any]]) -> None:
+    assert csv.decode(text) == rows
+
+
+def test_what_is_no_number_is_an_empty_cell() -> None:
+    assert csv.encode([[1, float("nan"), None], [np.float32(0.1), np.inf, "a,b"]]) == b'1,,\n0.1,,"a,b"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1,2\n\n1,2,3\n", "broken CSV at line 3: 3 cells where the first row has 2"),
+        (b'"a,b\n', "broken CSV: unexpected end of data"),
+        (b"\xff,1\n", "broken CSV: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_broken_table_is_refused(text: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        csv.decode(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "labels"),
+    [
+        (b"0,2,5\n1,0,6\n", [5, 6], None),
+        (b"i,j,v\n0,2,5\n1,0,6\n", [5, 6], None),
+        (b"value,i,j\n5,0,2\n6,1,0\n", [5, 6], None),
+        (b"i, Value ,j\r\n0,5,2\r\n1,6,0\r\n", [5, 6], None),
+        (b"\n\xef\xbb\xbfi,j,v\n"[1:] + b"0,2,5\n1,0,6", [5, 6], None),
+        (b"0, 2,5\n1 ,0, 6\n", [5, 6], None),
+        (b"0,2.0,5\n1,0e0,6\n", [5, 6], None),
+        (b"00,+2,5\n01,0,6\n", [5, 6], None),
+        (b'"0","2","5"\n"1","0","6"\n', [5, 6], None),
+        (b"b,2,5\nc,0,6\n", [5, 6], ("b", "c")),
+        (b"x,y,count\nb,2,5\nc,0,6\n", [5, 6], ("b", "c")),
+        (b'"b,",2,5\n"c""",0,6\n', [5, 6], ("b,", 'c"')),
+        (b"0x0,2,5\n0x1,0,6\n", [5, 6], ("0x0", "0x1")),
+        (b"007,2,5\n7a,0,6\n", [5, 6], ("007", "7a")),
+        ("é,2,5\nñ,0,6\n".encode(), [5, 6], ("é", "ñ")),
+        (b" b,2,5\nc,0,6\n", [5, 6], (" b", "c")),
+        (b"true,2,5\nvalue of,0,6\n", [5, 6], ("true", "value of")),
+    ],
+)
+def test_columns_are_modes(text: bytes, value: list[float], labels: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(text)
+    found = read(tmp_path / "a.csv")
+    assert found.indices.tolist() == [[0, 1], [2, 0]]
+    assert found.values.tolist() == value
+    assert found.labels == (labels, None) and found.shape is None and found.rows == (2, 3)
+
+
+def test_labels_may_begin_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"2,0,1.5\n" * 100 + b"1,0,2.5\nten,3,2.5\n")
+    found = read(tmp_path / "a.csv")
+    assert found.labels == (("1", "2", "ten"), None)
+    assert found.indices[0].tolist() == [1] * 100 + [0, 2]
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "a negative index": (b"1,-1,5\n", "the index -1 is too small: rows count from 0"),
+    "a fractional index": (b"1,1.5,5\n", "the index 1.5 is not a whole number"),
+    "an index that is not a number": (b"1,nan,5\n", "the index 'nan' is not a whole number"),
+    "an index beyond 32 bits": (b"1,2147483647,5\n", "is too large: a mode has 2147483647 rows at most"),
+    "a word for a value": (b"1,1,five\n", "the value 'five' is not a number"),
+    "no value": (b"1,1,\n", "the value '' is not a number"),
+    "NaN": (b"1,1,nan\n", "the value 'nan' is not finite: leave out what is not known"),
+    "infinite": (b"1,1,Infinity\n", "the value 'Infinity' is not finite"),
+    "a value beyond floats": (b"1,1,1e999\n", "the value '1e999' is not finite"),
+    "an empty label": (b'1,"",5\n', "the label in column 2 is empty"),
+    "too few cells": (b"1,5\n", "2 cells where the first line has 3"),
+    "too many cells": (b"1,2,3,5\n", "4 cells where the first line has 3"),
+    "a quote that does not end": (b'1,"2,5\n', "unexpected end of data"),
+    "a quoted line break": (b'1,"a\nb",5\n', "unexpected end of data"),
+    "another encoding": (b"1,\xe9,5\n", "'utf-8' codec can't decode"),
+    "a blank of spaces": (b"  \n", "1 cells where the first line has 3"),
+    "old line ends": (b"1,2,3\r4,5,6\n", "new-line character seen in unquoted field"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(REFUSED))
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_line_that_is_no_record_is_refused_by_its_number(what: str, part: int, tmp_path: Path) -> None:
+    line, why = REFUSED[what]
+    good = 40 * b"1,2,0.5\n"
+    before, after = (good, 2 * good) if part == 0 else (b"i,j,value\n\n" + 2 * good, good)
+    said = refusal(tmp_path / "a.csv", before + line + after, part, 2)
+    number = before.count(b"\n") + 1
+    assert said.startswith(f"a.csv, line {number}: ") and why in said
+
+
+def test_a_file_that_ends_in_mid_record_is_refused(tmp_path: Path) -> None:
+    assert "a.csv, line 31: 2 cells where" in refusal(tmp_path / "a.csv", 30 * b"1,2,0.5\n" + b"2,1")
+
+
+@pytest.mark.parametrize(("text", "got"), [(b"5\n", 0), (b"a,5\n", 1), (b"1;2;5\n", 0)])
+def test_one_mode_is_too_few(text: bytes, got: int, tmp_path: Path) -> None:
+    said = refusal(tmp_path / "a.csv", text)
+    assert f"a.csv, line 1, has {got} indices a record: a tensor has 2 or more, and a value after them" in said

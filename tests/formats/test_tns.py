@@ -1,0 +1,111 @@
+"""FROSTT's text: what separates fields, what is refused and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sparse_values import refusal
+
+from polyadic.formats import tns
+from polyadic.formats._coordinates import LARGEST_MODE
+
+PLAIN = b"1 2 3 0.5\n3 1 1 -2\n2 2 2 1e3\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN[:-1],
+        PLAIN.replace(b"\n", b"\r\n"),
+        PLAIN.replace(b" ", b"\t"),
+        PLAIN.replace(b" ", b" \t  "),
+        PLAIN.replace(b"\n", b"  \n"),
+        b"   " + PLAIN.replace(b"\n", b"\n \t"),
+        b"\n\n" + PLAIN.replace(b"\n", b"\n\n\n"),
+        b"# by hand\n" + PLAIN + b"# the end",
+        PLAIN.replace(b"\n", b" # 0x1F\n"),
+        PLAIN.replace(b"2 2 2", b"2.0 +2 2e0"),
+        PLAIN.replace(b" 2 2 ", b" 002 2 "),
+        PLAIN.replace(b"-2\n", b"-2.\n").replace(b"0.5", b"+.5"),
+    ],
+)
+def test_fields_stand_apart_by_any_whitespace(text: bytes) -> None:
+    found = tns.decode(text)
+    assert found.indices.tolist() == [[0, 2, 1], [1, 0, 1], [2, 0, 1]]
+    assert found.values.tolist() == [0.5, -2, 1000] and found.values.dtype == np.float64
+    assert found.shape is None and found.rows == (3, 2, 3)
+
+
+def test_the_largest_index_fits() -> None:
+    found = tns.decode(f"{LARGEST_MODE} 1 1\n".encode())
+    assert found.indices.tolist() == [[LARGEST_MODE - 1], [0]] and found.rows == (LARGEST_MODE, 1)
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "index 0": (b"1 0 3 5\n", "the index 0 is too small: FROSTT counts from 1"),
+    "a negative index": (b"1 -1 3 5\n", "the index -1 is too small: FROSTT counts from 1"),
+    "a fractional index": (b"1 1.5 3 5\n", "the index 1.5 is not a whole number"),
+    "a word for an index": (b"1 one 3 5\n", "the index 'one' is not a whole number"),
+    "a hexadecimal index": (b"1 0x1F 3 5\n", "the index '0x1F' is not a whole number"),
+    "an underscore": (b"1 1_0 3 5\n", "the index '1_0' is not a whole number"),
+    "digits of another script": ("1 ٣ 3 5\n".encode(), "the index '٣' is not a whole number"),
+    "an index that is not a number": (b"1 nan 3 5\n", "the index 'nan' is not a whole number"),
+    "an index beyond 32 bits": (
+        b"1 2147483648 3 5\n",
+        "the index '2147483648' is too large: a mode has 21474836",
+    ),
+    "an index beyond 64 bits": (b"1 1" + b"0" * 40 + b" 3 5\n", "is too large"),
+    "a word for a value": (b"1 1 3 five\n", "the value 'five' is not a number"),
+    "NaN": (b"1 1 3 NaN\n", "the value 'NaN' is not finite"),
+    "infinite": (b"1 1 3 -inf\n", "the value '-inf' is not finite"),
+    "a value beyond floats": (b"1 1 3 1e400\n", "the value '1e400' is not finite"),
+    "too few fields": (b"1 1 3\n", r"3 fields where the first record has 4"),
+    "too many fields": (b"1 1 3 5 5\n", r"5 fields where the first record has 4"),
+    "commas": (b"1,1,3,5\n", r"1 fields where the first record has 4"),
+    "not text": (b"\xff\xfe\n", "1 fields where"),
+}
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("what", sorted(REFUSED))
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_line_that_is_no_record_is_refused_by_its_number(what: str, part: int, tmp_path: Path) -> None:
+    line, why = REFUSED[what]
+    good = 30 * b"1 2 3 0.5\n"
+    before, after = (good, 2 * good) if part == 0 else (b"# comment\n\n" + 2 * good, good)
+    said = refusal(tmp_path / "a.tns", before + line + after, part, 2)
+    number = (before + line).count(b"\n")
+    assert said.startswith(f"a.tns, line {number}: ") and why in said
+
+
+def test_a_file_that_ends_in_mid_record_is_refused(tmp_path: Path) -> None:
+    assert "a.tns, line 31: 2 fields where" in refusal(tmp_path / "a.tns", 30 * b"1 2 3 0.5\n" + b"2 1")
+
+
+@pytest.mark.parametrize("line", [b"5\n", b"1 5\n"])
+def test_one_mode_is_too_few(line: bytes, tmp_path: Path) -> None:
+    said = refusal(tmp_path / "a.tns", line)
+    assert f"a.tns, line 1, has {len(line.split()) - 1} indices a record: a tensor has 2 or more" in said
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "a.tns", b"1 2 3\n" + bytes(3 * 2**20))
+    assert "a.tns has a line of more than 1048576 bytes: it is not a text of records" in said
+    said = refusal(tmp_path / "a.tns", bytes(3 * 2**20))
+    assert "a.tns has a line of more than 1048576 bytes" in said
+
+
+MED = Path(__file__).parents[3] / "shared" / "data" / "med.tns"
+
+
+@pytest.mark.skipif(not MED.exists(), reason="med.tns is not in ../shared/data")
+def test_a_real_tensor_is_read_whole() -> None:
+    found = tns.read_coordinates(MED, 0, 1)
+    parts = [tns.read_coordinates(MED, part, 3) for part in range(3)]
+    assert found.rows == (2425, 10816, 29567) and len(found.values) == 100_000
+    assert np.array_equal(np.concatenate([part.indices for part in parts], 1), found.indices)
+    expected = np.loadtxt(MED)
+    assert np.array_equal(found.indices.T + 1, expected[:, :3]) and np.array_equal(found.values, expected[:, 3])
