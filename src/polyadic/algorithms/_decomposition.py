@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -119,7 +120,7 @@ class DecompositionModel:
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
         """A question about entries, a slice, the best rows of a mode, or a new slab."""
-        return queries.parse(instance, self.modes, torch.finfo(self._parameters(0)[1].dtype).max)
+        return queries.parse(instance, self.modes, torch.finfo(self.parameters(0).dtype).max)
 
     def predict(self, instances: list[Query]) -> list[dict[str, Any]]:
         """An answer a question; all entries of all instances are evaluated together.
@@ -146,8 +147,14 @@ class DecompositionModel:
         return found
 
     def from_table(self, table: Any) -> list[Any]:
-        """Instances from a table of indices: one a row, or a single one of all the rows of an array."""
-        return [{"indices": table}] if isinstance(table, np.ndarray) else list(table)
+        """Instances from indices: one a row of a list, or a single one of all the rows of an array.
+
+        A cell of a mode that has labels is a label, whatever it looks like: in text 7 and "7" are the same.
+        """
+        if isinstance(table, np.ndarray):
+            return [{"indices": table}]
+        named = [mode.labels is not None for mode in self.modes] + [False] * len(table[0])
+        return [[str(cell) if label else cell for cell, label in zip(row, named, strict=False)] for row in table]
 
     def to_table(self, predictions: list[dict[str, Any]]) -> NDArray[Any] | list[list[float]]:
         """Values as rows of numbers; UserError for rankings and embeddings."""
@@ -155,19 +162,27 @@ class DecompositionModel:
 
     def replace(self, mode: int, rows: Tensor) -> LowRank:
         """The tensor whose `mode` has B other rows, given as embeddings (B x R)."""
-        name, parameters = self._parameters(mode)
-        if parameters.ndim == 3:
-            rows = rows.reshape(len(rows), parameters.shape[0], parameters.shape[2]).movedim(0, 1)
-        return self.build({**self.tensors, name: rows.contiguous()}, self.relative_error)
+        old = self.parameters(mode)
+        if old.ndim == 3:
+            rows = rows.reshape(len(rows), old.shape[0], old.shape[2]).movedim(0, 1)
+        return self.build({**self.tensors, self._name(mode): rows.to(old).contiguous()}, self.relative_error)
+
+    def parameters(self, mode: int) -> Tensor:
+        """The tensor that holds a mode's rows: its factor I x R, or its core r x I x r'."""
+        return self.tensors[self._name(mode)]
+
+    def report(self, folder: Path) -> None:
+        """Writes the tensors as .npy, pictures of them, and a page."""
+        from polyadic.algorithms import _report
+
+        _report.write_report(folder, self)
+
+    def _name(self, mode: int) -> str:
+        return f"factor_{mode}" if f"factor_{mode}" in self.tensors else f"core_{mode}"
 
     @property
     def _device(self) -> torch.device:
-        return self._parameters(0)[1].device
-
-    def _parameters(self, mode: int) -> tuple[str, Tensor]:
-        """The tensor that holds a mode's rows: its factor I x R, or its core r x I x r'."""
-        name = f"factor_{mode}" if f"factor_{mode}" in self.tensors else f"core_{mode}"
-        return name, self.tensors[name]
+        return self.parameters(0).device
 
     def _embed(self, slabs: Sequence[FoldIn]) -> list[tuple[Tensor, float]]:
         """Embedding and relative residual of each slab; those of a mode that came whole are solved together."""
@@ -185,7 +200,7 @@ class DecompositionModel:
         return [found[n] for n in range(len(slabs))]
 
     def _solve(self, mode: int, slabs: NDArray[np.float64]) -> list[tuple[Tensor, float]]:
-        like = self._parameters(mode)[1]
+        like = self.parameters(mode)
         embeddings, residuals = self.tensor.embed(mode, torch.from_numpy(slabs).to(like))
         return list(zip(embeddings, residuals.tolist(), strict=True))
 
@@ -197,7 +212,7 @@ class DecompositionModel:
     def _solve_entries(self, mode: int, index: NDArray[np.int64], values: NDArray[np.float64]) -> tuple[Tensor, float]:
         """Least squares over single entries: each is linear in the embedding, and the tensor whose rows are the unit
         embeddings says how."""
-        like = self._parameters(mode)[1]
+        like = self.parameters(mode)
         width = like.shape[1] if like.ndim == 2 else like.shape[0] * like.shape[2]
         basis = self.replace(mode, torch.eye(width, dtype=like.dtype, device=like.device))
         spread = np.insert(np.repeat(index, width, axis=0), mode, np.tile(np.arange(width), len(index)), axis=1)
@@ -206,7 +221,7 @@ class DecompositionModel:
         # gelsd takes what is rank-deficient too, and the least of its solutions; CUDA has no such driver.
         embedding = torch.linalg.lstsq(rows, wanted[:, None], driver="gelsd").solution[:, 0]
         norm, rest = wanted.norm().item(), (wanted - rows @ embedding).norm().item()
-        return embedding.to(like), rest / norm if norm else 0.0
+        return embedding, rest / norm if norm else 0.0
 
     def _tell(self, query: FoldIn, embedding: Tensor, residual: float) -> dict[str, Any]:
         """The embedding and, where something was asked of the new slab, the answer."""

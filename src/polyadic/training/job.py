@@ -58,7 +58,7 @@ def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool =
     model = algorithm.fit(job)
     if world.rank == 0 and not dry_run:
         model.artifact().write(here.model)
-        _report(model, job)
+        write_report(model, job)
     world.leave()
 
 
@@ -93,7 +93,7 @@ def kind_of(error: Exception) -> PolyadicError:
     return classify(error)
 
 
-def _report(model: Model, job: Job[Hyperparameters]) -> None:
+def write_report(model: Model, job: Job[Hyperparameters]) -> None:
     """What the model shows of itself; a fault in a picture must not cost the model, which is written by now."""
     if job.output is None or not isinstance(model, Reporting):
         return
