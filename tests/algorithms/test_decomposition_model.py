@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_models import PEOPLE, build_cp, small_cp
+from small_models import PEOPLE, build_cp, small_cp, small_train, small_tucker
 
 from polyadic.algorithms import _queries
 from polyadic.algorithms._decomposition import DecompositionModel, in_order, numbered
@@ -226,6 +227,29 @@ def test_tensors_are_named_in_the_order_of_the_modes() -> None:
     named = numbered("factor", tensors)
     assert list(named) == [f"factor_{n}" for n in range(12)]
     assert in_order("factor", {"weights": torch.ones(1), **dict(sorted(named.items()))}) == tensors
+
+
+@pytest.mark.parametrize("kind", [small_cp, small_tucker, small_train])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-8), (torch.float32, 1e-3)])
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_every_kind_of_decomposition_answers_alike(kind: Any, dtype: torch.dtype, close: float, mode: int) -> None:
+    model, dense = kind(dtype)
+    slab = dense.select(mode, 3)
+    observed = [[i, j] for i in range(slab.shape[0]) for j in range(slab.shape[1]) if (i + j) % 5]
+    entries = {"mode": mode, "indices": observed, "values": [slab[i, j].item() for i, j in observed]}
+    near = partial(pytest.approx, rel=close, abs=close)
+    first, whole, few, zeros = ask(
+        {"index": [None, "cleo", 1]},
+        {"fold_in": {"mode": mode, "slab": slab.tolist()}, "index": [None, 2], "top_k": 2},
+        {"fold_in": entries, "index": [None, 2]},
+        {"fold_in": {**entries, "absent": "zeros"}},
+        model=model,
+    )
+    assert first["value"] == near(dense[:, 2, 1].tolist())
+    assert [one["value"] for one in whole["top"]] == near(sorted(slab[:, 2].tolist(), reverse=True)[:2])
+    assert few["value"] == near(slab[:, 2].tolist())
+    assert whole["residual"] == near(0) and few["residual"] == near(0) and zeros["residual"] > 0.01
+    assert len(whole["embedding"]) == len(few["embedding"]) == len(zeros["embedding"])
 
 
 REFUSED: list[tuple[Any, str]] = [

@@ -1,4 +1,4 @@
-"""A fault of ours: 500 with an id, and no traceback for the client."""
+"""The application without a server: faults, content types in and out, limits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from small_models import PEOPLE, small_cp
 
+from polyadic.errors import UserError
+from polyadic.formats import npy
 from polyadic.serving import app as serving
 from polyadic.serving import settings
 from polyadic.serving.batching import Batcher
@@ -91,3 +95,168 @@ def test_a_prediction_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
     answer = client.post("/invocations", json={"instances": [1]})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "no answer within 1 s: send fewer instances a request" in answer.text
+
+
+JSON, LINES, CSV, NPY = "application/json", "application/jsonlines", "text/csv", "application/x-npy"
+MODEL, DENSE = small_cp()
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    return ready(monkeypatch, MODEL)
+
+
+def post(client: FlaskClient, body: bytes, kind: str, accept: str | None = None) -> Any:
+    return client.post("/invocations", data=body, content_type=kind, headers={"Accept": accept} if accept else {})
+
+
+ROWS = [[2, 1, 3], [0, 0, 0], [5, 4, 2]]
+VALUES = [DENSE[tuple(row)].item() for row in ROWS]
+BODIES = {
+    JSON: json.dumps({"instances": [{"index": row} for row in ROWS]}).encode(),
+    LINES: b"".join(json.dumps(row).encode() + b"\n" for row in ROWS),
+    CSV: b"".join(b"%d,%s,%d\r\n" % (i, PEOPLE[j].encode(), k) for i, j, k in ROWS),
+    NPY: npy.encode(np.array(ROWS, np.uint8)),
+}
+
+
+def values_of(answer: Any) -> list[float]:
+    """The numbers of an answer, whatever it is written in."""
+    kind = answer.content_type.partition(";")[0]
+    if kind == NPY:
+        array = npy.decode(answer.data)
+        assert array.dtype == np.float64 and array.ndim == 1
+        return list(array.tolist())
+    if kind == CSV:
+        return [float(line) for line in answer.text.splitlines()]
+    read = json.loads(answer.data)["predictions"] if kind == JSON else map(json.loads, answer.text.splitlines())
+    return [value for one in read for value in (one["values"] if "values" in one else [one["value"]])]
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", JSON, LINES, CSV, NPY, f"{NPY}, */*;q=0.1", "image/png, text/*;q=0.5"])
+@pytest.mark.parametrize("kind", list(BODIES))
+def test_every_format_is_answered_in_every_other(client: FlaskClient, kind: str, accept: str | None) -> None:
+    answer = post(client, BODIES[kind], kind, accept)
+    expected = {None: kind, "*/*": kind, "image/png, text/*;q=0.5": CSV}.get(accept) or str(accept).partition(",")[0]
+    assert (answer.status_code, answer.content_type.partition(";")[0]) == (200, expected), answer.data
+    np.testing.assert_allclose(values_of(answer), VALUES, rtol=1e-12)
+
+
+def test_a_value_of_a_csv_answer_reads_back_to_the_bit(client: FlaskClient) -> None:
+    exact = [MODEL.predict([MODEL.parse(row, {})])[0]["value"] for row in ROWS]
+    for row, value in zip(ROWS, exact, strict=True):
+        answer = post(client, b"%d,%s,%d" % (row[0], PEOPLE[row[1]].encode(), row[2]), CSV)
+        assert answer.text == f"{value!r}\n"
+
+
+def test_a_transform_job_s_csv_ends_without_a_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ready(monkeypatch, MODEL, SAGEMAKER_BATCH="true")
+    answer = post(client, BODIES[CSV], CSV)
+    assert answer.text.count("\n") == 2 and not answer.text.endswith("\n")
+
+
+def test_the_server_s_default_accept_may_be_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ready(monkeypatch, MODEL, SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="text/csv")
+    np.testing.assert_allclose(values_of(post(client, BODIES[JSON], JSON)), VALUES, rtol=1e-12)
+    client = ready(monkeypatch, Echo(), SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="text/csv")
+    answer = post(client, BODIES[JSON], JSON)
+    assert answer.status_code == 406
+    assert "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT 'text/csv' cannot be met: ask for application/json or" in answer.text
+
+
+def test_a_slice_is_a_row_of_a_table(client: FlaskClient) -> None:
+    body = json.dumps({"instances": [{"index": [row, None, None]} for row in (1, 3)]}).encode()
+    rows = [[float(cell) for cell in line.split(",")] for line in post(client, body, JSON, CSV).text.splitlines()]
+    np.testing.assert_allclose(rows, DENSE[[1, 3]].reshape(2, 20), rtol=1e-12)
+    np.testing.assert_allclose(npy.decode(post(client, body, JSON, NPY).data), DENSE[[1, 3]].reshape(2, 20), rtol=1e-12)
+    mixed = b'{"instances": [[0, 0, 0], {"index": [0, 0, null]}]}'
+    assert [line.count(",") for line in post(client, mixed, JSON, CSV).text.splitlines()] == [0, 3]
+    answer = post(client, mixed, JSON, NPY)
+    assert answer.status_code == 406
+    assert "the answers differ in length and make no array: ask for application/json or text/csv" in answer.text
+
+
+def test_slices_rankings_and_embeddings_answer_in_json(client: FlaskClient) -> None:
+    slab = DENSE[1].tolist()
+    body = {
+        "instances": [
+            {"index": [2, None, 3]},
+            {"index": [2, None, 3], "top_k": 1},
+            {"fold_in": {"mode": 0, "slab": slab}},
+        ]
+    }
+    part, top, embedding = json.loads(client.post("/invocations", json=body).data)["predictions"]
+    np.testing.assert_allclose(part["value"], DENSE[2, :, 3], rtol=1e-12)
+    best = int(DENSE[2, :, 3].argmax())
+    assert top == {"top": [{"index": best, "label": PEOPLE[best], "value": part["value"][best]}]}
+    assert embedding.keys() == {"embedding", "residual"} and len(embedding["embedding"]) == 3
+
+
+@pytest.mark.parametrize("accept", [CSV, NPY])
+@pytest.mark.parametrize(
+    "instance", ['{"index": [2, null, 3], "top_k": 1}', '{"fold_in": {"mode": 2, "indices": [[0, 0]], "values": [1]}}']
+)
+def test_a_ranking_or_an_embedding_is_no_table(client: FlaskClient, instance: str, accept: str) -> None:
+    answer = post(client, f'{{"instances": [{instance}]}}'.encode(), JSON, accept)
+    assert answer.status_code == 406
+    assert f"is no row of numbers, as {accept} has them: ask for application/json" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        (CSV, b"", "the body holds no instances: send rows of comma-separated values, one instance a line"),
+        (CSV, b"\n\n", "the body holds no instances"),
+        (CSV, b"1,ann,2\n1,ann,9\n", "instances[1]: index[2] is 9: mode 2 has rows 0 to 3"),
+        (CSV, b"1,3,2\n", "instances[0]: index[1] is '3', which is no label of mode 1: its 5 labels are 'ann'"),
+        (CSV, b"1,ann\n", "instances[0]: got {'index': [1, 'ann']}: an instance is"),
+        (CSV, b"1,ann,2\n1\n", "broken CSV at line 2"),
+        (CSV, b"row,who,when\n1,ann,2\n", "instances[0]: got {'index': ['row', 'who', 'when']}: an instance is"),
+        (CSV, b"1.5,ann,2\n", "instances[0]: got {'index': [1.5, 'ann', 2]}: an instance is"),
+        (CSV, b"\xff\xfe", "broken CSV"),
+        (NPY, b"", "the body holds no instances: send an array written with numpy.save, one index a row"),
+        (NPY, b"1,2,3", "the body is not a readable .npy array"),
+        (NPY, npy.encode(np.zeros((0, 3), int)), "the body holds no instances"),
+        (NPY, npy.encode(np.zeros((2, 3))), "instances[0]: got an array of float64, 2 x 3: it must be one of integers"),
+        (NPY, npy.encode(np.array(5)), "instances[0]: got an array of int64, single number"),
+        (NPY, npy.encode(np.array([[0, 0, 0], [0, 0, 4]])), "instances[0]: indices[1][2] is 4: mode 2 has rows 0 to 3"),
+        (JSON, b"[[0, 0, 0]]", 'the body holds no instances: send {"instances": [...]}, or JSON Lines'),
+    ],
+)
+def test_bad_tables_are_refused(client: FlaskClient, kind: str, body: bytes, message: str) -> None:
+    answer = post(client, body, kind)
+    assert answer.status_code == 400
+    assert message in json.loads(answer.data)["error"]
+
+
+def test_what_a_model_does_not_read_is_415_and_does_not_answer_in_406(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ready(monkeypatch, Echo())
+    for kind in (CSV, NPY, "text/plain", None):
+        answer = client.post("/invocations", data=b"1,2", content_type=kind)
+        assert answer.status_code == 415
+        message = f"content type {kind!r} is not taken here: send application/json or application/jsonlines"
+        assert json.loads(answer.data)["error"] == message
+    answer = post(client, b'{"instances": [1]}', JSON, CSV)
+    assert answer.status_code == 406
+    assert "Accept 'text/csv' cannot be met: ask for application/json or application/jsonlines" in answer.text
+    answer = post(ready(monkeypatch, MODEL), b"", "text/plain")
+    assert "send application/json, application/jsonlines, text/csv or application/x-npy" in answer.text
+
+
+class Narrow:
+    """A model that finds a request too large only when it sees it whole."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> object:
+        return instance
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        if len(instances) > 2:
+            raise UserError(f"{len(instances)} instances: send 2 at most")
+        return [{"value": one} for one in instances]
+
+
+def test_a_request_that_is_too_large_as_a_whole_is_the_client_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ready(monkeypatch, Narrow())
+    answer = client.post("/invocations", json={"instances": [1, 2, 3]})
+    assert (answer.status_code, json.loads(answer.data)) == (400, {"error": "3 instances: send 2 at most"})
+    assert client.post("/invocations", json={"instances": [1, 2]}).status_code == 200

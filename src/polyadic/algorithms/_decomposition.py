@@ -200,8 +200,7 @@ class DecompositionModel:
         return [found[n] for n in range(len(slabs))]
 
     def _solve(self, mode: int, slabs: NDArray[np.float64]) -> list[tuple[Tensor, float]]:
-        like = self.parameters(mode)
-        embeddings, residuals = self.tensor.embed(mode, torch.from_numpy(slabs).to(like))
+        embeddings, residuals = self.tensor.embed(mode, torch.from_numpy(slabs).to(self._device))
         return list(zip(embeddings, residuals.tolist(), strict=True))
 
     def _among_zeros(self, mode: int, index: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,29 +8,26 @@ import threading
 import traceback
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from polyadic.errors import InstanceError, UserError, classify
-from polyadic.formats import Format, by_content_type, json, jsonlines
+from polyadic.formats import Format, csv, formats, json, jsonlines
+from polyadic.serving import content
 from polyadic.serving import settings as configuration
 from polyadic.serving.batching import Batcher, Full
+from polyadic.serving.content import Refusal
 from polyadic.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from polyadic.algorithms._job import Model
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 BOOT_ERROR = 3
 """The exit code of a worker upon which gunicorn gives up instead of starting another."""
 DRAINED_AT_MOST = 128 * 2**20
-
-
-class Refusal(Exception):
-    """A request that is answered with an error status."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.headers = status, headers
 
 
 def application(settings: Settings | None = None) -> Flask:
@@ -61,6 +58,7 @@ class Service:
         try:
             from polyadic.serving import repository
 
+            formats()  # Some are slow to import: the first request need not wait for them.
             self.batcher = Batcher(repository.load(self.settings.model_folder), self.settings.slots)
         except Exception as error:  # There is no one else to tell: the server must not live without a model.
             failure = classify(error)
@@ -89,26 +87,28 @@ class Service:
         body = self._body()
         if self.batcher is None:
             raise Refusal(503, "the model is still being loaded: try again shortly", retry_after="1")
-        given = _content_format()
-        instances = self._parse(self.batcher, given, body)
-        wanted = _accepted_format(given, self.settings.default_accept)
+        model = self.batcher.model
+        known = content.spoken(model)
+        given = content.content_format(known)
+        instances = self._parse(model, given, body)
+        wanted = content.accepted_format(known, given, self.settings.default_accept)
         try:
             answer = self.batcher.submit(instances)
         except Full:
             raise Refusal(503, f"{self.batcher.slots} requests are under way: try again", retry_after="1") from None
         try:
             predictions = answer.result(timeout=self.settings.deadline)
+        except UserError as error:
+            raise Refusal(400, str(error)) from None
         except TimeoutError:
             raise Refusal(
                 503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
             ) from None
-        if wanted is not jsonlines:
-            return _answer(wanted, {"predictions": predictions})
-        lines = _answer(wanted, predictions)
-        if self.settings.batch_transform:
+        written = _answer(wanted, content.arrange(wanted, predictions, model))
+        if self.settings.batch_transform and wanted in (jsonlines, csv):
             # A transform job that assembles by line ends each answer with a line break of its own.
-            lines.set_data(lines.get_data().removesuffix(b"\n"))
-        return lines
+            written.set_data(written.get_data().rstrip(b"\r\n"))
+        return written
 
     def _body(self) -> bytes:
         limit = self.settings.largest_body
@@ -120,13 +120,13 @@ class Service:
         _drain()
         raise Refusal(413, f"the body is larger than {limit / configuration.MIB:g} MiB: send fewer instances a request")
 
-    def _parse(self, batcher: Batcher, given: Format, body: bytes) -> list[Any]:
+    def _parse(self, model: Model, given: Format, body: bytes) -> list[Any]:
         try:
-            instances, wishes = _instances(given, body, self.settings.default_configuration)
+            instances, wishes = content.instances(model, given, body, self.settings.default_configuration)
             parsed = []
             for index, instance in enumerate(instances):
                 try:
-                    parsed.append(batcher.model.parse(instance, wishes))
+                    parsed.append(model.parse(instance, wishes))
                 except UserError as error:
                     raise InstanceError(index, str(error)) from None
         except UserError as error:
@@ -160,40 +160,6 @@ class Service:
         return response
 
 
-def _content_format() -> Format:
-    try:
-        given = by_content_type(request.content_type)
-    except UserError as error:
-        raise Refusal(415, str(error)) from None
-    if given not in (json, jsonlines):
-        raise Refusal(415, f"content type {request.content_type!r} is not taken here: send {_TAKEN}")
-    return given
-
-
-def _instances(given: Format, body: bytes, default: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
-    """The instances of a request and the configuration that goes for all of them."""
-    value = given.decode(body) if body else None
-    if given is jsonlines and value:
-        return value, default
-    if not isinstance(value, dict) or not isinstance(value.get("instances"), list) or not value["instances"]:
-        raise UserError('the body holds no instances: send {"instances": [...]}, or JSON Lines, one instance a line')
-    wishes = value.get("configuration", default)
-    if not isinstance(wishes, dict):
-        raise UserError('configuration must be an object such as {"num_samples": 100}')
-    return value["instances"], {**default, **wishes}
-
-
-def _accepted_format(given: Format, default: str | None) -> Format:
-    """The format that Accept asks for; where it asks for nothing, that of the request."""
-    asked = request.accept_mimetypes
-    if not asked or asked.best == "*/*":
-        return by_content_type(default) if default else given
-    best = asked.best_match([*json.CONTENT_TYPES, *jsonlines.CONTENT_TYPES])
-    if best is None:
-        raise Refusal(406, f"Accept {request.headers.get('Accept')!r} cannot be met: ask for {_TAKEN}")
-    return by_content_type(best)
-
-
 def _answer(kind: Format, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(kind.encode(value), status, dict(headers or {}), content_type=kind.CONTENT_TYPES[0])
 
@@ -203,6 +169,3 @@ def _drain() -> None:
     stream, left = request.environ["wsgi.input"], DRAINED_AT_MOST
     while left > 0 and (chunk := stream.read(min(left, 2**20))):
         left -= len(chunk)
-
-
-_TAKEN = f"{json.CONTENT_TYPES[0]} or {jsonlines.CONTENT_TYPES[0]}"
