@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyadic.algorithms._queries import Entries, Question, Slice, Top
+from polyadic.algorithms._queries import Entries, Entry, Question, Slice, Top
 from polyadic.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,14 +26,18 @@ def evaluate(tensor: LowRank, index: NDArray[np.int64], device: torch.device) ->
     return torch.cat([tensor.at(part) for part in torch.split(rows, AT_ONCE)])
 
 
-def entries(tensor: LowRank, asked: Sequence[Entries], device: torch.device) -> list[dict[str, Any]]:
+def entries(tensor: LowRank, asked: Sequence[Entry | Entries], device: torch.device) -> Iterator[dict[str, Any]]:
     """{"value": x} or {"values": [...]} for each."""
     if not asked:
-        return []
-    values = evaluate(tensor, np.concatenate([one.index for one in asked]), device).cpu()
-    parts = torch.split(values, [len(one.index) for one in asked])
-    pairs = zip(asked, parts, strict=True)
-    return [{"value": part.item()} if one.single else {"values": part.numpy()} for one, part in pairs]
+        return
+    alone = [one.index for one in asked if isinstance(one, Entry)]
+    parts = [one.index for one in asked if isinstance(one, Entries)]
+    index = np.concatenate([np.array(alone, dtype=np.int64).reshape(-1, len(tensor.shape)), *parts])
+    values = evaluate(tensor, index, device).cpu()
+    single = iter(values[: len(alone)].tolist())
+    many = iter(torch.split(values[len(alone) :], [len(part) for part in parts]))
+    for one in asked:
+        yield {"value": next(single)} if isinstance(one, Entry) else {"values": next(many).numpy()}
 
 
 def look(tensor: LowRank, query: Slice | Top) -> dict[str, Any]:
@@ -53,7 +57,9 @@ def look(tensor: LowRank, query: Slice | Top) -> dict[str, Any]:
 def about_row_0(question: Question, mode: int) -> Question:
     """A question whose index leaves `mode` out, put to row 0 of that mode."""
     if isinstance(question, Entries):
-        return Entries(np.insert(question.index, mode, 0, axis=1), question.single)
+        return Entries(np.insert(question.index, mode, 0, axis=1))
+    if isinstance(question, Entry):
+        return Entry((*question.index[:mode], 0, *question.index[mode:]))
     index = (*question.index[:mode], 0, *question.index[mode:])
     if isinstance(question, Slice):
         return Slice(index, question.size)
@@ -65,6 +71,8 @@ def table(answers: Sequence[Mapping[str, Any]]) -> NDArray[Any] | list[list[floa
 
     B x K where the rows are of one length, else a list. UserError for rankings and embeddings.
     """
+    if all(answer.keys() == {"value"} and isinstance(answer["value"], float) for answer in answers):
+        return np.array([[answer["value"]] for answer in answers])
     blocks = []
     for answer in answers:
         if answer.keys() == {"value"}:

@@ -16,7 +16,7 @@ from torch import Tensor
 from polyadic.algorithms import _answers as answers
 from polyadic.algorithms import _queries as queries
 from polyadic.algorithms._indices import Mode, Modes
-from polyadic.algorithms._queries import Entries, FoldIn, Query
+from polyadic.algorithms._queries import Entries, Entry, FoldIn, Query
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 
@@ -120,7 +120,7 @@ class DecompositionModel:
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
         """A question about entries, a slice, the best rows of a mode, or a new slab."""
-        return queries.parse(instance, self.modes, torch.finfo(self.parameters(0).dtype).max)
+        return queries.parse(instance, self.modes, self._largest)
 
     def predict(self, instances: list[Query]) -> list[dict[str, Any]]:
         """An answer a question; all entries of all instances are evaluated together.
@@ -133,12 +133,12 @@ class DecompositionModel:
                 f"the instances of this request ask for slices of {size:,} entries: at most "
                 f"{queries.LARGEST_ANSWER:,} are answered. Send fewer instances a request"
             )
-        entries = [one for one in instances if isinstance(one, Entries)]
-        values = iter(answers.entries(self.tensor, entries, self._device))
+        entries = [one for one in instances if isinstance(one, (Entry, Entries))]
+        values = answers.entries(self.tensor, entries, self._device)
         embeddings = iter(self._embed([one for one in instances if isinstance(one, FoldIn)]))
         found = []
         for query in instances:
-            if isinstance(query, Entries):
+            if isinstance(query, (Entry, Entries)):
                 found.append(next(values))
             elif isinstance(query, FoldIn):
                 found.append(self._tell(query, *next(embeddings)))
@@ -153,8 +153,12 @@ class DecompositionModel:
         """
         if isinstance(table, np.ndarray):
             return [{"indices": table}]
-        named = [mode.labels is not None for mode in self.modes] + [False] * len(table[0])
-        return [[str(cell) if label else cell for cell, label in zip(row, named, strict=False)] for row in table]
+        labelled = [mode.number for mode in self.modes if mode.labels is not None and mode.number < len(table[0])]
+        instances = [list(row) for row in table]
+        for row in instances:
+            for column in labelled:
+                row[column] = str(row[column])
+        return instances
 
     def to_table(self, predictions: list[dict[str, Any]]) -> NDArray[Any] | list[list[float]]:
         """Values as rows of numbers; UserError for rankings and embeddings."""
@@ -179,6 +183,10 @@ class DecompositionModel:
 
     def _name(self, mode: int) -> str:
         return f"factor_{mode}" if f"factor_{mode}" in self.tensors else f"core_{mode}"
+
+    @cached_property
+    def _largest(self) -> float:
+        return torch.finfo(self.parameters(0).dtype).max
 
     @property
     def _device(self) -> torch.device:
@@ -228,6 +236,6 @@ class DecompositionModel:
         if query.question is None:
             return answer
         alone, question = self.replace(query.mode, embedding[None]), answers.about_row_0(query.question, query.mode)
-        if isinstance(question, Entries):
-            return answer | answers.entries(alone, [question], self._device)[0]
+        if isinstance(question, (Entry, Entries)):
+            return answer | next(answers.entries(alone, [question], self._device))
         return answer | answers.look(alone, question)

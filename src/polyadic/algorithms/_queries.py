@@ -27,11 +27,18 @@ SLAB = ("mode", "slab", "indices", "values", "absent")
 
 
 @dataclass(frozen=True)
+class Entry:
+    """The entry at an index."""
+
+    index: tuple[int, ...]
+    size = 0
+
+
+@dataclass(frozen=True)
 class Entries:
-    """Entries at B indices (B x N); `single` where the answer is one value rather than a list."""
+    """The entries at B indices (B x N)."""
 
     index: NDArray[np.int64]
-    single: bool = False
     size = 0
 
 
@@ -54,7 +61,7 @@ class Top:
     smallest: bool = False
 
 
-Question: TypeAlias = Entries | Slice | Top
+Question: TypeAlias = Entry | Entries | Slice | Top
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class FoldIn:
         return self.question.size if self.question else 0
 
 
-Query: TypeAlias = Entries | Slice | Top | FoldIn
+Query: TypeAlias = Question | FoldIn
 
 
 def parse(instance: object, modes: Modes, largest: float) -> Query:
@@ -105,7 +112,7 @@ def _parse_question(instance: Mapping[str, Any], modes: Modes) -> Question:
         if key in instance:
             raise UserError(f'{key} goes with top_k, which is missing: give "top_k": 10, say, or leave {key} out')
     if not nulls:
-        return Entries(np.array([index], dtype=np.int64), single=True)
+        return Entry(tuple(row for row in index if row is not None))
     size = math.prod(mode.rows for mode in nulls)
     if size > LARGEST_ANSWER:
         raise UserError(
