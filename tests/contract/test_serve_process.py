@@ -16,12 +16,17 @@ import pytest
 import torch
 import urllib3
 from opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
+from small_models import build_cp
 
-from polyadic.algorithms import choose, cp, forecaster
+from polyadic.algorithms import choose, forecaster
+from polyadic.algorithms._decomposition import DecompositionModel, numbered
+from polyadic.algorithms._job import Model
 from polyadic.decomposition.cp import CPTensor
 from polyadic.decomposition.cp import cp as decompose
+from polyadic.formats import npy
 
 JSON = {"Content-Type": "application/json"}
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 http = urllib3.PoolManager(retries=False, timeout=60)
 
 
@@ -52,7 +57,12 @@ class Server:
         assert self.run.wait(30) == 0, self.run.output
 
 
-def model_folder(folder: Path, model: cp.Model | forecaster.Model) -> OptMl:
+def cp_model(tensor: CPTensor) -> DecompositionModel:
+    tensors = {"weights": tensor.weights, **numbered("factor", tensor.factors)}
+    return DecompositionModel("cp", tensors, build_cp, tensor.relative_error, {}, (None, DAYS, None))
+
+
+def model_folder(folder: Path, model: Model) -> OptMl:
     job = OptMl(folder / "ml", {})
     model.artifact().write(job.base / "model")
     return job
@@ -60,12 +70,12 @@ def model_folder(folder: Path, model: cp.Model | forecaster.Model) -> OptMl:
 
 @pytest.fixture(scope="module")
 def tensor() -> CPTensor:
-    return decompose(torch.tensor(low_rank(4, 5, 6)), 2, tol=0, max_iterations=200)
+    return decompose(torch.tensor(low_rank(4, 5, 6)), 2, tol=0, max_iterations=1000)
 
 
 @pytest.fixture(scope="module")
 def server(tensor: CPTensor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    job = model_folder(tmp_path_factory.mktemp("cp"), cp.Model(tensor, {}))
+    job = model_folder(tmp_path_factory.mktemp("cp"), cp_model(tensor))
     # SDK v2's local mode leaves the archives beside what it unpacks.
     (job.base / "model" / "model.tar.gz").write_bytes(b"stray")
     server = Server(job).ready()
@@ -93,6 +103,34 @@ def test_json_lines_answer_in_order(server: Server) -> None:
     np.testing.assert_allclose(values, low_rank(4, 5, 6)[0, 0], rtol=1e-3)
 
 
+def test_slices_rankings_and_new_slabs(server: Server) -> None:
+    dense = low_rank(4, 5, 6)
+    instances = [
+        {"index": [1, "tuesday", None]},
+        {"index": [None, "friday", 2], "top_k": 2, "exclude": [0]},
+        {"fold_in": {"mode": 0, "slab": (2 * dense[3]).tolist()}, "index": [None, 4], "top_k": 1},
+    ]
+    answer = server.send("POST", "/invocations", json.dumps({"instances": instances}).encode(), **JSON)
+    part, top, folded = json.loads(answer.data)["predictions"]
+    np.testing.assert_allclose(part["value"], dense[1, 1], rtol=1e-3)
+    best = 1 + np.argsort(-dense[1:, 4, 2])[:2]
+    assert [one["index"] for one in top["top"]] == best.tolist()
+    day = int(np.argmax(dense[3, :, 4]))
+    assert (folded["top"][0]["index"], folded["top"][0]["label"]) == (day, DAYS[day])
+    assert folded["top"][0]["value"] == pytest.approx(2 * dense[3, day, 4], rel=1e-3)
+    assert folded["residual"] < 1e-3
+
+
+def test_csv_and_npy_of_indices(server: Server) -> None:
+    dense = low_rank(4, 5, 6)
+    answer = server.send("POST", "/invocations", b"1,tuesday,3\n3,friday,5\n", **{"Content-Type": "text/csv"})
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    np.testing.assert_allclose([float(one) for one in answer.data.split()], [dense[1, 1, 3], dense[3, 4, 5]], rtol=1e-3)
+    index = np.argwhere(dense)
+    answer = server.send("POST", "/invocations", npy.encode(index), **{"Content-Type": "application/x-npy"})
+    np.testing.assert_allclose(npy.decode(answer.data), dense.reshape(-1), rtol=1e-3)
+
+
 def test_execution_parameters(server: Server) -> None:
     parameters = json.loads(server.send("GET", "/execution-parameters").data)
     assert parameters == {"MaxConcurrentTransforms": 1, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
@@ -105,8 +143,8 @@ def test_execution_parameters(server: Server) -> None:
         (
             415,
             b"1,2",
-            {"Content-Type": "text/csv"},
-            "content type 'text/csv' is unknown here. Known are application/json",
+            {"Content-Type": "image/png"},
+            "content type 'image/png' is not taken here: send application/json",
         ),
         (400, b'{"instances": [', JSON, "broken JSON at line 1"),
         (400, b"{}", JSON, "the body holds no instances"),
@@ -189,14 +227,20 @@ def test_forecasts_as_deepar_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["missing", "cut short", "mixed up", "not JSON"])
 def test_a_broken_model_ends_the_server_with_the_reason(tmp_path: Path, tensor: CPTensor, harm: str) -> None:
-    job = model_folder(tmp_path, cp.Model(tensor, {}))
+    job = model_folder(tmp_path, cp_model(tensor))
     description, weights = job.base / "model" / "model.json", job.base / "model" / "model.safetensors"
     if harm == "missing":
         description.unlink()
     elif harm == "cut short":
         weights.write_bytes(weights.read_bytes()[:100])
     elif harm == "mixed up":
-        cp.Model(decompose(torch.rand(3, 3), 1), {}).artifact().write(tmp_path / "other")
+        DecompositionModel(
+            "cp",
+            {"weights": torch.ones(1), **numbered("factor", [torch.rand(3, 1), torch.rand(3, 1)])},
+            build_cp,
+            0.5,
+            {},
+        ).artifact().write(tmp_path / "other")
         weights.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
     else:
         description.write_text("{")
