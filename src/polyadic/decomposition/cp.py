@@ -142,7 +142,7 @@ def cp(
     at = progress or Progress()
     while at.restart < restarts:
         if not at.factors:
-            at.factors = _begin(data, rank, init, seed + at.restart, at.restart == 0)
+            at.factors = begin(data, rank, init, seed + at.restart, at.restart == 0)
         if not _descend(at, update, max_iterations, tol, after_sweep):
             break
         at.best = at.better()
@@ -167,7 +167,8 @@ def _free(fixed: Collection[int], order: int) -> list[int]:
     return free
 
 
-def _begin(data: Data, rank: int, init: Init, seed: int, first: bool) -> list[Tensor]:
+def begin(data: Data, rank: int, init: Init, seed: int, first: bool) -> list[Tensor]:
+    """This rank's rows of the factors that a restart begins with."""
     if isinstance(init, CPTensor):
         return start.of_model(data.share, rank, init)
     if init == "svd" and first:

@@ -103,6 +103,20 @@ def fibre_entries(width: int, order: int) -> Any:
 
 
 @cache
+def scattered_columns(width: int) -> Any:
+    """out[row] += value · weighted[s] over the nonzeros of the columns at `place`, s the number of each."""
+
+    @_jit
+    def kernel(place, ends, rows, values, weighted, out, column):
+        for s in range(len(place)):
+            weight = load(weighted, s, column, width)
+            for k in range(ends[place[s]], ends[place[s] + 1]):
+                store(out, rows[k], column, scaled(values[k], weight, load(out, rows[k], column, width)))
+
+    return kernel
+
+
+@cache
 def dense_rows(width: int) -> Any:
     """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
 

@@ -22,31 +22,31 @@ class SparseShare:
     """
 
     def __init__(self, tensor: SparseTensor, world: World, *, observed: bool = False) -> None:
-        block = distribute(tensor, world)
-        self.world, self.shape, self.layers = world, tensor.shape, block.layers
-        self.duplicates, self.observed = block.duplicates, observed
+        self.block = distribute(tensor, world)
+        self.world, self.shape, self.layers = world, tensor.shape, self.block.layers
+        self.duplicates, self.observed = self.block.duplicates, observed
         self.dtype, self.device = tensor.values.dtype, tensor.values.device
-        self.trees = [plant(block.tensor, mode) for mode in range(len(tensor.shape))]
-        self._stack = Stack(block.tensor.shape)
+        self.trees = Trees(self.block.tensor)
+        self._stack = Stack(self.block.tensor.shape)
 
     @cached_property
     def nonzeros(self) -> int:
         """How many nonzeros all ranks have."""
-        return int(self.world.sum_(torch.tensor(len(self.trees[0].values), device=self.device)))
+        return int(self.world.sum_(torch.tensor(len(self.block.tensor.values), device=self.device)))
 
     def square(self) -> Tensor:
         """|X|² over all ranks, in float64."""
-        return self.world.sum_(self.trees[0].values.double().square().sum())
+        return self.world.sum_(self.block.tensor.values.double().square().sum())
 
     def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
         """Nothing is kept from one product to the next."""
 
-    def mttkrp(self, mode: int, factors: Sequence[Tensor], trees: Sequence[Tree] | None = None) -> Tensor:
+    def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """X_(n) (⊙_{m≠n} A^(m)) over this rank's nonzeros, for its held rows of every factor: rows of mode n x R.
 
         A factor is taken to be the same as long as it is the same object: none may be changed in place.
         """
-        return mttkrp((trees or self.trees)[mode], self._stack.of(factors), factors[0].shape[1])
+        return mttkrp(self.trees[mode], self._stack.of(factors), factors[0].shape[1])
 
     def entries(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """The model's entries at this rank's nonzeros, in the order of the mode's tree."""
@@ -67,14 +67,26 @@ class SparseShare:
         return seen + weights @ torch.stack(list(grams)).prod(0) @ weights
 
 
+class Trees:
+    """A block's tree for each mode, planted when it is first asked for."""
+
+    def __init__(self, tensor: SparseTensor) -> None:
+        self._tensor = tensor
+        self._planted: dict[int, Tree] = {}
+
+    def __getitem__(self, mode: int) -> Tree:
+        if mode not in self._planted:
+            self._planted[mode] = plant(self._tensor, mode)
+        return self._planted[mode]
+
+
 class Mask:
     """The ones at a share's nonzeros: what tells which entries were observed."""
 
     def __init__(self, share: SparseShare) -> None:
-        self._share, self._stack = share, Stack([len(tree.first) - 1 for tree in share.trees])
-        ones = torch.ones_like(share.trees[0].values)
-        self._trees = [tree.with_values(ones) for tree in share.trees]
+        self._share, self._stack = share, Stack(share.block.tensor.shape)
+        self._ones = torch.ones_like(share.block.tensor.values)
 
     def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """The sum over the observed entries of each row of mode n of the products of the others' rows."""
-        return mttkrp(self._trees[mode], self._stack.of(factors), factors[0].shape[1])
+        return mttkrp(self._share.trees[mode].with_values(self._ones), self._stack.of(factors), factors[0].shape[1])
