@@ -1,0 +1,77 @@
+"""Products of dense tensors: along one mode, along several at once, and general contractions.
+
+Shapes: a tensor is I_1 x ... x I_N; modes count from 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import opt_einsum
+from torch import Tensor
+
+from polyadic.errors import UserError
+
+NARROW = 8
+"""Fewer columns than this make a batched product slow: it is taken along the rows instead."""
+
+
+def mode_product(tensor: Tensor, operand: Tensor, mode: int) -> Tensor:
+    """The product X ×_mode U: the operand's last dimension is summed against `mode`, its others take that place.
+
+    tensor: I_1 x ... x I_N; operand: a vector I_mode (the mode vanishes), a matrix J x I_mode (it gets J rows),
+    or a tensor J_1 x ... x J_k x I_mode (k modes take its place). The tensor is read where it lies, not copied.
+    Raises UserError where the mode does not exist or its rows are not the operand's.
+    Kolda and Bader, SIAM Review 2009, section 2.5.
+    """
+    return multi_mode_product(tensor, [operand], [mode])
+
+
+def multi_mode_product(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int] | None = None) -> Tensor:
+    """The product X ×_{modes[0]} operands[0] ×_{modes[1]} ... along several modes at once, each in its own place.
+
+    tensor: I_1 x ... x I_N; operands as in `mode_product`; modes: all different, by default the first ones in order,
+    and always those of `tensor` itself, whatever vanishes beside them. What shrinks the tensor most is done first.
+    Raises UserError where a mode does not exist or is given twice, or where shapes do not match.
+    """
+    modes = range(len(operands)) if modes is None else modes
+    _check(tensor, operands, modes)
+    pairs = list(zip(modes, operands, strict=True))
+    product = tensor
+    for mode, operand in sorted(pairs, key=lambda pair: math.prod(pair[1].shape[:-1]) / max(1, pair[1].shape[-1])):
+        product = _matrix_product(product, operand.reshape(math.prod(operand.shape[:-1]), operand.shape[-1]), mode)
+    places = {mode: operand.shape[:-1] for mode, operand in pairs}
+    return product.reshape([rows for n, own in enumerate(tensor.shape) for rows in places.get(n, (own,))])
+
+
+def contract(spec: str, *operands: Tensor) -> Tensor:
+    """The contraction that `spec` writes in Einstein's notation, such as "ijk,jr,kr->ir", over any number of tensors.
+
+    One letter a mode; a letter that the right side lacks is summed over. opt_einsum finds the order of the pairwise
+    products that needs least arithmetic. Shapes: as the letters say.
+    """
+    result: Tensor = opt_einsum.contract(spec, *operands)
+    return result
+
+
+def _matrix_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
+    """X ×_mode matrix by matrix products on the view left x I_mode x right."""
+    before, after = tensor.shape[:mode], tensor.shape[mode + 1 :]
+    view = tensor.reshape(math.prod(before), tensor.shape[mode], math.prod(after))
+    by_rows = view.shape[2] < NARROW
+    product = (view.transpose(1, 2) @ matrix.T).transpose(1, 2) if by_rows else matrix @ view
+    return product.reshape(*before, len(matrix), *after)
+
+
+def _check(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int]) -> None:
+    if len(modes) != len(operands) or len(set(modes)) < len(modes):
+        raise UserError(f"modes are {list(modes)} for {len(operands)} operands: give a different mode for each")
+    for mode, operand in zip(modes, operands, strict=True):
+        if not 0 <= mode < tensor.ndim:
+            raise UserError(f"mode is {mode}: the tensor has modes 0 to {tensor.ndim - 1}")
+        if operand.ndim == 0 or operand.shape[-1] != tensor.shape[mode]:
+            raise UserError(
+                f"an operand of shape {tuple(operand.shape)} does not fit mode {mode}: "
+                f"its last dimension must be the mode's {tensor.shape[mode]} rows"
+            )
