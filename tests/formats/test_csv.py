@@ -70,6 +70,7 @@ def test_a_broken_table_is_refused(text: bytes, message: str) -> None:
         (b"007,2,5\n7a,0,6\n", [5, 6], ("007", "7a")),
         ("é,2,5\nñ,0,6\n".encode(), [5, 6], ("é", "ñ")),
         (b" b,2,5\nc,0,6\n", [5, 6], (" b", "c")),
+        (b'6" pipe,2,5\n"7"" ,""pipe""",0,6\n', [5, 6], ('6" pipe', '7" ,"pipe"')),
         (b"true,2,5\nvalue of,0,6\n", [5, 6], ("true", "value of")),
     ],
 )
@@ -103,6 +104,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "too many cells": (b"1,2,3,5\n", "4 cells where the first line has 3"),
     "a quote that does not end": (b'1,"2,5\n', "unexpected end of data"),
     "a quoted line break": (b'1,"a\nb",5\n', "unexpected end of data"),
+    "a quote inside": (b'1,"a"b,5\n', "expected after"),
     "another encoding": (b"1,\xe9,5\n", "'utf-8' codec can't decode"),
     "a blank of spaces": (b"  \n", "1 cells where the first line has 3"),
     "old line ends": (b"1,2,3\r4,5,6\n", "new-line character seen in unquoted field"),

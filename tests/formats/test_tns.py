@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sparse_values import refusal
 
+from polyadic.errors import UserError
 from polyadic.formats import tns
+from polyadic.formats._cells import number
 from polyadic.formats._coordinates import LARGEST_MODE
 
 PLAIN = b"1 2 3 0.5\n3 1 1 -2\n2 2 2 1e3\n"
@@ -44,6 +48,32 @@ def test_the_largest_index_fits() -> None:
     assert found.indices.tolist() == [[LARGEST_MODE - 1], [0]] and found.rows == (LARGEST_MODE, 1)
 
 
+def plainly(text: str) -> list[tuple[float, ...]] | None:
+    """The records of a text, counted from 1, a line at a time; None where a line is none."""
+    lines = [line.partition("#")[0].replace("\t", " ").split(" ") for line in text.replace("\r\n", "\n").split("\n")]
+    rows = [[number(field) for field in line if field] for line in lines if any(line)]
+    good = all(
+        len(row) == len(rows[0]) >= 3 and None not in row and all(n == int(n) >= 1 for n in row[:-1] if n is not None)
+        for row in rows
+    )
+    return [tuple(float(n) for n in row if n is not None) for row in rows] if rows and good else None
+
+
+TOKENS = ["1", "2", "7", "30", " ", "  ", "\t", "\n", "\r\n", "1 1 1\n", "\n2 1 3.5", ".5", "-", "+", "e1", "0x1", "#"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(TOKENS), min_size=3, max_size=12).map("".join))
+def test_a_fast_reading_is_a_plain_one(text: str) -> None:
+    expected = plainly(text)
+    try:
+        found = tns.decode(text.encode())
+    except UserError:
+        assert expected is None
+    else:
+        assert expected == list(zip(*(found.indices + 1.0).tolist(), found.values.tolist(), strict=True))
+
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "index 0": (b"1 0 3 5\n", "the index 0 is too small: FROSTT counts from 1"),
     "a negative index": (b"1 -1 3 5\n", "the index -1 is too small: FROSTT counts from 1"),
@@ -62,6 +92,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "NaN": (b"1 1 3 NaN\n", "the value 'NaN' is not finite"),
     "infinite": (b"1 1 3 -inf\n", "the value '-inf' is not finite"),
     "a value beyond floats": (b"1 1 3 1e400\n", "the value '1e400' is not finite"),
+    "old line ends": (b"1 1 3 5\r2 1 3 5\n", "7 fields where"),
     "too few fields": (b"1 1 3\n", r"3 fields where the first record has 4"),
     "too many fields": (b"1 1 3 5 5\n", r"5 fields where the first record has 4"),
     "commas": (b"1,1,3,5\n", r"1 fields where the first record has 4"),

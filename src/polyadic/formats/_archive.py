@@ -18,7 +18,7 @@ from polyadic.errors import UserError
 from polyadic.formats._dense import real
 from polyadic.formats._refusal import refusing
 
-AT_ONCE = 2**24
+AT_ONCE = 2**22
 """Bytes that are read together."""
 
 _KIND = ".npz archive"

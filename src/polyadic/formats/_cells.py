@@ -8,6 +8,9 @@ import re
 from polyadic.errors import shorten
 from polyadic.formats._coordinates import LARGEST_MODE
 
+BLANKS = " \t"
+"""What may stand around a number."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,300}", re.ASCII)
 _UNBOUNDED = {"nan", "inf", "infinity"}
@@ -15,7 +18,7 @@ _UNBOUNDED = {"nan", "inf", "infinity"}
 
 def number(cell: str) -> int | float | None:
     """The number that a cell stands for; None where it is text, or NaN, or beyond what floats hold."""
-    cell = cell.strip()
+    cell = cell.strip(BLANKS)
     if _WHOLE.fullmatch(cell):
         return int(cell)
     found = float(cell) if _NUMBER.fullmatch(cell) else math.inf
@@ -24,7 +27,7 @@ def number(cell: str) -> int | float | None:
 
 def unbounded(cell: str) -> bool:
     """Whether a cell says NaN or infinite."""
-    return cell.strip().lstrip("+-").lower() in _UNBOUNDED
+    return cell.strip(BLANKS).lstrip("+-").lower() in _UNBOUNDED
 
 
 def index_fault(cell: str, first: int) -> str | None:
@@ -45,6 +48,6 @@ def value_fault(cell: str) -> str | None:
     """What is wrong with a cell as a value."""
     if number(cell) is not None:
         return None
-    if unbounded(cell) or _NUMBER.fullmatch(cell.strip()):
+    if unbounded(cell) or _NUMBER.fullmatch(cell.strip(BLANKS)):
         return f"the value {shorten(cell)} is not finite: leave out what is not known"
     return f"the value {shorten(cell)} is not a number"

@@ -55,14 +55,14 @@ class Gatherer:
 
     def __init__(self, order: int, labelled: frozenset[int] = frozenset()) -> None:
         self.known: dict[int, dict[str, int]] = {mode: {} for mode in sorted(labelled)}
-        self.columns: list[list[NDArray[np.int32]]] = [[] for _ in range(order)]
-        self.values: list[NDArray[Any]] = []
+        self.columns = [_Growing() for _ in range(order)]
+        self.values = _Growing()
 
     def add(self, columns: Sequence[NDArray[np.int32] | Labelled], values: NDArray[Any]) -> None:
         """Takes the records of a block."""
         for mode, column in enumerate(columns):
-            self.columns[mode].append(self._number(mode, column) if isinstance(column, Labelled) else column)
-        self.values.append(values)
+            self.columns[mode].add(self._number(mode, column) if isinstance(column, Labelled) else column)
+        self.values.add(values)
 
     def _number(self, mode: int, column: Labelled) -> NDArray[np.int32]:
         known = self.known[mode]
@@ -71,15 +71,14 @@ class Gatherer:
         return coded
 
     def join(self, shape: tuple[int, ...] | None = None) -> Coordinates:
-        """All of them as one; the blocks are given back as they are copied."""
-        count = sum(len(values) for values in self.values)
-        indices, labels = np.empty((len(self.columns), count), np.int32), list[tuple[str, ...] | None]()
-        for mode, blocks in enumerate(self.columns):
-            _drain(blocks, indices[mode])
+        """All of them as one; what was gathered is given back a mode at a time."""
+        values = self.values.whole(np.float64)
+        indices = np.empty((len(self.columns), len(values)), np.int32)
+        labels = list[tuple[str, ...] | None]()
+        for mode in range(len(self.columns)):
+            indices[mode] = self.columns[mode].whole(np.int32)
+            self.columns[mode] = _Growing()
             labels.append(self._sort(mode, indices[mode]) if mode in self.known else None)
-        kind = np.result_type(np.float32, *{values.dtype for values in self.values}) if count else np.float64
-        values = np.empty(count, kind)
-        _drain(self.values, values)
         return Coordinates(indices, values, shape, tuple(labels))
 
     def _sort(self, mode: int, index: NDArray[np.int32]) -> tuple[str, ...]:
@@ -91,14 +90,31 @@ class Gatherer:
         return tuple(words)
 
 
-def _drain(blocks: list[NDArray[Any]], out: NDArray[Any]) -> None:
-    """Copies blocks into `out`, and forgets them one by one."""
-    blocks.reverse()
-    start = 0
-    while blocks:
-        block = blocks.pop()
-        out[start : start + len(block)] = block
-        start += len(block)
+class _Growing:
+    """An array that grows in place, which for a large one moves pages, not bytes; as wide as what it takes needs."""
+
+    def __init__(self) -> None:
+        self.array: NDArray[Any] | None = None
+        self.count = 0
+
+    def add(self, block: NDArray[Any]) -> None:
+        """Appends a block."""
+        if self.array is None:
+            self.array = np.empty(0, block.dtype)
+        if self.array.dtype != block.dtype:
+            self.array = self.array.astype(np.result_type(self.array, block))
+        end = self.count + len(block)
+        if end > len(self.array):
+            self.array.resize(end + end // 4, refcheck=False)
+        self.array[self.count : end] = block
+        self.count = end
+
+    def whole(self, empty: type[np.generic]) -> NDArray[Any]:
+        """All of it, of the type `empty` where that is nothing."""
+        if self.array is None:
+            return np.empty(0, empty)
+        self.array.resize(self.count, refcheck=False)
+        return self.array
 
 
 def narrow(column: NDArray[Any]) -> NDArray[np.int32] | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 
-AT_ONCE = 2**26
+AT_ONCE = 2**24
 """Bytes that are read together."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 from polyadic.formats import _table
-from polyadic.formats._cells import index_fault, number, unbounded, value_fault
+from polyadic.formats._cells import BLANKS, index_fault, number, unbounded, value_fault
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
 from polyadic.formats._lines import Lines
 
 SUFFIXES: tuple[str, ...] = (".csv", ".csv.gz")
 CONTENT_TYPES: tuple[str, ...] = ("text/csv",)
 
+_QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
+_BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)
+_OPEN = re.compile(rb'(?m)(?:^|,)"')
 _MARK = b"\xef\xbb\xbf"
 """What some programs begin a text of UTF-8 with."""
 
@@ -154,14 +158,27 @@ def _columns(block: bytes, layout: _Layout, labelled: frozenset[int]) -> list[An
         kinds.insert(layout.value, "float64")
         columns = _table.parse(block, kinds, ",", quote=True)
         if columns is not None:
-            # A quoted line break would make one record of two lines, which another part may begin between.
-            broken = (b'"' in block or b"\r" in block) and len(columns[0]) != _count(block)
-            return None if broken else columns
+            return None if _misleads(block, len(columns[0])) else columns
     return None
 
 
-def _count(block: bytes) -> int:
-    return sum(1 for line in block.split(b"\n") if line.rstrip(b"\r"))
+def _misleads(block: bytes, records: int) -> bool:
+    """Whether Arrow alone takes it: text after a quote, quoted line breaks, lines that end without a line feed."""
+    if b'"' in block and not _well_quoted(block) and _OPEN.search(_QUOTED.sub(b"", block)):
+        return True
+    return b"\r" in block and records != sum(1 for line in block.split(b"\n") if line.rstrip(b"\r"))
+
+
+def _well_quoted(block: bytes) -> bool:
+    """Whether all quotes are such as a careful writer makes: round a whole cell, within a line, or doubled in one."""
+    text = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+    quotes, ends = np.flatnonzero(text == ord('"')), np.flatnonzero(text == ord("\n"))
+    opening, closing = quotes[::2], quotes[1::2]
+    return (
+        len(opening) == len(closing)
+        and bool(np.isin(text[opening - 1], _BEFORE).all() and np.isin(text[closing + 1], _AFTER).all())
+        and np.array_equal(np.searchsorted(ends, opening), np.searchsorted(ends, closing))
+    )
 
 
 def _numbers(column: Any) -> NDArray[Any] | None:
@@ -171,7 +188,7 @@ def _numbers(column: Any) -> NDArray[Any] | None:
 
     if pa.types.is_string(column.type):
         try:
-            column = compute.cast(compute.utf8_trim_whitespace(column), pa.float64())
+            column = compute.cast(compute.ascii_trim(column, BLANKS), pa.float64())
         except pa.ArrowInvalid:
             return None
     array: NDArray[Any] = column.to_numpy()

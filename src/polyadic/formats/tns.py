@@ -22,7 +22,7 @@ from polyadic.formats._lines import Lines
 SUFFIXES: tuple[str, ...] = (".tns", ".tns.gz")
 CONTENT_TYPES: tuple[str, ...] = ("text/x-tns",)
 
-_SPACES = bytes.maketrans(b"\t\r\v\f", b"    ")
+_SPACES = bytes.maketrans(b"\t\v\f", b"   ")
 _COMMENT = re.compile(rb"#[^\n]*")
 
 
@@ -62,7 +62,8 @@ def _order(text: Lines) -> int:
 
 
 def _fields(line: bytes) -> list[bytes]:
-    return line.partition(b"#")[0].split()
+    text = line.partition(b"#")[0].removesuffix(b"\n").removesuffix(b"\r").translate(_SPACES)
+    return [field for field in text.split(b" ") if field]
 
 
 def _records(block: bytes, order: int) -> tuple[list[NDArray[np.int32]], NDArray[Any]] | None:
@@ -80,16 +81,18 @@ def _records(block: bytes, order: int) -> tuple[list[NDArray[np.int32]], NDArray
 def _columns(block: bytes, order: int) -> list[Any] | None:
     """Arrow's columns of a block: as it is, or else tidied, or else with indices such as 3.0."""
     whole, floats = ["int64"] * order + ["float64"], ["float64"] * (order + 1)
-    columns = None if _has_x(block) else _table.parse(block, whole, " ", quote=False)
+    block = block.replace(b"\r\n", b"\n")
+    columns = _parse(block, whole)
     if columns is None:
         block = _tidy(block)
-        columns = None if _has_x(block) else _table.parse(block, whole, " ", quote=False)
-        columns = columns or _table.parse(block, floats, " ", quote=False)
+        columns = _parse(block, whole) or _parse(block, floats)
     return columns
 
 
-def _has_x(block: bytes) -> bool:
-    return b"x" in block or b"X" in block
+def _parse(block: bytes, kinds: list[str]) -> list[Any] | None:
+    # Arrow alone would take hexadecimal numbers, and lines that end without a line feed.
+    misleading = b"x" in block or b"X" in block or b"\r" in block
+    return None if misleading else _table.parse(block, kinds, " ", quote=False)
 
 
 def _tidy(block: bytes) -> bytes:
