@@ -104,12 +104,18 @@ def test_a_tunable_hyperparameter_has_a_range(name: str) -> None:
         assert one["Type"] in ("Integer", "Continuous", "Categorical") and one["Range"]
 
 
+# What a job must be asked for to print all of its algorithm's metrics.
+VARIANTS = {"cp": [{"method": "lbfgs"}, {"rank": "auto", "max_rank": "2"}]}
+
+
 @each
 def test_metric_definitions_match_what_a_job_prints(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     definitions = specification(name)["TrainingSpecification"]["MetricDefinitions"]
     train(name, tmp_path)
+    for number, changes in enumerate(VARIANTS.get(name, [])):
+        train(name, tmp_path / str(number), changes)
     lines = capsys.readouterr().out.splitlines()
     values = {
         one["Name"]: [match[1] for line in lines if (match := re.search(one["Regex"], line))] for one in definitions

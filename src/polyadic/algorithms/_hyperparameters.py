@@ -23,10 +23,26 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def hyperparameter(about: str, default: Any = ..., *, tunable: tuple[float, float] | None = None, **bounds: Any) -> Any:
-    """A field: what it is, its default (required without one), its bounds, the range worth tuning over."""
-    extra: Any = {"tunable": list(tunable)} if tunable else None
-    return Field(default, description=about, json_schema_extra=extra, **bounds)
+def hyperparameter(
+    about: str,
+    default: Any = ...,
+    *,
+    tunable: tuple[float, float] | None = None,
+    none: str | None = None,
+    **bounds: Any,
+) -> Any:
+    """A field: what it is, its default (required without one), its bounds, the range worth tuning over.
+
+    `none` is the word that a job may write for None, where the field takes that; an empty text otherwise.
+    """
+    extra = ({"tunable": list(tunable)} if tunable else {}) | ({"none": none} if none else {})
+    return Field(default, description=about, json_schema_extra=extra or None, **bounds)
+
+
+def word_for_none(field: FieldInfo) -> str:
+    """What a job writes for None."""
+    extra = field.json_schema_extra
+    return str(extra.get("none", "")) if isinstance(extra, dict) else ""
 
 
 def is_foreign(key: str) -> bool:
@@ -92,24 +108,28 @@ def allowed(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         words = " or ".join(get_args(kind))
     elif get_origin(kind) is list:
-        words = "a list such as [0.1, 0.5, 0.9]"
+        words = "a list such as " + ("[20, 20, 5]" if get_args(kind) == (int,) else "[0.1, 0.5, 0.9]")
     else:
         words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]
     signs = {"ge": "{} or more", "gt": "more than {}", "le": "{} at most", "lt": "less than {}"}
     limits = " and ".join(signs[name].format(f"{bound:g}") for name, bound in bounds(field).items())
-    return words + (f", {limits}" if limits else "") + (", or empty" if optional else "")
+    return words + (f", {limits}" if limits else "") + (f", or {word_for_none(field) or 'empty'}" if optional else "")
 
 
 def _convert(value: object, field: FieldInfo) -> object:
     kind, optional = shape(field)
-    if optional and (value is None or (isinstance(value, str) and value.lower() in ("", "null", "none"))):
+    if optional and (
+        value is None or (isinstance(value, str) and value.lower() in ("", "null", "none", word_for_none(field)))
+    ):
         return None
     if isinstance(value, bool) and kind in (int, float):
         return str(value)  # Pydantic would take true for 1.
     if not isinstance(value, str):
         return value
     if get_origin(kind) is list:
-        return _list(value)
+        values = _list(value)
+        whole = get_args(kind) == (int,) and isinstance(values, list)
+        return [_whole(str(one)) for one in values] if whole else values
     if get_origin(kind) is Literal:
         return next((one for one in get_args(kind) if one.lower() == value.lower()), value)
     if kind is int:
@@ -130,7 +150,7 @@ def _whole(text: str) -> object:
     return int(number) if number.is_integer() else text
 
 
-def _list(text: str) -> object:
+def _list(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -1,31 +1,43 @@
-"""cp: the canonical polyadic decomposition of a dense tensor, by alternating least squares."""
+"""cp: the canonical polyadic decomposition of a dense or sparse tensor."""
 
 from __future__ import annotations
 
+import tarfile
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from polyadic.algorithms import _hyperparameters as hyper
-from polyadic.algorithms._job import ChannelSpec, Job, Metric, Snapshot
+from polyadic.algorithms._cp_solvers import Run
+from polyadic.algorithms._decomposition import DecompositionModel, in_order, numbered
+from polyadic.algorithms._job import ChannelSpec, Job, Metric
+from polyadic.algorithms._tensor_channel import content_types, read_tensor
 from polyadic.artifact import Artifact
-from polyadic.decomposition.cp import CPTensor, Progress, cp
-from polyadic.distributed import World
-from polyadic.errors import UserError, shorten
-from polyadic.formats import npy
-from polyadic.tensor.dense import Slab, longest, share
+from polyadic.decomposition.consistency import choose, core_consistency
+from polyadic.decomposition.cp import Data, Init
+from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.sparse_share import SparseShare
 
 NAME = "cp"
-SUMMARY = "canonical polyadic decomposition of a dense tensor by alternating least squares"
-CHANNELS = (ChannelSpec("train", "one .npy file: the tensor, of any order from 2 on", npy.CONTENT_TYPES),)
+SUMMARY = "canonical polyadic decomposition of a dense or sparse tensor"
+CHANNELS = (
+    ChannelSpec("train", "a tensor: dense or sparse, in one file or several, or a folder of pictures", content_types()),
+    ChannelSpec(
+        "model", "the model.tar.gz of an earlier cp job, for init=model", ("application/x-sagemaker-model",), False
+    ),
+)
 METRICS = (
-    Metric("train relative_error", about="|X - Y| / |X| after a sweep"),
+    Metric("train relative_error", about="|X - Y| / |X| over the observed entries, after a sweep"),
     Metric("train seconds_per_sweep", unit="seconds"),
+    Metric("train loss", about="mean loss an entry, of lbfgs and adam"),
+    Metric("train core_consistency", unit="percent", minimize=False, about="of each rank that rank=auto tries"),
     Metric("train final_relative_error", objective=True, about="of the model that is kept"),
 )
 
@@ -33,167 +45,130 @@ METRICS = (
 class Hyperparameters(hyper.Hyperparameters):
     """What a cp job may set."""
 
-    rank: int = hyper.hyperparameter("number of components", ge=1, tunable=(1, 64))
-    max_iterations: int = hyper.hyperparameter("sweeps over the modes, at most", 100, ge=1)
+    rank: int | None = hyper.hyperparameter("number of components", ge=1, tunable=(1, 64), none="auto")
+    min_rank: int = hyper.hyperparameter("least rank that rank=auto tries", 1, ge=1)
+    max_rank: int = hyper.hyperparameter("greatest rank that rank=auto tries", 8, ge=1)
+    method: Literal["auto", "als", "sampled-als", "lbfgs", "adam"] = hyper.hyperparameter(
+        "als: alternating least squares; sampled-als: over columns sampled by leverage, for large sparse tensors; "
+        "lbfgs and adam: any loss, with full or sampled gradients; auto: als for gaussian, else lbfgs where it fits",
+        "auto",
+    )
+    loss: Literal["gaussian", "poisson", "bernoulli-logit", "gamma", "huber"] = hyper.hyperparameter(
+        "what is minimised: squares, or the loss of counts, of zeros and ones, of positive numbers, of outliers",
+        "gaussian",
+    )
+    entries: Literal["zeros", "missing"] = hyper.hyperparameter("what an absent entry of a sparse tensor is", "zeros")
+    missing: Literal["error", "mask"] = hyper.hyperparameter("what a NaN of a dense tensor is", "error")
+    nonnegative: bool = hyper.hyperparameter("keep every factor nonnegative (als)", False)
+    init: Literal["random", "svd", "model"] = hyper.hyperparameter(
+        "where a fit begins: at random, at the singular vectors of the unfoldings, at the model of channel model",
+        "random",
+    )
+    fixed_modes: list[int] = hyper.hyperparameter("modes whose factors stay as they begin (als)", [])
+    l2: float = hyper.hyperparameter("ridge on every factor", 0.0, ge=0)
+    max_iterations: int = hyper.hyperparameter("sweeps over the modes, or epochs of adam, at most", 100, ge=1)
     tol: float = hyper.hyperparameter("stop when the fit changes by less in a sweep", 1e-6, ge=0)
     restarts: int = hyper.hyperparameter("random starts, of which the best is kept", 1, ge=1, tunable=(1, 10))
-    seed: int = hyper.hyperparameter("of the random starts", 0, ge=0)
+    samples: int | None = hyper.hyperparameter(
+        "columns a mode of sampled-als (65536 where empty), entries a step of adam (4096)", None, ge=2
+    )
+    learning_rate: float = hyper.hyperparameter("of adam, halved when an epoch fails", 1e-3, gt=0, tunable=(1e-4, 1e-1))
+    seed: int = hyper.hyperparameter("of random starts and samples", 0, ge=0)
     dtype: Literal["float32", "float64"] = hyper.hyperparameter("precision of the arithmetic", "float32")
 
-
-@dataclass(frozen=True)
-class Model:
-    """A CP tensor that answers with its entries."""
-
-    tensor: CPTensor
-    hyperparameters: Mapping[str, Any]
-
-    def artifact(self) -> Artifact:
-        """Tensors `weights` and `factor_0`, `factor_1`, ..."""
-        return Artifact(
-            algorithm=NAME,
-            hyperparameters=self.hyperparameters,
-            tensors={"weights": self.tensor.weights, **_numbered("factor", self.tensor.factors)},
-            metrics={"train:final_relative_error": self.tensor.relative_error},
-        )
-
-    def parse(self, instance: object, configuration: Mapping[str, Any]) -> list[int]:
-        """An index, one row a mode, from {"index": [i, j, k]}."""
-        index = instance.get("index") if isinstance(instance, dict) else None
-        order = len(self.tensor.factors)
-        if not isinstance(index, list) or len(index) != order or not all(type(row) is int for row in index):
-            raise UserError(f'got {shorten(instance)}: an instance is {{"index": [...]}} with {order} integers')
-        for mode, row in enumerate(index):
-            rows = len(self.tensor.factors[mode])
-            if not 0 <= row < rows:
-                raise UserError(f"index[{mode}] is {row}: mode {mode} has rows 0 to {rows - 1}")
-        return index
-
-    def predict(self, instances: list[list[int]]) -> list[dict[str, Any]]:
-        """{"value": x} for each index."""
-        values = self.tensor.at(torch.tensor(instances).reshape(len(instances), -1))
-        return [{"value": value} for value in values.tolist()]
-
-    def example(self) -> object:
-        """The first entry."""
-        return {"index": [0] * len(self.tensor.factors)}
+    @model_validator(mode="after")
+    def _fit_together(self) -> Hyperparameters:
+        method = self.method if self.method != "auto" else "als" if self.loss == "gaussian" else "lbfgs"
+        if self.loss != "gaussian" and method in ("als", "sampled-als"):
+            raise ValueError(f"loss={self.loss} needs method lbfgs, adam or auto: {method} minimises squares")
+        only_als = [name for name in ("nonnegative", "fixed_modes") if getattr(self, name)]
+        if only_als and method != "als":
+            raise ValueError(f"{' and '.join(only_als)}: method als alone can do that, the method here is {method}")
+        if method == "sampled-als" and (self.entries == "missing" or self.l2 or self.restarts > 1):
+            raise ValueError("sampled-als takes absent entries as zeros, l2 as 0 and restarts as 1: use method als")
+        if self.rank is None and self.min_rank > self.max_rank:
+            raise ValueError(f"min_rank is {self.min_rank}, max_rank {self.max_rank}: the first must not be larger")
+        return self
 
 
-def load(artifact: Artifact) -> Model:
-    """The model that was written down."""
-    factors = [artifact.tensors[f"factor_{mode}"] for mode in range(len(artifact.tensors) - 1)]
-    error = artifact.metrics["train:final_relative_error"]
-    return Model(CPTensor(artifact.tensors["weights"], factors, error), artifact.hyperparameters)
-
-
-def fit(job: Job[Hyperparameters]) -> Model:
-    """Decomposes the tensor of channel `train`, each rank a slab of its longest mode."""
-    settings = job.hyperparameters
-    slab = read_slab(job)
-    job.note(f"cp: tensor {' x '.join(map(str, slab.shape))}, mode {slab.mode} over {job.world.size} rank(s)")
-    began = time.perf_counter()
-
-    def after_sweep(at: Progress) -> bool:
-        where = {"iteration": at.iteration} | ({"restart": at.restart} if settings.restarts > 1 else {})
-        job.metric("train relative_error", at.relative_error, where)
-        job.metric("train seconds_per_sweep", at.seconds, where, unit="seconds")
-        now = job.boundary(at.iteration)
-        if now.stop or now.save:
-            _save(job, at, slab)
-        return not now.stop
-
-    tensor = cp(
-        slab,
-        settings.rank,
-        world=job.world,
-        max_iterations=settings.max_iterations,
-        tol=settings.tol,
-        restarts=settings.restarts,
-        seed=settings.seed,
-        progress=_resume(job, slab),
-        after_sweep=after_sweep,
-    )
-    job.note(f"cp: done in {time.perf_counter() - began:.1f} s")
-    job.metric("train final_relative_error", tensor.relative_error)
-    return Model(tensor, settings.model_dump())
-
-
-def read_slab(job: Job[Hyperparameters]) -> Slab:
-    """This rank's rows of the longest mode; a rank whose host has no file takes none."""
-    files = job.files("train", npy.SUFFIXES)
-    if len(files) > 1:
-        names = ", ".join(path.name for path in files[:5])
-        raise UserError(f"channel train holds {len(files)} .npy files ({names}): give one tensor, in one file")
-    array = npy.open_array(files[0]) if files else None
-    shapes = job.world.collect(None if array is None else array.shape)
-    holders = [rank for rank, shape in enumerate(shapes) if shape is not None]
-    shape = shapes[holders[0]] or (1,)
-    if any(shapes[rank] != shapes[holders[0]] for rank in holders):
-        raise UserError(f"the hosts hold different tensors, of shapes {shapes}: give one tensor, in one file")
-    mode, start, stop = longest(shape), 0, 0
-    if array is None:
-        array = np.empty([0 if n == mode else rows for n, rows in enumerate(shape)])
+def fit(job: Job[Hyperparameters]) -> DecompositionModel:
+    """Decomposes the tensor of channel `train`, each rank its slab or its block of it."""
+    settings, began = job.hyperparameters, time.perf_counter()
+    read = read_tensor(job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask")
+    sparse = not hasattr(read.data, "local")
+    observed = settings.entries == "missing" if sparse else settings.missing == "mask"
+    data = Data.of(read.data, job.world, observed=observed)
+    _describe(job, data)
+    init: Init = _earlier(job) if settings.init == "model" else settings.init
+    if settings.rank is None:
+        model, history = _by_consistency(job, data, init)
     else:
-        start, stop = share(shape[mode], holders.index(job.world.rank), len(holders))
-    rows = array.reshape(shape if files else array.shape)[(slice(None),) * mode + (slice(start, stop),)]
-    # numpy converts what torch has no type for: other byte orders, extended precision.
-    local = torch.from_numpy(np.array(rows, dtype=job.hyperparameters.dtype, order="C")).to(job.world.device)
-    slab = Slab(local, tuple(shape), mode, start)
-    _refuse_gaps(slab, job.world)
-    return slab
+        run = Run(job, data, settings.rank, init)
+        model, history = run.solve(), run.history
+    seconds = time.perf_counter() - began
+    job.note(f"cp: done in {seconds:.1f} s")
+    job.metric("train final_relative_error", model.relative_error)
+    tensors = {"weights": model.weights, **numbered("factor", model.factors)}
+    facts = settings.model_dump()
+    return DecompositionModel(NAME, tensors, build, model.relative_error, facts, read.labels, history, seconds)
 
 
-def _refuse_gaps(slab: Slab, world: World) -> None:
-    gaps = ~torch.isfinite(slab.local)
-    if not world.any(bool(gaps.any())):
+def build(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
+    """The CP tensor of `weights` and `factor_0`, `factor_1`, ..."""
+    return CPTensor(tensors["weights"], in_order("factor", tensors), relative_error)
+
+
+def load(artifact: Artifact) -> DecompositionModel:
+    """The model that was written down."""
+    return DecompositionModel.load(artifact, build)
+
+
+def _describe(job: Job[Hyperparameters], data: Data) -> None:
+    shape = " x ".join(map(str, data.share.shape))
+    if not isinstance(data.share, SparseShare):
+        job.note(f"cp: dense tensor {shape} over {job.world.size} rank(s)")
         return
-    count = int(world.sum_(gaps.sum()))
-    where = gaps.nonzero()[0].tolist() if gaps.any() else None
-    if where:
-        where[slab.mode] += slab.start
-    first = next(one for one in world.collect(where) if one is not None)
-    raise UserError(
-        f"the tensor holds {count} entries that are NaN or infinite, the first at index {first}: "
-        "cp needs every entry. Fill them in, or leave out the rows that hold them"
-    )
+    if data.share.duplicates:
+        job.note(f"cp: {data.share.duplicates} records repeat an index: their values are summed")
+    job.note(f"cp: sparse tensor {shape}, {data.share.nonzeros} nonzeros over {job.world.size} rank(s)")
 
 
-def _save(job: Job[Hyperparameters], at: Progress, slab: Slab) -> None:
-    """Keeps the factors whole, so that any number of ranks can go on from them."""
-    tensors = {"weights": at.weights, **_numbered("factor", at.factors)}
-    tensors[f"factor_{slab.mode}"] = job.world.gather_rows(at.factors[slab.mode])
-    numbers = {name: getattr(at, name) for name in ("restart", "iteration", "relative_error", "error_before")}
-    if at.best is not None:
-        tensors |= {"best_weights": at.best.weights, **_numbered("best_factor", at.best.factors)}
-        tensors[f"best_factor_{slab.mode}"] = job.world.gather_rows(at.best.factors[slab.mode])
-        numbers["best_relative_error"] = at.best.relative_error
-    if job.world.rank == 0:
-        step = at.restart * job.hyperparameters.max_iterations + at.iteration
-        job.checkpoints.save(Snapshot(step, tensors, numbers))
+def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[CPTensor, list[float]]:
+    """The model of the highest rank that its core consistency supports; each rank is fitted from the beginning."""
+    settings, histories = job.hyperparameters, dict[int, list[float]]()
+
+    def models() -> Iterator[tuple[int, CPTensor, float]]:
+        for rank in range(settings.min_rank, settings.max_rank + 1):
+            run = Run(job, data, rank, init, resumes=False)
+            model = run.solve()
+            histories[rank] = run.history
+            yield rank, model, core_consistency(data, model)
+            if job.boundary(rank).stop:
+                return
+
+    def note(rank: int, model: CPTensor, consistency: float) -> None:
+        job.metric("train core_consistency", consistency, {"rank": rank}, unit="percent")
+
+    model = choose(models(), note)
+    job.note(f"cp: rank {model.rank} is the highest with a consistent core, of {min(histories)} to {max(histories)}")
+    return model, histories[model.rank]
 
 
-def _resume(job: Job[Hyperparameters], slab: Slab) -> Progress | None:
-    snapshot = job.world.from_first(job.checkpoints.latest() if job.world.rank == 0 else None)
-    if snapshot is None:
-        return None
-    tensors, numbers, order = snapshot.tensors, snapshot.numbers, len(slab.shape)
-
-    def mine(name: str) -> list[Tensor]:
-        factors = [tensors[f"{name}_{mode}"].to(slab.local.device) for mode in range(order)]
-        factors[slab.mode] = factors[slab.mode][slab.rows].clone()
-        return factors
-
-    best = None
-    if "best_weights" in tensors:
-        best = CPTensor(
-            tensors["best_weights"].to(slab.local.device), mine("best_factor"), numbers["best_relative_error"]
-        )
-    restart, iteration = int(numbers["restart"]), int(numbers["iteration"])
-    job.note(f"resuming from the checkpoint of restart {restart}, iteration {iteration}")
-    weights = tensors["weights"].to(slab.local.device)
-    errors = numbers["relative_error"], numbers["error_before"]
-    return Progress(restart, iteration, weights, mine("factor"), *errors, best=best)
-
-
-def _numbered(name: str, factors: list[Tensor]) -> dict[str, Tensor]:
-    return {f"{name}_{mode}": factor for mode, factor in enumerate(factors)}
+def _earlier(job: Job[Hyperparameters]) -> CPTensor:
+    """The model of channel `model`: the files of one, or the archive that a job leaves."""
+    channel = job.channels.get("model")
+    if channel is None:
+        raise UserError("init is model, but there is no channel model: give one with the model.tar.gz of a cp job")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = channel.folder
+        for archive in (path for path in channel.files if path.name == "model.tar.gz"):
+            try:
+                with tarfile.open(archive) as packed:
+                    packed.extractall(scratch, filter="data")
+            except (tarfile.TarError, EOFError, OSError) as error:
+                raise UserError(f"{archive} cannot be unpacked ({error}): copy the job's archive again") from None
+            folder = Path(scratch)
+        artifact = Artifact.read(folder)
+    if artifact.algorithm != NAME:
+        raise UserError(f"channel model holds a model of {artifact.algorithm}: init=model needs one of cp")
+    return build(artifact.tensors, float("nan"))

@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 
 def sampled_cp(
-    tensor: SparseTensor,
+    tensor: SparseTensor | Data,
     rank: int,
     *,
     world: World | None = None,
@@ -54,17 +54,21 @@ def sampled_cp(
 
     tensor: any part of the nonzeros of a sparse tensor of order N >= 3; absent entries are zeros. The first
     `exact_sweeps` take all columns: where the factors know nothing of the data, no score tells which matter. After
-    them a column of mode n is drawn with the product of the leverage scores of its rows, l_i = a_i (A^T A)^-1 a_i^T / R;
-    columns likelier than 1 / samples are all taken, repeats are combined. The draw is a function of (seed, sweep, mode),
-    the same for any number of ranks. The true error is taken every `check_every` sweeps, and the best model so checked
-    is kept; a fit ends when three checks in a row bring no gain of `tol`, or after `max_iterations` sweeps.
+    them a column of mode n is drawn with the product of the leverage scores of its rows, a_i (A^T A)^-1 a_i^T / R;
+    columns likelier than 1 / samples are all taken, repeats are combined. The draw is a function of (seed, sweep,
+    mode), the same for any number of ranks. The true error is taken every `check_every` sweeps, and the best model so
+    checked is kept; a fit ends when three checks in a row bring no gain of `tol`, or after `max_iterations` sweeps.
 
-    Raises UserError for an order under 3 and for modes whose other modes have 2^63 columns or more.
+    Raises UserError for an order under 3, a dense tensor, and modes whose other modes have 2^63 columns or more.
     """
-    if len(tensor.shape) < 3:
-        raise UserError(f"the tensor has order {len(tensor.shape)}: sampling needs 3 or more. Use method als")
-    world = world or World.alone()
-    fit = _Fit(Data.of(tensor, world), samples, seed)
+    data = tensor if isinstance(tensor, Data) else Data.of(tensor, world or World.alone())
+    order = len(data.share.shape)
+    if order < 3 or not isinstance(data.share, SparseShare) or data.mask is not None:
+        raise UserError(
+            f"sampling needs a sparse tensor of order 3 or more whose absent entries are zeros; this one is of order "
+            f"{order}, {'sparse' if isinstance(data.share, SparseShare) else 'dense'}. Use method als"
+        )
+    fit = _Fit(data, data.share, samples, seed)
     at = progress or Progress()
     exact = min(exact_sweeps, max_iterations)
     if at.iteration < exact:
@@ -85,7 +89,7 @@ def sampled_cp(
     failures = 0
     while at.iteration < max_iterations and failures < FAILURES:
         began = time.perf_counter()
-        for mode in range(len(tensor.shape)):
+        for mode in range(order):
             fit.update(at, mode)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if at.iteration % check_every == 0 or at.iteration == max_iterations:
@@ -100,9 +104,8 @@ def sampled_cp(
 class _Fit:
     """A rank's block, and the leverage of every row of every factor, which all ranks know."""
 
-    def __init__(self, data: Data, samples: int, seed: int) -> None:
-        assert isinstance(data.share, SparseShare)
-        self.data, self.share, self.world = data, data.share, data.world
+    def __init__(self, data: Data, share: SparseShare, samples: int, seed: int) -> None:
+        self.data, self.share, self.world = data, share, data.world
         self.samples, self.seed = samples, seed
         self.columns = [Columns.of(self.share.block, mode) for mode in range(len(data.share.shape))]
         self._leverage: dict[int, tuple[Tensor, Tensor]] = {}
