@@ -142,7 +142,7 @@ def cp(
     at = progress or Progress()
     while at.restart < restarts:
         if not at.factors:
-            at.factors = begin(data, rank, init, seed + at.restart, at.restart == 0)
+            at.factors = begin(data, rank, init, seed + at.restart, at.restart == 0, update.modes[-1])
         if not _descend(at, update, max_iterations, tol, after_sweep):
             break
         at.best = at.better()
@@ -167,10 +167,10 @@ def _free(fixed: Collection[int], order: int) -> list[int]:
     return free
 
 
-def begin(data: Data, rank: int, init: Init, seed: int, first: bool) -> list[Tensor]:
-    """This rank's rows of the factors that a restart begins with."""
+def begin(data: Data, rank: int, init: Init, seed: int, first: bool, carrier: int = -1) -> list[Tensor]:
+    """This rank's rows of the factors that a restart begins with; a model's weights go with mode `carrier`."""
     if isinstance(init, CPTensor):
-        return start.of_model(data.share, rank, init)
+        return start.of_model(data.share, rank, init, carrier)
     if init == "svd" and first:
         return start.singular(data.share, rank, seed, data.world)
     return start.random(data.share, rank, seed)

@@ -55,15 +55,15 @@ def singular(share: Share, rank: int, seed: int, world: World) -> list[Tensor]:
     return factors
 
 
-def of_model(share: Share, rank: int, model: CPTensor) -> list[Tensor]:
-    """An earlier model's factors, its weights in the last of them; UserError where it is of another shape or rank."""
+def of_model(share: Share, rank: int, model: CPTensor, carrier: int) -> list[Tensor]:
+    """An earlier model's factors, its weights in that of mode `carrier`; UserError for another shape or rank."""
     if model.shape != share.shape or model.rank != rank:
         raise UserError(
             f"the model to begin from has shape {model.shape} and rank {model.rank}: "
             f"the data has {share.shape}, the job rank {rank}. Give a model of the same"
         )
     factors = [factor.to(share.device, share.dtype) for factor in model.factors]
-    factors[-1] = factors[-1] * model.weights.to(share.device, share.dtype)
+    factors[carrier] = factors[carrier] * model.weights.to(share.device, share.dtype)
     return [factor[layer.held].clone() for factor, layer in zip(factors, share.layers, strict=True)]
 
 
