@@ -31,7 +31,7 @@ image:  ## the container; WHEELS=DIR gives it the wheels of a folder
 	done; \
 	docker build --network=host --tag $(IMAGE) .
 
-bench: $(VENV)/.test  ## speed and accuracy against peers and floors, in one run
+bench: $(VENV)/.bench  ## speed and accuracy against peers and floors, in one run
 	@$(RUN) -m scripts.bench
 
 $(VENV)/pyvenv.cfg:
@@ -45,4 +45,8 @@ $(VENV)/.local: $(VENV)/pyvenv.cfg pyproject.toml requirements.lock
 
 $(VENV)/.test: $(VENV)/.local
 	@$(INSTALL) --editable '.[local,test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@$(INSTALL) --editable '.[local,test,bench]'
 	@touch $@
