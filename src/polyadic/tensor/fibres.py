@@ -15,7 +15,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from polyadic.errors import UserError
 from polyadic.tensor import cpu_kernels
+from polyadic.tensor.chunks import Chunks
 from polyadic.tensor.sparse import SparseTensor, sorting, starts
 from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel
 from polyadic.tensor.vectors import LANES
@@ -24,6 +26,9 @@ COMPRESSED_FROM = 3.0
 """Nonzeros a fibre from which compressing them pays: measured, docs/decisions.md."""
 WIDTHS = (64, 32, 16, 8)
 """Columns that a kernel takes at a time, in float32: powers of two, since LLVM splits others badly. Half in float64."""
+
+LARGEST = 2**31 - 1
+"""What an index counts to."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ class Tree:
         inner = torch.searchsorted(first, torch.arange(1, parts) * len(self.values) // parts)
         return [0, *inner.clamp(max=len(first) - 1).tolist(), len(first) - 1]
 
+    @cached_property
+    def chunks(self) -> Chunks:
+        """The nonzeros as the programs of a GPU share them."""
+        return Chunks.of(self.first, self.ends, len(self.values))
+
     @property
     def bytes(self) -> int:
         """Memory of the tree."""
@@ -59,8 +69,10 @@ class Tree:
         return sum(part.numel() * part.element_size() for part in parts if part is not None)
 
     def with_values(self, values: Tensor) -> Tree:
-        """The same places with other values, in the tree's order."""
-        return replace(self, values=values)
+        """The same places with other values, in the tree's order; what was found from the places goes along."""
+        other = replace(self, values=values)
+        other.__dict__.update({name: found for name, found in self.__dict__.items() if name not in other.__dict__})
+        return other
 
 
 def offsets(shape: Sequence[int]) -> list[int]:
@@ -69,7 +81,15 @@ def offsets(shape: Sequence[int]) -> list[int]:
 
 
 def plant(tensor: SparseTensor, mode: int, *, compressed_from: float = COMPRESSED_FROM) -> Tree:
-    """The tree of one mode; its last level is the longest of the other modes, which makes the fewest fibres."""
+    """The tree of one mode; its last level is the longest of the other modes, which makes the fewest fibres.
+
+    Raises UserError where the modes have 2^31 rows or more together: indices count through all of them.
+    """
+    if sum(tensor.shape) > LARGEST:
+        raise UserError(
+            f"the modes of a rank's block have {sum(tensor.shape)} rows together: {LARGEST} at most are taken. "
+            "Use more ranks, or number the rows that hold nonzeros alone"
+        )
     others = sorted((m for m in range(len(tensor.shape)) if m != mode), key=lambda m: tensor.shape[m])
     order = sorting(tensor.indices, [mode, *others])
     values, start = tensor.values[order], offsets(tensor.shape)
@@ -81,7 +101,8 @@ def plant(tensor: SparseTensor, mode: int, *, compressed_from: float = COMPRESSE
     if len(others) < 2 or len(values) < compressed_from * int(new.sum()):
         return Tree(*facts, _first(root, tensor.shape[mode]), None, columns, columns[:0, 0], values)
     place = new.nonzero().flatten()
-    ends = torch.cat([place, place.new_tensor([len(values)])]).to(torch.int32)
+    ends = torch.cat([place, place.new_tensor([len(values)])])
+    ends = ends.to(torch.int32) if len(values) <= LARGEST else ends
     first, inner = _first(root[place], tensor.shape[mode]), columns[place, :-1].contiguous()
     return Tree(*facts, first, ends, inner, columns[:, -1].contiguous(), values)
 
@@ -119,9 +140,14 @@ def padded(rank: int, dtype: torch.dtype) -> int:
     return lanes if rank <= lanes else 2 * lanes * math.ceil(rank / (2 * lanes))
 
 
+def on_gpu(stack: Tensor) -> bool:
+    """Whether the kernels of a GPU take this stack."""
+    return stack.device.type == "cuda"
+
+
 def mttkrp(tree: Tree, stack: Tensor, rank: int) -> Tensor:
     """X_(n) (⊙_{m≠n} A^(m)) for the tree's mode: I_n x R."""
-    if stack.device.type == "cuda":
+    if on_gpu(stack):
         from polyadic.tensor import cuda_kernels
 
         return cuda_kernels.mttkrp(tree, stack)[:, :rank]
@@ -139,7 +165,7 @@ def mttkrp(tree: Tree, stack: Tensor, rank: int) -> Tensor:
 
 def entries(tree: Tree, stack: Tensor) -> Tensor:
     """The model's entries at the nonzeros, in the tree's order: M. The sum over r of the product of the rows."""
-    if stack.device.type == "cuda":
+    if on_gpu(stack):
         from polyadic.tensor import cuda_kernels
 
         return cuda_kernels.entries(tree, stack)

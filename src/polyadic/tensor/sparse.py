@@ -66,8 +66,9 @@ class SparseTensor:
         first = starts(indices)
         if bool(first.all()):
             return SparseTensor(indices, values, self.shape), 0
-        place = first.cumsum(0) - 1
-        summed = values.new_zeros(int(first.sum())).index_add_(0, place, values)
+        place = first.nonzero().flatten()
+        # In order, on a GPU too, where index_add_ would sum in any.
+        summed = torch.segment_reduce(values, "sum", offsets=torch.cat([place, place.new_tensor([len(values)])]))
         return SparseTensor(indices[:, first], summed, self.shape), len(values) - len(summed)
 
 
