@@ -43,6 +43,13 @@ ENV PATH=/opt/program:/opt/venv/bin:${PATH} \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=dependencies /opt/venv /opt/venv
+# A CUDA build of torch brings Triton, which compiles its link to the driver at the first launch of a kernel.
+RUN if ls -d /opt/venv/lib/python3*/site-packages/triton > /dev/null 2>&1; then \
+      apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
+      && rm -rf /var/lib/apt/lists/*; \
+    fi
+# matplotlib lists the fonts once, here rather than in every job.
+RUN /opt/venv/bin/python -c "import matplotlib.font_manager"
 COPY --from=package /dist /tmp/dist
 RUN pip install --no-cache-dir --no-deps --no-index /tmp/dist/*.whl
 COPY container /opt/program

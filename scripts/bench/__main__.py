@@ -9,8 +9,15 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-BENCHMARKS = ("cp_dense", "cp_indian_pines", "los_speed")
-PACKAGES = ("polyadic", "torch", "numpy", "tensorly")
+import torch
+
+from scripts.bench import measure
+
+BENCHMARKS = (
+    *("cp_dense", "cp_sparse", "cp_sampled", "cp_ranks", "tucker", "tensor_train", "memory"),
+    *("parity", "cp_indian_pines", "los_speed"),
+)
+PACKAGES = ("polyadic", "torch", "numpy", "numba", "tensorly", "pyttb", "torchTT")
 
 
 def main(names: Sequence[str]) -> int:
@@ -19,20 +26,28 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}", *_versions(), sep=", ")
+    measure.environment |= {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        **_versions(),
+    }
+    print(", ".join(f"{name} {value}" for name, value in measure.environment.items()))
     for name in names or BENCHMARKS:
         print(f"\n## {name}", flush=True)
         importlib.import_module(f"scripts.bench.{name}").run()
     return 0
 
 
-def _versions() -> list[str]:
-    found = []
+def _versions() -> dict[str, str]:
+    found = {}
     for package in PACKAGES:
         try:
-            found.append(f"{package} {version(package)}")
+            found[package] = version(package)
         except PackageNotFoundError:
-            found.append(f"{package} absent")
+            found[package] = "absent"
     return found
 
 

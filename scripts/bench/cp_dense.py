@@ -1,62 +1,64 @@
-"""Dense CP-ALS, 300 x 300 x 300, rank 16, float32: a sweep against TensorLy's and against the two GEMMs it needs."""
+"""Dense CP-ALS, rank 16, float32: 300 x 300 x 300 and 80^4 against TensorLy and pyttb, and against a sweep's GEMMs."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
+import math
 
+import numpy as np
+import pyttb
 import tensorly
 import torch
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp import Progress, cp
+from polyadic.decomposition.cp import cp
+from scripts.bench.measure import OURS, Case, a_sweep, in_turn, seconds
 
-SIZE, RANK, SWEEPS = 300, 16, 10
+RANK = 16
+SHAPES = {
+    (300, 300, 300): {"TensorLy pytorch": 10.0, "the better": 5.0, "two GEMMs": 1 / 1.3},
+    (80, 80, 80, 80): {"the better": 5.0},
+}
 
 
 def run() -> None:
-    """Prints seconds a sweep, medians of interleaved rounds."""
-    tensorly.set_backend("pytorch")
-    tensor = torch.rand(SIZE, SIZE, SIZE)
-    contenders = {"polyadic": _ours, "TensorLy (pytorch)": _theirs, "two GEMMs": _floor}
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(3):
-        for name, contender in contenders.items():
-            times[name].append(contender(tensor))
-    ours = statistics.median(times["polyadic"])
-    print(f"{SIZE}^3, rank {RANK}, {torch.get_num_threads()} threads\n")
-    print("| program | seconds a sweep | against polyadic |\n|---|---|---|")
-    for name, values in times.items():
-        print(f"| {name} | {statistics.median(values):.4f} | {statistics.median(values) / ours:.2f} |")
+    """Seconds a sweep, every program with its error after each sweep."""
+    for shape, targets in SHAPES.items():
+        array = np.random.default_rng(0).random(shape, np.float32)
+        tensor = torch.from_numpy(array)
+        figures = in_turn(
+            {
+                OURS: a_sweep(lambda n, x=tensor: cp(x, RANK, max_iterations=n, tol=0)),  # type: ignore[misc]
+                "TensorLy pytorch": a_sweep(lambda n, x=tensor: _tensorly("pytorch", x, n)),  # type: ignore[misc]
+                "TensorLy numpy": a_sweep(lambda n, x=array: _tensorly("numpy", x, n)),  # type: ignore[misc]
+                "pyttb": a_sweep(lambda n, x=array: _pyttb(x, n)),  # type: ignore[misc]
+                "two GEMMs": lambda x=tensor: _gemms(x),  # type: ignore[misc]
+            },
+            rounds=3,
+        )
+        peers = ["TensorLy numpy", "pyttb", *(["TensorLy pytorch"] if len(shape) > 3 else [])]
+        figures["the better"] = min(figures[name] for name in peers)
+        if torch.cuda.is_available():
+            figures |= _on_gpu(tensor)
+        Case(f"dense CP-ALS {'x'.join(map(str, shape))}, rank {RANK}", figures, targets).report()
 
 
-def _ours(tensor: torch.Tensor) -> float:
-    seconds: list[float] = []
-
-    def note(at: Progress) -> bool:
-        seconds.append(at.seconds)
-        return True
-
-    cp(tensor, RANK, max_iterations=SWEEPS, tol=0, after_sweep=note)
-    return statistics.median(seconds)
+def _tensorly(backend: str, tensor: object, sweeps: int) -> None:
+    with tensorly.backend_context(backend, local_threadsafe=True):
+        parafac(tensor, RANK, n_iter_max=sweeps, tol=1e-15, init="random", random_state=0)
 
 
-def _theirs(tensor: torch.Tensor) -> float:
-    def fit(sweeps: int) -> float:
-        return _seconds(lambda: parafac(tensor, RANK, n_iter_max=sweeps, tol=0, init="random", random_state=0))
-
-    # The difference of two runs leaves the initialisation out.
-    return max(fit(3) - fit(1), 1e-9) / 2
+def _pyttb(array: np.ndarray, sweeps: int) -> None:
+    pyttb.cp_als(pyttb.tensor(array), RANK, stoptol=0, maxiters=sweeps, printitn=0)
 
 
-def _floor(tensor: torch.Tensor) -> float:
-    left, right = torch.rand(SIZE, RANK), torch.rand(SIZE * SIZE, RANK)
-    matrix = tensor.reshape(SIZE * SIZE, SIZE)
-    return statistics.median(_seconds(lambda: (matrix @ left, right.T @ matrix)) for _ in range(SWEEPS))
+def _gemms(tensor: torch.Tensor) -> float:
+    """The two products of the data with a Khatri-Rao product that a sweep over a dimension tree needs."""
+    half = math.prod(tensor.shape[: (tensor.ndim + 1) // 2])
+    matrix = tensor.reshape(half, -1)
+    left, right = torch.rand(half, RANK), torch.rand(matrix.shape[1], RANK)
+    return seconds(lambda: (matrix @ right, left.T @ matrix))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def _on_gpu(tensor: torch.Tensor) -> dict[str, float]:
+    there = tensor.cuda()
+    return in_turn({"polyadic on the GPU": a_sweep(lambda n: cp(there, RANK, max_iterations=n, tol=0))})

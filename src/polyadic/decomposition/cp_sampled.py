@@ -155,9 +155,9 @@ def draw(probabilities: list[Tensor], samples: int, seed: tuple[int, int, int]) 
     number = ((seed[0] * 1_000_003 + seed[1]) * 1_000_003 + seed[2]) % 2**63
     uniform = torch.rand(len(shape), samples, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
     index, chance = [], torch.ones(samples, dtype=torch.float64, device=probabilities[0].device)
-    for one, places in zip(probabilities, uniform.to(chance.device), strict=True):
-        total = one.cumsum(0)
-        index.append(torch.searchsorted(total, places * total[-1]).clamp(max=len(one) - 1))
+    for one, places in zip(probabilities, uniform, strict=True):
+        total = one.cpu().cumsum(0)  # A GPU adds up in no fixed order: ranks would draw different columns.
+        index.append(torch.searchsorted(total, places * total[-1]).clamp(max=len(one) - 1).to(one.device))
         chance = chance * one[index[-1]]
     rare = chance <= 1 / samples
     keys, inverse, counts = torch.unique(

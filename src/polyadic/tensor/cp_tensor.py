@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor.dense import khatri_rao
+from polyadic.tensor.dense import khatri_rao, reconstruct
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,17 @@ class CPTensor:
         slabs: B x (the other modes in their order). Returns embeddings B x R, in the unit of factors with the
         weights left out, and relative residuals B.
         """
-        others = [factor for m, factor in enumerate(self.factors) if m != mode]
-        basis = khatri_rao(others).to(self.weights.dtype) * self.weights
-        return least_squares(basis, slabs.reshape(len(slabs), -1))
+        others = [factor.double() for m, factor in enumerate(self.factors) if m != mode]
+        others[0] = others[0] * self.weights
+        if bool(slabs.isnan().any()):
+            return least_squares(khatri_rao(others), slabs.reshape(len(slabs), -1))
+        gram = torch.stack([factor.T @ factor for factor in others]).prod(0)
+        found = _contracted(slabs.double(), others) @ torch.linalg.pinv(gram, hermitian=True)
+        rest = torch.stack(
+            [(slab - reconstruct(row, others)).norm() for slab, row in zip(slabs.double(), found, strict=True)]
+        )
+        size = slabs.double().flatten(1).norm(dim=1)
+        return found, rest / torch.where(size == 0, 1, size)
 
     def to_tensorly(self) -> Any:
         """TensorLy's CPTensor, on its pytorch backend's tensors."""
@@ -73,7 +81,7 @@ class CPTensor:
         """TensorLy's CPTensor of any backend; columns are brought to length 1."""
         weights, factors = tensor
         made = [torch.as_tensor(factor) for factor in factors]
-        scale = torch.ones(made[0].shape[1], dtype=torch.float64)
+        scale = torch.ones(made[0].shape[1], dtype=torch.float64, device=made[0].device)
         if weights is not None:
             scale = torch.as_tensor(weights).double()
         lengths = [factor.double().norm(dim=0) for factor in made]
@@ -82,6 +90,14 @@ class CPTensor:
             for factor, length in zip(made, lengths, strict=True)
         ]
         return CPTensor(reduce(torch.mul, lengths, scale), made, relative_error)
+
+
+def _contracted(slabs: Tensor, factors: Sequence[Tensor]) -> Tensor:
+    """Slabs (B x J_1 x ... x J_k) times the Khatri-Rao product of factors (J_i x R), which is not formed: B x R."""
+    partial = slabs @ factors[-1]
+    for factor in reversed(factors[:-1]):
+        partial = (partial * factor).sum(-2)
+    return partial
 
 
 def least_squares(basis: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,55 @@
+"""Two ranks against one, one thread each, on the sparse tensor of cp_sparse: seconds a sweep."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+
+import torch
+
+from polyadic.decomposition.cp import Data, Progress, cp
+from polyadic.distributed import World
+from polyadic.tensor.sparse import SparseTensor
+from polyadic.training.environment import free_port
+from scripts.bench.measure import OURS, Case
+from scripts.bench.sparse_data import zipf
+
+RANK, SWEEPS = 16, 60
+
+
+def run() -> None:
+    """Starts the ranks as torch.distributed.run would."""
+    figures = {"one rank": _ranks(1), OURS: _ranks(2)}
+    Case("sparse CP-ALS, two ranks of one thread each", figures, {"one rank": 1.7}).report()
+
+
+def _ranks(size: int) -> float:
+    port, running = str(free_port()), []
+    for rank in range(size):
+        place = {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, "-m", "scripts.bench.cp_ranks"]
+        running.append(subprocess.Popen(command, env={**os.environ, **place}, stdout=subprocess.PIPE, text=True))
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    return float(outputs[0].split()[-1])
+
+
+def _rank() -> None:
+    torch.set_num_threads(1)
+    world, whole, times = World.join(), zipf(2_000_000), list[float]()
+    mine = slice(world.rank, None, world.size)
+    part = SparseTensor(whole.indices[:, mine].contiguous(), whole.values[mine].contiguous(), whole.shape)
+
+    def note(at: Progress) -> bool:
+        times.append(at.seconds)
+        return True
+
+    cp(Data.of(part, world), RANK, max_iterations=SWEEPS, tol=0, after_sweep=note)
+    print(statistics.median(times[5:]), flush=True)
+    world.leave()
+
+
+if __name__ == "__main__":
+    _rank()

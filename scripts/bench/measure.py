@@ -1,0 +1,80 @@
+"""How the benchmarks time: contenders in turn, medians, one table and one JSON line a case."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RECORDS = Path("out/bench.jsonl")
+OURS = "polyadic"
+environment: dict[str, Any] = {}
+"""Versions and machine, which go with every record; set by __main__."""
+
+
+@dataclass
+class Case:
+    """One row of the promise: what was measured, in seconds (or another unit), and against what by which factor."""
+
+    name: str
+    figures: Mapping[str, float]
+    targets: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "seconds a sweep"
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def report(self) -> None:
+        """Prints the table and appends the JSON line. A target is how often faster (or smaller) we are to be."""
+        ours = self.figures[OURS]
+        print(f"\n### {self.name}\n\n| program | {self.unit} | against polyadic | at least |\n|---|---|---|---|")
+        ratios = {name: value / ours for name, value in self.figures.items()}
+        for name, value in self.figures.items():
+            target = self.targets.get(name)
+            verdict = "" if target is None else f"{target:g} {'met' if ratios[name] >= target else 'MISSED'}"
+            print(f"| {name} | {value:.4g} | {ratios[name]:.2f} | {verdict} |")
+        for name, value in self.more.items():
+            print(f"\n{name}: {value}")
+        record = {"case": self.name, "unit": self.unit, "figures": dict(self.figures), "ratios": ratios}
+        record |= {"targets": dict(self.targets), **self.more, "environment": environment}
+        RECORDS.parent.mkdir(exist_ok=True)
+        with RECORDS.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long a call takes, a GPU's work included."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def a_sweep(fit: Callable[[int], object], few: int = 2, many: int = 8) -> Callable[[], float]:
+    """Seconds a sweep of a fit: what `many` sweeps take more than `few`, so that the start is left out."""
+    return lambda: max(seconds(lambda: fit(many)) - seconds(lambda: fit(few)), 1e-9) / (many - few)
+
+
+def in_turn(contenders: Mapping[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:
+    """The median of what each contender returns, all of them once a round; a first round is thrown away."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, contender in contenders.items():
+            value = contender()
+            if number:
+                found[name].append(value)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second that a copy of 256 MiB reads and writes."""
+    source = torch.rand(2**26)
+    target = torch.empty_like(source)
+    return 2 * 4 * 2**26 / min(seconds(lambda: target.copy_(source)) for _ in range(7))

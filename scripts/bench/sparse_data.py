@@ -1,0 +1,56 @@
+"""Sparse tensors for the benchmarks: made ones, and real ones from ../shared/data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from polyadic.formats import tns
+from polyadic.tensor.sparse import SparseTensor
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SHAPE = (2_000, 10_000, 20_000)
+
+
+def zipf(nonzeros: int, shape: tuple[int, ...] = SHAPE, exponent: float = 0.7, seed: int = 0) -> SparseTensor:
+    """Uniform values where every mode's rows are drawn by Zipf's law, each mode in an order of its own."""
+    random = np.random.default_rng(seed)
+    index = []
+    for rows in shape:
+        weights = 1 / np.arange(1, rows + 1) ** exponent
+        index.append(random.permutation(rows)[random.choice(rows, nonzeros, p=weights / weights.sum())])
+    values = torch.from_numpy(random.random(nonzeros, np.float32))
+    return SparseTensor(torch.from_numpy(np.stack(index).astype(np.int32)), values, shape).coalesce()[0]
+
+
+def planted(
+    nonzeros: int, components: int, shape: tuple[int, ...] = SHAPE, noise: float = 0.5, seed: int = 0
+) -> SparseTensor:
+    """A sum of `components` outer products of sparse log-normal columns, every nonzero off by a normal part of it."""
+    random = np.random.default_rng(seed)
+    unit = (nonzeros / components / 40) ** (1 / (len(shape) - 1))
+    sizes = [40, int(unit * 0.9), int(unit / 0.9)]
+    index, values = [], []
+    for _ in range(components):
+        rows = [np.sort(random.choice(n, size, replace=False)) for n, size in zip(shape, sizes, strict=True)]
+        columns = [random.lognormal(0, 0.7, size) for size in sizes]
+        index.append(np.stack([one.ravel() for one in np.meshgrid(*rows, indexing="ij")]).astype(np.int32))
+        values.append(np.einsum("i,j,k->ijk", *columns).ravel())
+    found = np.concatenate(values)
+    found *= 1 + noise * random.standard_normal(len(found))
+    return SparseTensor(
+        torch.from_numpy(np.concatenate(index, 1)), torch.from_numpy(found.astype(np.float32)), shape
+    ).coalesce()[0]
+
+
+def read_tns(name: str) -> SparseTensor | None:
+    """A FROSTT file of ../shared/data, or None where that is absent."""
+    path = DATA / name
+    if not path.exists():
+        print(f"skipped: {name} is not in ../shared/data")
+        return None
+    found = tns.read_coordinates(path, 0, 1)
+    values = torch.from_numpy(found.values.astype(np.float32))
+    return SparseTensor(torch.from_numpy(found.indices.astype(np.int32)), values, found.rows).coalesce()[0]
