@@ -22,8 +22,9 @@ def low_rank(
     draw = torch.rand if positive else torch.randn
     factors = [draw(rows, rank, generator=random, dtype=torch.float64) for rows in shape]
     tensor = reconstruct(torch.ones(rank, dtype=torch.float64), factors)
-    spread = torch.randn(tensor.shape, generator=random, dtype=torch.float64) * tensor.std()
-    return tensor + noise * spread, factors
+    if noise:
+        tensor = tensor + noise * tensor.std() * torch.randn(tensor.shape, generator=random, dtype=torch.float64)
+    return tensor, factors
 
 
 def sparse(shape: Sequence[int], density: float, seed: int = 0, dtype: torch.dtype = torch.float64) -> SparseTensor:

@@ -60,7 +60,7 @@ class Columns:
         return rows.new_zeros(held, rows.shape[1]).index_add_(0, self.rows[nonzero].long(), terms)
 
     def _scatter(self, place: Tensor, rows: Tensor, held: int) -> Tensor:
-        """The same on a CPU: each thread takes columns of the factor for itself, so that none writes what another does."""
+        """The same on a CPU: a thread takes columns of the factor for itself, so that none writes what another does."""
         rank = rows.shape[1]
         width = padded(rank, rows.dtype)
         weighted = torch.nn.functional.pad(rows, (0, width - rank)).contiguous()
