@@ -12,7 +12,7 @@ from polyadic.algorithms import _schema
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-TABLE = re.compile(r"<!-- table: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
+TABLE = re.compile(r"<!-- table: ([\w-]+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 @pytest.mark.parametrize("name", sorted(algorithms.algorithms()))
@@ -25,6 +25,8 @@ def test_the_tree_names_what_is_there() -> None:
     tree = README.read_text().split("## The tree")[1].split("```")[1]
     folder = ROOT
     for line in filter(None, tree.splitlines()):
+        if line.startswith("    "):  # The rest of a description.
+            continue
         name = line.split()[0]
         folder = ROOT / "src" / "polyadic" if line.startswith("  ") else ROOT
         assert (folder / name).exists(), name
