@@ -14,18 +14,13 @@ from gcp_cases import FORMS, LOSSES, data, dense, factor_match, gaps, means, nor
 from ranks import on_ranks
 from torch import Tensor
 
-from polyadic.decomposition import gcp_objective, gcp_parts
-from polyadic.decomposition.cp import Data, cp
+from polyadic.decomposition.cp import cp
 from polyadic.decomposition.gcp import Progress, gcp
-from polyadic.decomposition.gcp_objective import Objective
-from polyadic.decomposition.losses import BernoulliLogit, Gaussian, Huber, Loss, Poisson, losses
+from polyadic.decomposition.losses import Gaussian, Huber, Poisson
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.sparse import SparseTensor
-
-SHAPES = [(9, 7), (6, 5, 4), (3, 4, 5, 2), (2, 3, 2, 4, 3)]
 
 
 def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
@@ -36,41 +31,6 @@ def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
         return True
 
     return after_iteration
-
-
-def plain(loss: Loss, tensor: Tensor, seen: Tensor, stack: Tensor, l2: float) -> tuple[Tensor, Tensor]:
-    """The mean loss an entry and |X - Y|², of the whole reconstruction."""
-    factors = list(torch.split(stack, list(tensor.shape)))
-    model = reconstruct(torch.ones(stack.shape[1], dtype=stack.dtype), factors)
-    square = ((tensor - loss.mean(model))[seen]).square().sum()
-    return (loss.value(tensor, model)[seen].sum() + l2 * stack.square().sum()) / seen.sum(), square
-
-
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_gradient_is_autograds(
-    shape: tuple[int, ...], form: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gcp_parts, "AT_ONCE", {"cpu": 24})  # Several blocks, the last of them not full.
-    tensor, loss = data(name, shape, 2), losses()[name]
-    seen = gaps(shape) if form in ("masked", "observed") else torch.ones(shape, dtype=torch.bool)
-    stack = torch.rand(sum(shape), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
-    expected, square = plain(loss, tensor, seen, stack.requires_grad_(), l2=0.7)
-    found = Objective(Data.of(**part(tensor, form, World.alone())), loss, 0.7)(stack.detach())
-    assert found.loss == pytest.approx(expected.item(), rel=1e-10)
-    assert found.square == pytest.approx(square.item(), rel=1e-10)
-    torch.testing.assert_close(found.gradient, torch.autograd.grad(expected, stack)[0])
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_float32_is_evaluated_in_float32(form: str) -> None:
-    tensor, loss = data("poisson", (6, 5, 4), 2), Poisson()
-    stack = torch.rand(15, 3, generator=torch.Generator().manual_seed(1)) + 0.1
-    exact = Objective(Data.of(**part(tensor, form, World.alone())), loss)(stack.double())
-    found = Objective(Data.of(**part(tensor.float(), form, World.alone())), loss)(stack)
-    assert found.loss == pytest.approx(exact.loss, rel=1e-5)
-    torch.testing.assert_close(found.gradient, exact.gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "rank"), [((9, 8, 7), 2), ((6, 7, 5, 4), 3)])
@@ -345,27 +305,3 @@ def test_all_ranks_stop_together_and_are_refused_together() -> None:
 def test_what_cannot_be_fitted_is_refused(tensor: Tensor, rank: int, loss: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         gcp(tensor, rank, loss)
-
-
-def test_gamma_takes_absent_entries_as_zeros_and_refuses_written_ones() -> None:
-    rates = means((6, 5, 4), 2)[0]
-    sparse = SparseTensor.of(torch.where(gaps(rates.shape), rates, 0))
-    assert math.isfinite(gcp(sparse, 2, "gamma", max_iterations=5).relative_error)
-    written = SparseTensor(
-        sparse.indices, torch.zeros_like(sparse.values).index_fill_(0, torch.tensor([0]), 1), (6, 5, 4)
-    )
-    with pytest.raises(UserError, match="the tensor holds 0: loss gamma"):
-        gcp(written, 2, "gamma")
-
-
-def test_zeros_too_many_to_go_through_are_refused_where_no_closed_form_sums_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sparse = SparseTensor.of(data("bernoulli-logit", (6, 5, 4), 2))
-    monkeypatch.setattr(gcp_objective, "LARGEST", 119)
-    message = "the tensor has 120 entries, zeros among them: with loss bernoulli-logit .* 119 at most. Use method=adam"
-    with pytest.raises(UserError, match=message):
-        gcp(sparse, 2, BernoulliLogit())
-    for loss in ("gaussian", "poisson"):
-        gcp(sparse, 2, loss, max_iterations=3)
-    gcp(sparse, 2, "huber", observed=True, max_iterations=3)

@@ -175,9 +175,10 @@ class _Descent:
 
     def _step(self) -> None:
         at, now = self.at, time.perf_counter()
-        at.factors = list(split(self.point.view(-1, self.rank), self.objective.data.share.shape))
+        data, stack = self.objective.data, self.point.view(-1, self.rank)
+        at.factors = list(split(stack, data.share.shape))
         at.loss_before, at.loss = at.loss, self.here.loss
-        at.relative_error = math.sqrt(self.here.square) / self.objective.data.norm
+        at.relative_error = self.objective.error(stack.to(data.share.dtype), self.here)
         at.iteration, at.seconds, self.began = at.iteration + 1, now - self.began, now
         self.going = self.after(at)
 

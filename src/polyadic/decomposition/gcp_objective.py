@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp import Data
+from polyadic.decomposition.cp import DROWNED, Data
 from polyadic.decomposition.gcp_model import split
 from polyadic.decomposition.gcp_parts import Blocks, Listed, of_dense, of_sparse, of_zeros
 from polyadic.decomposition.losses import Gaussian, Loss
@@ -64,7 +64,17 @@ class Objective:
         if self.l2:
             loss = loss + self.l2 * stack.double().square().sum()
             gradient += 2 * self.l2 * stack
+        # One rank's word: what follows must be the same on all of them, though their hardware may round differently.
+        loss, square = self.data.world.from_first_(torch.stack([loss, square]))
         return Evaluation(loss.item() / self.entries, max(0.0, square.item()), gradient / self.entries)
+
+    def error(self, stack: Tensor, here: Evaluation) -> float:
+        """|X - Y| / |X| at a stack where all has been evaluated: in float64 anew, where round-off would drown it."""
+        square = here.square / self.data.norm / self.data.norm
+        if self._adds_zeros and not square > DROWNED * torch.finfo(stack.dtype).eps:
+            exact = relative_error(self.data, self.loss, stack)
+            return math.sqrt(square) if exact is None else exact
+        return math.sqrt(square)
 
 
 def count(data: Data) -> int:

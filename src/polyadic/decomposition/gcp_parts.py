@@ -20,8 +20,8 @@ from polyadic.tensor.dense import khatri_rao
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
 
-AT_ONCE = {"cpu": 2**18, "cuda": 2**24}
-"""Entries of a block: what a core's cache holds a few times over, or what fills a GPU."""
+AT_ONCE = {"cpu": 2**17, "cuda": 2**24}
+"""Entries of a block, for each thread of a CPU: what its cache holds a few times over, or what fills a GPU."""
 COLUMNS = 64
 """Columns of a block from which its matrix products outweigh what is done once a row."""
 
@@ -46,7 +46,7 @@ class Blocks:
     def __call__(self, factors: Sequence[Tensor]) -> Sums:
         """M = L R^T for the Khatri-Rao products L of the first modes and R of the last; Y = f'(X, M); Y R and Y^T L."""
         like, rank = factors[0], factors[0].shape[1]
-        at_once = AT_ONCE[like.device.type]
+        at_once = AT_ONCE[like.device.type] * (torch.get_num_threads() if like.device.type == "cpu" else 1)
         cut = _cut(self.shape, rank, at_once)
         columns, height = khatri_rao(factors[cut:]), math.prod(self.shape[:cut])
         gradient, back = [torch.zeros_like(factor) for factor in factors], torch.zeros_like(columns)
