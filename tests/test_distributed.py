@@ -103,3 +103,13 @@ def test_a_lost_peer_is_told_from_a_fault_of_ours() -> None:
     assert lost_peer(torch.distributed.DistBackendError("NCCL error"))
     assert not lost_peer(RuntimeError("shapes cannot be multiplied"))
     assert not lost_peer(ValueError("gloo"))
+
+
+def strided_sum(world: World) -> Tensor:
+    part = torch.arange(12.0).reshape(3, 4)[:, :2]
+    return world.sum_(part)
+
+
+def test_a_strided_tensor_is_summed_too() -> None:
+    for answer in on_ranks(2, strided_sum):
+        assert torch.equal(answer, 2 * torch.arange(12.0).reshape(3, 4)[:, :2])

@@ -73,7 +73,10 @@ class World:
     def sum_(self, tensor: Tensor) -> Tensor:
         """Adds `tensor` over the ranks, in place; the same value on each of them."""
         if self.size > 1:
-            dist.all_reduce(tensor, group=self.group)
+            whole = tensor.contiguous()  # gloo reads a strided one as if it were not.
+            dist.all_reduce(whole, group=self.group)
+            if whole is not tensor:
+                tensor.copy_(whole)
         return tensor
 
     def sum_part(self, rows: Tensor, chunk: int) -> Tensor:

@@ -6,14 +6,15 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from polyadic.decomposition import cp_start as start
+from polyadic.decomposition.cp_updates import gram_of, overflow, pairs, solve, solve_rows, symmetric
 from polyadic.decomposition.cp_updates import nonnegative as nonnegative_rows
-from polyadic.decomposition.cp_updates import overflow, pairs, solve, solve_rows, symmetric
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -217,20 +218,20 @@ class _Update:
         if not at.grams:
             layers = self.data.share.layers
             owned = [factor[layer.own] for factor, layer in zip(at.factors, layers, strict=True)]
-            at.grams = [self.data.world.sum_((rows.T @ rows).double()) for rows in owned]
+            at.grams = [self.data.world.sum_(gram_of(rows)) for rows in owned]
 
     def mode(self, at: Progress, mode: int) -> None:
         """Updates one factor and the weights."""
         share, world, layer = self.data.share, self.data.world, self.data.share.layers[mode]
         # In units of |X|, so that the squares of float32 neither overflow nor vanish.
-        product = layer.combine(share.mttkrp(mode, at.factors)) / self.data.norm
+        product = layer.combine(share.mttkrp(mode, at.factors)).div_(self.data.norm)
         gram = self._normal(at, mode)
-        rows = self._solve(gram, product, at, mode)
+        rows, own = self._solve(gram, product, at, mode)
         last = mode == self.modes[-1]
         # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
-        parts = [(rows.T @ rows).double().flatten()]
+        parts = [own.flatten()]
         if last:
-            parts.append((product * rows).sum(dtype=torch.float64).reshape(1))
+            parts.append((product * rows).sum(1).sum(dtype=torch.float64).reshape(1))
             if gram.ndim == 3:
                 parts += _observed_squares(gram, rows)
         sums = world.sum_(torch.cat(parts))
@@ -238,7 +239,7 @@ class _Update:
         own = sums[: rank**2].reshape(rank, rank)
         lengths = _lengths(own)
         at.weights = lengths * self.data.norm
-        at.factors[mode] = layer.spread((rows / lengths.to(rows.dtype)).contiguous())
+        at.factors[mode] = layer.spread(rows.div_(lengths.to(rows.dtype)))
         at.grams[mode] = own / torch.outer(lengths, lengths)
         if last:
             self.inner = sums[rank**2]
@@ -265,19 +266,24 @@ class _Update:
         """The matrix of the normal equations: R x R, or J x R x R where some entries were not observed."""
         mask, rank = self.data.mask, at.factors[0].shape[1]
         if mask is None:
-            gram = torch.stack([gram for m, gram in enumerate(at.grams) if m != mode]).prod(0)
+            gram = reduce(torch.mul, [gram for m, gram in enumerate(at.grams) if m != mode])
         else:
             layer = self.data.share.layers[mode]
             gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in at.factors])), rank)
         return gram
 
-    def _solve(self, gram: Tensor, product: Tensor, at: Progress, mode: int) -> Tensor:
+    def _solve(self, gram: Tensor, product: Tensor, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
+        """The new rows and their Gram matrix."""
         if self.l2:
             gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
         if self.nonnegative:
             before = at.factors[mode][self.data.share.layers[mode].own]
-            return nonnegative_rows(gram, product, before * (at.weights / self.data.norm).to(before.dtype))
-        return solve(gram, product) if gram.ndim == 2 else solve_rows(gram, product)
+            rows = nonnegative_rows(gram, product, before * (at.weights / self.data.norm).to(before.dtype))
+        elif gram.ndim == 3:
+            rows = solve_rows(gram, product)
+        else:
+            return solve(gram, product)
+        return rows, gram_of(rows)
 
 
 def _lengths(gram: Tensor) -> Tensor:
@@ -295,5 +301,5 @@ def _observed_squares(gram: Tensor, rows: Tensor) -> list[Tensor]:
 
 def _squares(weights: Tensor, grams: list[Tensor]) -> tuple[Tensor, Tensor]:
     """|Y|² from the weights and the Gram matrices, and the same of absolute values."""
-    gram = torch.stack(grams).prod(0)
+    gram = reduce(torch.mul, grams)
     return weights @ gram @ weights, weights.abs() @ gram.abs() @ weights.abs()

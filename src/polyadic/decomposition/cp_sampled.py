@@ -121,8 +121,8 @@ class _Fit:
             rows = rows * at.factors[m][index]
         weighted = rows * sample.weights.to(rows.dtype)[:, None]
         held = self.columns[mode].product(sample.keys, weighted, layer.stop - layer.start)
-        own = solve((rows.T @ weighted).double(), layer.combine(held) / self.data.norm)
-        lengths = self.world.sum_(own.double().square().sum(0)).sqrt()
+        own, gram = solve((rows.T @ weighted).double(), layer.combine(held) / self.data.norm)
+        lengths = self.world.sum_(gram).diagonal().sqrt()
         lengths = torch.where(lengths == 0, 1, lengths)
         at.weights = lengths * self.data.norm
         at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, shape[mode])
@@ -138,7 +138,7 @@ class _Fit:
         known = self._leverage.get(mode)
         if known is None or known[0] is not factor:
             gram = (factor.T @ factor).double()
-            scores = (solve(gram, factor) * factor).sum(1).double().clamp_min(0)
+            scores = (solve(gram, factor)[0] * factor).sum(1).double().clamp_min(0)
             # One rank's word: a sample must be the same on all of them, though their hardware may round differently.
             self._leverage[mode] = factor, self.world.from_first_(scores / scores.sum())
         return self._leverage[mode][1]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
+from polyadic.tensor.rows import times
 
 PASSES = 4
 """Passes over the columns in one nonnegative update: more gain little before the other factors move."""
@@ -21,8 +22,10 @@ def overflow(dtype: torch.dtype) -> UserError:
     return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
 
 
-def solve(gram: Tensor, product: Tensor) -> Tensor:
+def solve(gram: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
     """product gram^-1 (J x R) by Cholesky, with a ridge where the Gram matrix (R x R) is singular to its precision.
+
+    Returns the rows and their own Gram matrix (R x R, float64).
 
     The ridge begins at that precision and grows until the smallest pivot stands clear of it: without it,
     collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
@@ -39,9 +42,15 @@ def solve(gram: Tensor, product: Tensor) -> Tensor:
         if info == 0 and weakest > precision:
             # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
             if weakest > precision**0.5:
-                return product @ torch.cholesky_inverse(lower).to(product.dtype)
-            return torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
+                return times(product, torch.cholesky_solve(eye, lower).to(product.dtype))
+            rows = torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
+            return rows, gram_of(rows)
         ridge = max(4 * ridge, precision)
+
+
+def gram_of(rows: Tensor) -> Tensor:
+    """The Gram matrix of rows (J x R): R x R, float64."""
+    return (rows.T @ rows).double()
 
 
 def solve_rows(gram: Tensor, product: Tensor) -> Tensor:

@@ -117,6 +117,23 @@ def scattered_columns(width: int) -> Any:
 
 
 @cache
+def rows_and_gram(width: int, rank: int) -> Any:
+    """out = product @ inverse (R x R), and gram += out^T out, in one pass over the rows."""
+
+    @_jit
+    def kernel(product, inverse, out, gram, begin, end):
+        for i in range(begin, end):
+            row = zeros(out, width)
+            for r in range(rank):
+                row = scaled(at(product, i, r), load(inverse, r, 0, width), row)
+            store(out, i, 0, row)
+            for r in range(rank):
+                store(gram, r, 0, scaled(at(out, i, r), row, load(gram, r, 0, width)))
+
+    return kernel
+
+
+@cache
 def dense_rows(width: int) -> Any:
     """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
 

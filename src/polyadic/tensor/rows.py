@@ -1,0 +1,47 @@
+"""A factor's rows times a small matrix, and their Gram matrix, with one pass over them where a kernel can."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from polyadic.tensor import cpu_kernels
+from polyadic.tensor.fibres import padded, pieces
+from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel
+
+ROWS_A_SUM = 8192
+"""Rows whose squares are added up in the factor's own precision; such sums are added in float64."""
+
+
+def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    """product (J x R) times a matrix (R x R): J x R, and the Gram matrix of that (R x R, float64)."""
+    width, rank = padded(product.shape[1], product.dtype), product.shape[1]
+    if product.device.type != "cpu" or len(pieces(width, product.dtype)) > 1:
+        rows = product @ inverse
+        return rows, (rows.T @ rows).double()
+    matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous()
+    out = product.new_empty(len(product), width)
+    parts = max(PARTS_A_THREAD * torch.get_num_threads(), len(product) // ROWS_A_SUM)
+    edges = [len(product) * part // parts for part in range(parts + 1)]
+    grams = product.new_zeros(parts, rank, width)
+    # A view of padded rows: the kernel asks for its columns alone.
+    arrays = (_rows_of(product).numpy(), matrix.numpy(), out.numpy())
+    kernel = cpu_kernels.rows_and_gram(width, rank)
+
+    def some(begin: int, end: int) -> None:
+        for part in range(begin, end):
+            kernel(*arrays, grams[part].numpy(), edges[part], edges[part + 1])
+
+    in_parallel(some, list(range(parts + 1)))
+    return out[:, :rank], grams.sum(0, dtype=torch.float64)[:, :rank]
+
+
+def _rows_of(product: Tensor) -> Tensor:
+    """Rows that lie one behind another, with what pads them where they are a view of padded ones."""
+    if product.is_contiguous():
+        return product
+    if product.stride(1) == 1 and product.storage_offset() == 0 and len(product):
+        wide = product.stride(0)
+        if product.untyped_storage().nbytes() >= len(product) * wide * product.element_size():
+            return product.as_strided((len(product), wide), (wide, 1))
+    return product.contiguous()
