@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from ranks import RankError, on_ranks
+from torch import Tensor
 
 from polyadic.distributed import World, lost_peer
 
