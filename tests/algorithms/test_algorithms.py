@@ -106,10 +106,16 @@ def test_the_warm_up_example_is_a_good_instance(name: str, tmp_path: Path) -> No
     assert len(answers) == 1 and b"null" not in json.encode(answers)
 
 
+def for_steps(name: str, steps: str) -> dict[str, str]:
+    """The hyperparameter that bounds an algorithm's steps, where it takes more than one."""
+    key = "epochs" if name == "forecaster" else "max_iterations"
+    return {key: steps} if key in algorithms()[name].Hyperparameters.model_fields else {}
+
+
 @each
 @pytest.mark.parametrize("instance", [None, 5, "text", [], [1, 2], {}, {"index": None}, {"target": [1]}])
 def test_what_is_no_instance_is_the_users_fault(name: str, instance: object, tmp_path: Path) -> None:
-    model = train(name, tmp_path, {"max_iterations": "1"} if name == "cp" else {"epochs": "1"})
+    model = train(name, tmp_path, for_steps(name, "1"))
     with pytest.raises(UserError):
         model.parse(instance, {})
 
@@ -124,8 +130,7 @@ def test_a_job_that_is_told_to_stop_still_gives_a_model(name: str, tmp_path: Pat
 
 @each
 def test_a_dry_run_ends_after_one_step(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    long = {"max_iterations": "1000000"} if name == "cp" else {"epochs": "1000000"}
-    assert train(name, tmp_path, long, dry_run=True)
+    assert train(name, tmp_path, for_steps(name, "1000000"), dry_run=True)
     printed = capsys.readouterr().out
     assert "iteration=2" not in printed and "epoch=1" not in printed
 

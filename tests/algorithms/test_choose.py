@@ -99,7 +99,8 @@ def refusal(raw: dict[str, Any]) -> str:
 
 
 CHOICES = (
-    "set algorithm to one of cp (needs rank); forecaster (needs time_freq, context_length, prediction_length, epochs)"
+    "set algorithm to one of cp (needs rank); forecaster (needs time_freq, context_length, prediction_length, epochs); "
+    "tucker"
 )
 
 
@@ -113,6 +114,11 @@ def test_where_several_fit_the_choices_are_listed() -> None:
     assert "fit cp and forecaster" in message and message.endswith(CHOICES)
 
 
+def test_an_algorithm_that_requires_no_hyperparameter_is_never_guessed() -> None:
+    assert refusal({"ranks": "[2, 2]"}).endswith(f"the others (ranks) fit no algorithm: {CHOICES}")
+    assert choose({"algorithm": "tucker", "ranks": "[2, 2]"})[0].NAME == "tucker"
+
+
 @pytest.mark.parametrize("raw", [{}, {"sagemaker_region": "eu-west-1", "_tuning_objective_metric": "x"}])
 def test_without_any_hyperparameter_the_choices_are_listed(raw: dict[str, Any]) -> None:
     message = refusal(raw)
@@ -123,7 +129,10 @@ def test_without_any_hyperparameter_the_choices_are_listed(raw: dict[str, Any]) 
     ("name", "hint"), [("forcaster", "did you mean 'forecaster'? "), ("CP", "did you mean 'cp'? "), ("kmeans", "")]
 )
 def test_a_misspelt_algorithm_has_its_nearest_named(name: str, hint: str) -> None:
-    assert refusal({"algorithm": name, "rank": "5"}) == f"unknown algorithm {name!r}: {hint}Known are cp, forecaster"
+    assert (
+        refusal({"algorithm": name, "rank": "5"})
+        == f"unknown algorithm {name!r}: {hint}Known are cp, forecaster, tucker"
+    )
     with pytest.raises(UserError, match="unknown algorithm"):
         named(name)
 

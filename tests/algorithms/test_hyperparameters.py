@@ -233,3 +233,27 @@ def test_the_platforms_keys_are_told_from_the_jobs(key: str, foreign: bool) -> N
 def test_every_hyperparameter_says_what_it_is_and_what_is_allowed(name: str) -> None:
     for field in algorithms()[name].Hyperparameters.model_fields.values():
         assert field.description and allowed(field)
+
+
+class Sizes(Hyperparameters):
+    """A list of whole numbers."""
+
+    ranks: list[int] | None = hyperparameter("whole numbers", None)
+
+
+@pytest.mark.parametrize(
+    "text", ["[20, 5]", '"[20, 5]"', "20,5", "(20, 5)", '["20", "5"]', "[20.0, 5e0]", " [20,5] ", [20, 5], "[2e1, 5]"]
+)
+def test_a_list_of_whole_numbers_is_read_from_every_producer(text: object) -> None:
+    assert parse(Sizes, {"ranks": text}).ranks == [20, 5]
+
+
+def test_a_list_may_be_empty_or_absent() -> None:
+    assert parse(Sizes, {"ranks": "[]"}).ranks == []
+    assert parse(Sizes, {"ranks": ""}).ranks is None
+
+
+@pytest.mark.parametrize("text", ["[20, 2.5]", "[true]", "[null]", "20", "a,b", "[[1]]", '{"a": 1}', [2.5]])
+def test_what_is_no_list_of_whole_numbers_is_refused(text: object) -> None:
+    with pytest.raises(UserError, match=r"it must be a list such as \[20, 20, 5\], or empty"):
+        parse(Sizes, {"ranks": text})

@@ -28,7 +28,9 @@ FORECASTER = {
     "learning_rate": "0.01",
     "num_eval_samples": "10",
 }
-SETTINGS: dict[str, dict[str, str]] = {"cp": CP, "forecaster": FORECASTER}
+TUCKER = {"algorithm": "tucker", "ranks": "[3, 2, 2]", "method": "hooi", "max_iterations": "8", "stop_tol": "0"}
+TUCKER |= {"dtype": "float64"}
+SETTINGS: dict[str, dict[str, str]] = {"cp": CP, "forecaster": FORECASTER, "tucker": TUCKER}
 
 
 def npy_bytes(array: Any, allow_pickle: bool = False) -> bytes:
@@ -66,10 +68,12 @@ DATA: dict[str, Callable[[], dict[str, dict[str, bytes]]]] = {
         "train": {"a.json": lines(records()), "b.json.gz": gzip.compress(lines(records(2, 30)))},
         "test": {"a.json": lines(records())},
     },
+    "tucker": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
 }
 INSTANCES: dict[str, list[Any]] = {
     "cp": [{"index": [i, j, k]} for i, j, k in ((0, 0, 0), (5, 4, 3), (2, 1, 3))],
     "forecaster": [{"start": "2021-05-01 03:00:00", "target": record["target"]} for record in records(3, 12)],
+    "tucker": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
 }
 
 

@@ -52,7 +52,8 @@ def named(name: str) -> Algorithm:
 def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]:
     """The algorithm and the typed hyperparameters of a job.
 
-    Where `algorithm` is absent, the one whose required hyperparameters are all present is meant.
+    Where `algorithm` is absent, the one whose required hyperparameters are all present is meant; an algorithm
+    without any is never guessed.
     """
     own = {key: value for key, value in raw.items() if not hyper.is_foreign(key)}
     name = own.pop("algorithm", None)
@@ -66,10 +67,12 @@ def required(algorithm: Algorithm) -> list[str]:
 
 
 def _fitting(own: Mapping[str, object]) -> Algorithm:
-    fitting = [one for one in algorithms().values() if all(name in own for name in required(one))]
+    fitting = [one for one in algorithms().values() if required(one) and all(name in own for name in required(one))]
     if len(fitting) == 1:
         return fitting[0]
-    choices = "; ".join(f"{one.NAME} (needs {', '.join(required(one))})" for one in algorithms().values())
+    choices = "; ".join(
+        f"{one.NAME} (needs {', '.join(required(one))})" if required(one) else one.NAME for one in algorithms().values()
+    )
     if not own:
         raise UserError(f"the job has no hyperparameters (hyperparameters.json): set algorithm to one of {choices}")
     fit = " and ".join(one.NAME for one in fitting) or "no algorithm"

@@ -35,7 +35,7 @@ def hyperparameter(
 
     `none` is the word that a job may write for None, where the field takes that; an empty text otherwise.
     """
-    extra = ({"tunable": list(tunable)} if tunable else {}) | ({"none": none} if none else {})
+    extra: Any = ({"tunable": list(tunable)} if tunable else {}) | ({"none": none} if none else {})
     return Field(default, description=about, json_schema_extra=extra or None, **bounds)
 
 
