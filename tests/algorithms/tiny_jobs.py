@@ -30,7 +30,14 @@ FORECASTER = {
 }
 TUCKER = {"algorithm": "tucker", "ranks": "[3, 2, 2]", "method": "hooi", "max_iterations": "8", "stop_tol": "0"}
 TUCKER |= {"dtype": "float64"}
-SETTINGS: dict[str, dict[str, str]] = {"cp": CP, "forecaster": FORECASTER, "tucker": TUCKER}
+TENSOR_TRAIN = {"algorithm": "tensor-train", "max_rank": "2", "missing": "mask", "max_iterations": "8", "stop_tol": "0"}
+TENSOR_TRAIN |= {"dtype": "float64"}
+SETTINGS: dict[str, dict[str, str]] = {
+    "cp": CP,
+    "forecaster": FORECASTER,
+    "tensor-train": TENSOR_TRAIN,
+    "tucker": TUCKER,
+}
 
 
 def npy_bytes(array: Any, allow_pickle: bool = False) -> bytes:
@@ -62,17 +69,26 @@ def tensor() -> Any:
     return np.einsum("ir,jr,kr->ijk", *factors) + 0.05 * random.random((6, 5, 4))
 
 
+def with_gaps(array: Any) -> Any:
+    """The same tensor, three of its entries not known."""
+    array = array.copy()
+    array[[0, 3, 5], [0, 2, 4], [1, 2, 3]] = np.nan
+    return array
+
+
 DATA: dict[str, Callable[[], dict[str, dict[str, bytes]]]] = {
     "cp": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
     "forecaster": lambda: {
         "train": {"a.json": lines(records()), "b.json.gz": gzip.compress(lines(records(2, 30)))},
         "test": {"a.json": lines(records())},
     },
+    "tensor-train": lambda: {"train": {"tensor.npy": npy_bytes(with_gaps(tensor()))}},
     "tucker": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
 }
 INSTANCES: dict[str, list[Any]] = {
     "cp": [{"index": [i, j, k]} for i, j, k in ((0, 0, 0), (5, 4, 3), (2, 1, 3))],
     "forecaster": [{"start": "2021-05-01 03:00:00", "target": record["target"]} for record in records(3, 12)],
+    "tensor-train": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
     "tucker": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
 }
 
