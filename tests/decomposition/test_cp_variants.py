@@ -17,6 +17,7 @@ from polyadic.decomposition.cp_sampled import draw, sampled_cp
 from polyadic.decomposition.cp_updates import nonnegative, solve_rows
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor import layout
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.sparse import SparseTensor
@@ -182,10 +183,16 @@ def many_ways(world: World) -> dict[str, CPTensor]:
     return {name: way() for name, way in ways.items()}
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_any_number_of_ranks_equals_one(ranks: int) -> None:
+def many_ways_apart(world: World) -> dict[str, CPTensor]:
+    """The same where each rank updates rows of its own of every mode, as it does with long ones."""
+    layout.UPDATED_EVERYWHERE = 0
+    return many_ways(world)
+
+
+@pytest.mark.parametrize(("ranks", "ways"), [(2, many_ways), (4, many_ways), (4, many_ways_apart)])
+def test_any_number_of_ranks_equals_one(ranks: int, ways: Callable[[World], dict[str, CPTensor]]) -> None:
     expected = many_ways(World.alone())
-    for answers in on_ranks(ranks, many_ways, seconds=240):
+    for answers in on_ranks(ranks, ways, seconds=240):
         for name, model in answers.items():
             assert model.relative_error == pytest.approx(expected[name].relative_error, rel=1e-5), name
             torch.testing.assert_close(model.weights, expected[name].weights, atol=0, rtol=1e-5, msg=name)

@@ -13,6 +13,7 @@ from ranks import on_ranks
 from tensors import part_of, slab_of, sparse
 
 from polyadic.distributed import World
+from polyadic.tensor import layout
 from polyadic.tensor.layout import cuts, distribute, grid, of_slab, whole_factor
 
 
@@ -60,9 +61,14 @@ def scatter(world: World) -> Any:
     return block.tensor.indices + corner, block.tensor.values, own, summed, torch.equal(spread, mine), whole
 
 
+def scatter_apart(world: World) -> Any:
+    layout.UPDATED_EVERYWHERE = 0
+    return scatter(world)
+
+
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_every_nonzero_and_every_row_has_one_rank(ranks: int) -> None:
-    answers = on_ranks(ranks, scatter) if ranks > 1 else [scatter(World.alone())]
+    answers = on_ranks(ranks, scatter_apart) if ranks > 1 else [scatter(World.alone())]
     tensor = sparse([7, 9, 8], 0.4)
     found = torch.zeros(tensor.shape, dtype=torch.float64)
     for indices, values, *_ in answers:
@@ -76,6 +82,12 @@ def test_every_nonzero_and_every_row_has_one_rank(ranks: int) -> None:
     for *_, summed, spread, whole in answers:
         assert (summed == ranks // parts[1]).all() and spread
         assert torch.equal(whole, torch.arange(27.0).reshape(9, 3))
+
+
+def test_a_short_mode_that_all_ranks_hold_is_updated_by_all() -> None:
+    for *_, own, summed, spread, whole in on_ranks(2, scatter):
+        assert own[0] == (0, 7) and own[2] == (0, 8), "mode 1 alone is cut"
+        assert (summed == 1).all() and spread and torch.equal(whole, torch.arange(27.0).reshape(9, 3))
 
 
 def test_a_slab_holds_its_rows_of_one_mode_and_all_of_the_others() -> None:

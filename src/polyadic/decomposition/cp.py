@@ -217,8 +217,10 @@ class _Update:
         self.data.share.seek(at.iteration, self.modes, at.factors[0].shape[1])
         if not at.grams:
             layers = self.data.share.layers
-            owned = [factor[layer.own] for factor, layer in zip(at.factors, layers, strict=True)]
-            at.grams = [self.data.world.sum_(gram_of(rows)) for rows in owned]
+            at.grams = [
+                layer.total(gram_of(factor[layer.own]), self.data.world)
+                for factor, layer in zip(at.factors, layers, strict=True)
+            ]
 
     def mode(self, at: Progress, mode: int) -> None:
         """Updates one factor and the weights."""
@@ -234,7 +236,7 @@ class _Update:
             parts.append((product * rows).sum(1).sum(dtype=torch.float64).reshape(1))
             if gram.ndim == 3:
                 parts += _observed_squares(gram, rows)
-        sums = world.sum_(torch.cat(parts))
+        sums = layer.total(torch.cat(parts), world)
         rank = rows.shape[1]
         own = sums[: rank**2].reshape(rank, rank)
         lengths = _lengths(own)

@@ -122,7 +122,7 @@ class _Fit:
         weighted = rows * sample.weights.to(rows.dtype)[:, None]
         held = self.columns[mode].product(sample.keys, weighted, layer.stop - layer.start)
         own, gram = solve((rows.T @ weighted).double(), layer.combine(held) / self.data.norm)
-        lengths = self.world.sum_(gram).diagonal().sqrt()
+        lengths = layer.total(gram, self.world).diagonal().sqrt()
         lengths = torch.where(lengths == 0, 1, lengths)
         at.weights = lengths * self.data.norm
         at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, shape[mode])

@@ -48,7 +48,7 @@ def singular(share: Share, rank: int, seed: int, world: World) -> list[Tensor]:
     for mode, layer in enumerate(share.layers):
         sketch = random(share, rank + OVERSAMPLED, seed + 1, normal=True)
         own = layer.combine(share.mttkrp(mode, sketch)).double()
-        values, vectors = torch.linalg.eigh(world.sum_(own.T @ own))
+        values, vectors = torch.linalg.eigh(layer.total(own.T @ own, world))
         kept = min(rank, share.shape[mode], int((values > values[-1] * 1e-10).sum()))
         basis = own @ (vectors[:, -kept:] / values[-kept:].sqrt()).flip(1)
         factors[mode] = torch.cat([layer.spread(basis.to(share.dtype)), factors[mode][:, kept:]], 1)

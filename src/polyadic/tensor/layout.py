@@ -13,17 +13,27 @@ from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 
+UPDATED_EVERYWHERE = 2**14
+"""Rows up to which each rank updates all of a mode that every rank holds: two collectives fewer, a little work more."""
+
 
 @dataclass(frozen=True)
 class Layer:
     """Rows [start, stop) of one mode's factor, held by every rank of `world`, each of which updates a part of them.
 
-    Over all layers of a mode, the parts are its rows, each once.
+    Over all layers of a mode, the parts are its rows, each once; but where the layer is `everywhere` it is one of all
+    ranks, and each of them updates all rows.
     """
 
     start: int
     stop: int
     world: World
+    everywhere: bool = False
+
+    @staticmethod
+    def of_all(rows: int, world: World) -> Layer:
+        """The layer of a mode that is not divided: all rows, on all ranks."""
+        return Layer(0, rows, world, world.size > 1 and rows <= UPDATED_EVERYWHERE)
 
     @property
     def held(self) -> slice:
@@ -34,6 +44,8 @@ class Layer:
     def own(self) -> slice:
         """Those of the held rows, counted from the first of them, that this rank updates."""
         rows = self.stop - self.start
+        if self.everywhere:
+            return slice(0, rows)
         return slice(min(self.world.rank * self._chunk, rows), min((self.world.rank + 1) * self._chunk, rows))
 
     @property
@@ -42,15 +54,21 @@ class Layer:
 
     def combine(self, held: Tensor) -> Tensor:
         """The sum over the layer of what its ranks have for their held rows, this rank's own rows of it."""
-        return self.world.sum_part(held, self._chunk)
+        return self.world.sum_(held.contiguous()) if self.everywhere else self.world.sum_part(held, self._chunk)
 
     def spread(self, own: Tensor) -> Tensor:
         """The held rows, from the own rows of every rank of the layer."""
-        return self.world.join_parts(own, self._chunk, self.stop - self.start)
+        return own if self.everywhere else self.world.join_parts(own, self._chunk, self.stop - self.start)
+
+    def total(self, of_own: Tensor, world: World) -> Tensor:
+        """What each rank of the whole world sums over its own rows, over all rows of the mode; in place."""
+        return of_own if self.everywhere else world.sum_(of_own)
 
 
 def whole_factor(layer: Layer, own: Tensor, world: World, rows: int) -> Tensor:
     """All rows of a factor on every rank, from the own rows of each."""
+    if layer.everywhere:
+        return own
     first = layer.start + layer.own.start
     parts = world.collect(torch.arange(first, first + len(own)))
     gathered = world.gather_rows(own)
@@ -63,7 +81,7 @@ def of_slab(slab: Slab, world: World) -> tuple[Layer, ...]:
     """The layers of a dense tensor divided along one mode: its rows lie apart, those of the others everywhere."""
     mine = world.split(world.rank)
     divided = Layer(slab.rows.start, slab.rows.stop, mine)
-    return tuple(divided if mode == slab.mode else Layer(0, rows, world) for mode, rows in enumerate(slab.shape))
+    return tuple(divided if mode == slab.mode else Layer.of_all(rows, world) for mode, rows in enumerate(slab.shape))
 
 
 def grid(shape: Sequence[int], ranks: int) -> tuple[int, ...]:
@@ -126,7 +144,9 @@ def distribute(tensor: SparseTensor, world: World) -> Block:
     corner = torch.tensor([edges[mode][place[mode]] for mode in range(len(parts))], dtype=torch.int32)
     layers = tuple(
         Layer(edges[mode][place[mode]], edges[mode][place[mode] + 1], world.split(place[mode]))
-        for mode in range(len(parts))
+        if parts[mode] > 1
+        else Layer.of_all(rows, world)
+        for mode, rows in enumerate(tensor.shape)
     )
     within = SparseTensor(
         tensor.indices - corner.to(tensor.indices.device)[:, None],
