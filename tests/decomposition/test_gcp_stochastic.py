@@ -18,8 +18,8 @@ from polyadic.decomposition.cp import Data, cp
 from polyadic.decomposition.gcp import gcp
 from polyadic.decomposition.gcp_objective import Objective
 from polyadic.decomposition.gcp_samples import Sample, numbers, sampler
-from polyadic.decomposition.gcp_stochastic import Progress, add_gradient, gcp_stochastic
-from polyadic.decomposition.losses import Poisson, losses
+from polyadic.decomposition.gcp_stochastic import Progress, Walk, gcp_stochastic
+from polyadic.decomposition.losses import Huber, Poisson, losses
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -39,10 +39,10 @@ def noting(values: list[Progress]) -> Callable[[Progress], bool]:
 
 
 def draws_on_each_rank(world: World) -> list[Sample]:
-    """For each form a sample smaller than the tensor, another, and one larger."""
+    """For each form a sample smaller than the tensor, another, and one larger; of zeros without a closed form too."""
     found = []
-    for form in FORMS:
-        drawn = sampler(Data.of(**part(data("poisson", SHAPE, 2), form, world)))
+    for form, loss in [*((form, Poisson()) for form in FORMS), ("zeros", Huber())]:
+        drawn = sampler(Data.of(**part(data("poisson", SHAPE, 2), form, world)), loss)
         found += [drawn.draw(*one) for one in ((60, (3, 1, 4)), (60, (3, 1, 5)), (10_000, (3, 0, 0)))]
     return found
 
@@ -81,9 +81,10 @@ def test_numbers_are_the_same_for_any_number_of_ranks() -> None:
         assert torch.equal(torch.stack([one[number] for one in answers]).amax(0), alone[0])
 
 
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str) -> None:
-    tensor, loss = data("poisson", SHAPE, 2), Poisson()
+def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str, name: str) -> None:
+    tensor, loss = data(name, SHAPE, 2), losses()[name]
     arguments = part(tensor, form, World.alone())
     whole: list[Progress] = []
     gcp_stochastic(
@@ -100,10 +101,8 @@ def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str) -> None:
 def test_the_sampled_gradient_is_unbiased(form: str, name: str) -> None:
     whole, loss = Data.of(**part(data(name, SHAPE, 2), form, World.alone())), losses()[name]
     stack = torch.rand(sum(SHAPE), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
-    objective, drawn = Objective(whole, loss), sampler(whole)
-    estimates = torch.zeros(400, *stack.shape, dtype=torch.float64)
-    for number, one in enumerate(estimates):
-        add_gradient(one, drawn.draw(100, (0, 1, number)), stack, loss, SHAPE)
+    objective, walk = Objective(whole, loss, 0.3), Walk(whole, loss, 0.3, 100, 1, 100, 0)
+    estimates = torch.stack([walk.gradient(stack, (0, 1, number)) for number in range(400)])
     exact = objective(stack).gradient * objective.entries
     spread = estimates.std(0) / len(estimates) ** 0.5
     assert bool(((estimates.mean(0) - exact).abs() < 5 * spread).all())
@@ -242,7 +241,7 @@ def test_a_tensor_whose_zeros_nobody_could_visit_is_sampled(monkeypatch: pytest.
         gcp(small, 1, "bernoulli-logit")
     model = gcp_stochastic(small, 1, "bernoulli-logit", iterations=20, epochs=3, after_epoch=noting(seen))
     assert model.relative_error == seen[-1].relative_error
-    drawn = sampler(Data.of(large, World.alone())).draw(1000, (0, 1, 0))
+    drawn = sampler(Data.of(large, World.alone()), Huber()).draw(1000, (0, 1, 0))
     assert float(drawn.weight.double().sum()) == pytest.approx(1e21, rel=1e-3)
 
 

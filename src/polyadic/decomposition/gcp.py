@@ -73,8 +73,8 @@ def gcp(
 
     tensor: as `cp` takes it. Absent entries of a sparse one are zeros unless `observed`; these cost a pass over all
     entries, but for the losses whose sum over zeros has a closed form (gaussian, poisson).
-    Each restart begins as in `cp`, scaled to the norm of the data; it ends when an iteration gains less than `tol` of
-    the loss or of what was gained since the start, whichever is larger, or after `max_iterations`, or where no step
+    Each restart begins as in `cp`, scaled to the data's mean or norm; it ends when an iteration gains less than `tol`
+    of the loss or of what was gained since the start, whichever is larger, or after `max_iterations`, or where no step
     gains anything; the model of least loss is kept. L-BFGS-B (Byrd, Lu, Nocedal and Zhu, SIAM J. Sci. Comput. 1995)
     holds the factors within the loss's bound; it runs on rank 0, and the others serve its evaluations.
     `progress` is where an earlier fit stood; `after_iteration` sees each iteration, and ends the fit by returning

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp import DROWNED, Data
 from polyadic.decomposition.gcp_model import split
-from polyadic.decomposition.gcp_parts import Blocks, Listed, of_dense, of_sparse, of_zeros
+from polyadic.decomposition.gcp_parts import Blocks, Listed, of_dense, of_sparse, of_zeros, square_of
 from polyadic.decomposition.losses import Gaussian, Loss
 from polyadic.errors import UserError
 from polyadic.tensor.dense_share import DenseShare
@@ -58,9 +58,10 @@ class Objective:
         self.data.world.sum_(flat)
         loss, square = flat[0], flat[1]
         if self._adds_zeros:
-            zeros = of_zeros(self.loss, [factor.double() for factor in whole])
-            loss, square = loss + zeros.loss, square + zeros.square
-            gradient += torch.cat(zeros.gradient)
+            exact = [factor.double() for factor in whole]
+            cost, slopes = of_zeros(self.loss, exact)
+            loss, square = loss + cost, square + (cost if self.loss.zeros == "square" else square_of(exact))
+            gradient += torch.cat(slopes)
         if self.l2:
             loss = loss + self.l2 * stack.double().square().sum()
             gradient += 2 * self.l2 * stack

@@ -101,18 +101,23 @@ class Listed:
         return self.loss.value(x, m) - self.loss.value(torch.zeros_like(x), m), x * (x - 2 * mean)
 
 
-def of_zeros(loss: Loss, factors: Sequence[Tensor]) -> Sums:
-    """f(0, m), m² and the gradient over all entries of a model by its whole factors, in closed form.
+def of_zeros(loss: Loss, factors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The sum of f(0, m) over all entries of a model by its whole factors, and its gradient, in closed form.
 
-    Of the square by the Gram matrices, whose product sums to |Y|²; of the model itself by the sums of the columns.
+    Of squares by the Gram matrices, whose product sums to |Y|²; of the model itself by the sums of the columns.
     """
-    grams = [factor.T @ factor for factor in factors]
-    square = reduce(torch.mul, grams).sum()
     if loss.zeros == "square":
-        return Sums(square, square, [2 * factor @ rest for factor, rest in zip(factors, but_one(grams), strict=True)])
+        grams = [factor.T @ factor for factor in factors]
+        slopes = [2 * factor @ rest for factor, rest in zip(factors, but_one(grams), strict=True)]
+        return reduce(torch.mul, grams).sum(), slopes
     totals = [factor.sum(0) for factor in factors]
-    gradient = [rest.expand(len(factor), -1) for factor, rest in zip(factors, but_one(totals), strict=True)]
-    return Sums(reduce(torch.mul, totals).sum(), square, gradient)
+    slopes = [rest.expand(len(factor), -1) for factor, rest in zip(factors, but_one(totals), strict=True)]
+    return reduce(torch.mul, totals).sum(), slopes
+
+
+def square_of(factors: Sequence[Tensor]) -> Tensor:
+    """|Y|² of whole factors."""
+    return reduce(torch.mul, [factor.T @ factor for factor in factors]).sum()
 
 
 def of_dense(share: DenseShare, mask: DenseShare | None) -> Read:

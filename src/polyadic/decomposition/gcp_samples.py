@@ -1,11 +1,10 @@
 """Samples of a tensor's entries that are the same for any number of ranks, each of which has its part of them.
 
-Uniform over all entries of a dense tensor, or over the listed ones of a sparse tensor whose absent entries are
-unknown. Where absent entries are zeros, half of a sample are nonzeros and half are entries drawn from all, taken to be
-zeros; since some of these are not, a nonzero counts f(x, m) - f(0, m): the semi-stratified samples of Kolda and Hong,
-"Stochastic gradients for large-scale tensor decomposition", SIMODS 2020, section 4. Unlike stratified ones, they need
-no look-up of each zero among the nonzeros, which here lie on other ranks. A sample as large as what it is drawn from
-is all of it, once.
+Uniform over all entries of a dense tensor, or over the nonzeros of a sparse one. Where absent entries are zeros and
+their loss has no sum in closed form, half of a sample are entries drawn from all, taken to be zeros; since some of
+these are not, a nonzero counts f(x, m) - f(0, m): the semi-stratified samples of Kolda and Hong, "Stochastic gradients
+for large-scale tensor decomposition", SIMODS 2020, section 4. Unlike stratified ones, they need no look-up of each
+zero among the nonzeros, which here lie on other ranks. A sample as large as what it is drawn from is all of it, once.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp import Data
+from polyadic.decomposition.losses import Loss
 from polyadic.distributed import World
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
@@ -50,10 +50,10 @@ class Sampler(Protocol):
         """This rank's part of the sample of a seed."""
 
 
-def sampler(data: Data) -> Sampler:
+def sampler(data: Data, loss: Loss) -> Sampler:
     """The sampler of a tensor, dense or sparse."""
     if isinstance(data.share, SparseShare):
-        return Listed(data.share) if data.share.observed else SemiStratified(data.share)
+        return Listed(data.share) if data.share.observed or loss.zeros else SemiStratified(data.share)
     return Uniform(data.share, data.mask if isinstance(data.mask, DenseShare) else None)
 
 
@@ -80,10 +80,10 @@ class Uniform:
 
 
 class Listed:
-    """The nonzeros of a sparse tensor."""
+    """The nonzeros of a sparse tensor: what they cost, or where absent entries are zeros, what beyond a zero."""
 
     def __init__(self, share: SparseShare) -> None:
-        block, self.total = share.block, share.nonzeros
+        block, self.total, self._beyond = share.block, share.nonzeros, float(not share.observed)
         first = torch.tensor([layer.start for layer in block.layers], device=share.device)
         index = block.tensor.indices + first[:, None]
         order, self._numbers = numbers(index, self.total, share.world)
@@ -103,7 +103,7 @@ class Listed:
         place = place[self._numbers[place] == drawn] if len(self._numbers) else place[:0]
         x = self._values.index_select(0, place)
         weight = torch.full_like(x, 1 if everything else self.total / samples)
-        return Sample(self._places.index_select(1, place).long(), x, weight, torch.zeros_like(x))
+        return Sample(self._places.index_select(1, place).long(), x, weight, torch.full_like(x, self._beyond))
 
 
 class SemiStratified(Listed):
@@ -122,8 +122,7 @@ class SemiStratified(Listed):
         index = index[:, count * world.rank // world.size : count * (world.rank + 1) // world.size]
         zeros = self._like.new_zeros(index.shape[1])
         parts = (index.to(zeros.device), zeros, torch.full_like(zeros, weight), zeros)
-        found = some._replace(beyond=torch.ones_like(some.x))
-        return Sample(*(torch.cat(both, -1) for both in zip(found, parts, strict=True)))
+        return Sample(*(torch.cat(both, -1) for both in zip(some, parts, strict=True)))
 
 
 def numbers(index: Tensor, total: int, world: World) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from polyadic.decomposition.cp import Data, Init
 from polyadic.decomposition.cp_updates import overflow
 from polyadic.decomposition.gcp_model import begin, but_one, finish, split
 from polyadic.decomposition.gcp_objective import check, count, relative_error
+from polyadic.decomposition.gcp_parts import of_zeros, square_of
 from polyadic.decomposition.gcp_samples import Sample, sampler
 from polyadic.decomposition.losses import Loss, named
 from polyadic.distributed import World
@@ -25,6 +26,7 @@ from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse_share import SparseShare
 
 BETA_1, BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 SLOWER = 0.5
@@ -79,11 +81,12 @@ def gcp_stochastic(
 ) -> CPTensor:
     """The CP model that `gcp` looks for, by Adam with gradients over `samples` entries an iteration.
 
-    tensor: as `cp` takes it; what samples are drawn from is told in gcp_samples.py. A sample is a function of (seed,
-    restart, epoch, iteration), the same for any number of ranks. After each epoch of `iterations`, a fixed sample of
-    `loss_samples` estimates the loss; where that did not fall, the fit goes back to the epoch's beginning and halves
-    its learning rate (a step's length in a factor's entries). A restart ends after so many `failures`, or `epochs`;
-    the model of least loss is kept. Factors are projected on the loss's bound.
+    tensor: as `cp` takes it; gcp_samples.py tells what samples are drawn from. To those of nonzeros, the zeros of
+    gaussian and poisson are added exactly, in closed form: uniform samples miss the few zeros where a skewed model is
+    large. A sample is a function of (seed, restart, epoch, iteration), the same for any number of ranks. After each
+    epoch of `iterations`, a fixed sample of `loss_samples` estimates the loss; where that did not fall, the fit goes
+    back to the epoch's beginning and halves its learning rate (a step's length in a factor's entries). A restart ends
+    after so many `failures`, or `epochs`; the model of least loss is kept. Factors are projected on the loss's bound.
     `progress` is where an earlier fit stood; `after_epoch` sees each epoch, and ends the fit by returning False.
     The relative error of the result is exact unless that would visit more than 2^27 entries.
 
@@ -94,7 +97,7 @@ def gcp_stochastic(
     world = world or (tensor.world if isinstance(tensor, Data) else World.alone())
     data = tensor if isinstance(tensor, Data) else Data.of(tensor, world, observed=observed)
     check(data, loss)
-    walk = _Walk(data, loss, l2, samples, iterations, loss_samples, seed)
+    walk = Walk(data, loss, l2, samples, iterations, loss_samples, seed)
     at = progress or Progress()
     going = True
     while going and at.restart < restarts:
@@ -117,7 +120,7 @@ def _refuse(**settings: tuple[int, int]) -> None:
             raise UserError(f"{name} is {value}: it must be {least} or more")
 
 
-class _Walk:
+class Walk:
     """The steps of a fit: what they are over, and the sample that judges them."""
 
     def __init__(
@@ -125,7 +128,8 @@ class _Walk:
     ) -> None:
         self.data, self.loss, self.l2, self.seed = data, loss, l2, seed
         self.samples, self.iterations, self.entries = samples, iterations, count(data)
-        self.sampler = sampler(data)
+        self.sampler = sampler(data, loss)
+        self._zeros = isinstance(data.share, SparseShare) and not data.share.observed
         self.judge = self.sampler.draw(judges, (seed, 0, 0))
 
     def begin(self, at: Progress, rank: int, init: Init, learning_rate: float) -> None:
@@ -136,7 +140,7 @@ class _Walk:
         )
         at.factors, at.steps, at.learning_rate = list(split(stack, share.shape)), 0, learning_rate
         at.first, at.second = torch.zeros_like(stack), torch.zeros_like(stack)
-        at.loss, at.relative_error = self._estimate(stack)
+        at.loss, at.relative_error = self.estimate(stack)
         if not math.isfinite(at.loss):
             raise overflow(share.dtype)
 
@@ -146,14 +150,13 @@ class _Walk:
         stack, first, second, steps = torch.cat(at.factors), at.first.clone(), at.second.clone(), at.steps
         for iteration in range(self.iterations):
             steps += 1
-            gradient = self._gradient(stack, (self.seed + at.restart, at.epoch + 1, iteration))
+            gradient = self.gradient(stack, (self.seed + at.restart, at.epoch + 1, iteration))
             first.lerp_(gradient, 1 - BETA_1)
             second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
             scale = (second / (1 - BETA_2**steps)).sqrt_().add_(ADAM_EPSILON)
             stack.addcdiv_(first, scale, value=-at.learning_rate / (1 - BETA_1**steps))
             stack.clamp_min_(self.loss.lower)
-        # One rank's word: a fit must go the same way on all of them, though their hardware may round differently.
-        loss, error = self._estimate(self.data.world.from_first_(stack))
+        loss, error = self.estimate(self.data.world.from_first_(stack))
         if loss < at.loss:
             at.factors, at.first, at.second, at.steps = list(split(stack, self.data.share.shape)), first, second, steps
             at.loss, at.relative_error = loss, error
@@ -167,33 +170,42 @@ class _Walk:
         error = relative_error(self.data, self.loss, stack)
         return finish(stack, share.shape, share.dtype, at.relative_error if error is None else error)
 
-    def _gradient(self, stack: Tensor, seed: tuple[int, int, int]) -> Tensor:
+    def gradient(self, stack: Tensor, seed: tuple[int, int, int]) -> Tensor:
         """An estimate of the gradient of the sum of the loss."""
         gradient, sample = torch.zeros_like(stack), self.sampler.draw(self.samples, seed)
         for part in self._pieces(sample, stack):
-            add_gradient(gradient, part, stack, self.loss, self.data.share.shape)
+            _add_gradient(gradient, part, stack, self.loss, self.data.share.shape)
         self.data.world.sum_(gradient)
+        if self._zeros and self.loss.zeros:
+            gradient += torch.cat(of_zeros(self.loss, split(stack, self.data.share.shape))[1])
         return gradient.add_(stack, alpha=2 * self.l2) if self.l2 else gradient
 
-    def _estimate(self, stack: Tensor) -> tuple[float, float]:
-        """The mean loss an entry and the relative error, by the fixed sample."""
+    def estimate(self, stack: Tensor) -> tuple[float, float]:
+        """The mean loss an entry and the relative error, by the fixed sample and what has a closed form."""
         sums, factors = torch.zeros(2, dtype=torch.float64, device=stack.device), split(stack, self.data.share.shape)
+        sums_square = self._zeros and not self.loss.linked
         for part in self._pieces(self.judge, stack):
             m = reduce(torch.mul, _rows(factors, part)).sum(1)
             mean, zero = self.loss.mean(m), torch.zeros_like(m)
             costs = self.loss.value(part.x, m) - part.beyond * self.loss.value(zero, m)
-            squares = (part.x - mean).square() - part.beyond * mean.square()
+            squares = part.x * ((0 if self._zeros else part.x) - 2 * mean)
+            squares += 0 if sums_square else (1 - part.beyond) * mean.square()
             sums += torch.stack([(part.weight * one).sum(dtype=torch.float64) for one in (costs, squares)])
-        # The same on all ranks, as the stack is.
-        loss, square = self.data.world.from_first_(self.data.world.sum_(sums)).tolist()
-        loss += self.l2 * stack.double().square().sum().item() if self.l2 else 0.0
+        self.data.world.sum_(sums)
+        exact = [factor.double() for factor in factors]
+        sums[0] += of_zeros(self.loss, exact)[0] if self._zeros and self.loss.zeros else 0
+        sums[0] += self.l2 * stack.double().square().sum()
+        sums[1] += square_of(exact) if sums_square else 0
+        sums[1] += self.data.norm**2 if self._zeros else 0
+        # One rank's word: a fit must go the same way on all of them, though their hardware may round differently.
+        loss, square = self.data.world.from_first_(sums).tolist()
         return loss / self.entries, math.sqrt(max(0.0, square)) / self.data.norm
 
     def _pieces(self, sample: Sample, stack: Tensor) -> list[Sample]:
         return sample.split(max(1, EVALUATED_AT_ONCE // stack.shape[1]))
 
 
-def add_gradient(gradient: Tensor, sample: Sample, stack: Tensor, loss: Loss, shape: Sequence[int]) -> None:
+def _add_gradient(gradient: Tensor, sample: Sample, stack: Tensor, loss: Loss, shape: Sequence[int]) -> None:
     """Adds to a stack what a sample tells of the gradient of the sum of the loss at a stack of factors."""
     rows = _rows(split(stack, shape), sample)
     m = reduce(torch.mul, rows).sum(1)

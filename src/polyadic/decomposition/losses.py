@@ -49,6 +49,10 @@ class Loss(ABC):
         """What the data is expected to be where the model has m: m itself, unless a loss says otherwise."""
         return m
 
+    def inverse(self, mean: float) -> float:
+        """The m of which this is the mean."""
+        return mean
+
     def allowed(self, x: Tensor) -> Tensor:
         """Which entries the loss is defined for."""
         return torch.ones_like(x, dtype=torch.bool)
@@ -125,6 +129,11 @@ class BernoulliLogit(Loss):
     def mean(self, m: Tensor) -> Tensor:
         """The probability of a one."""
         return torch.sigmoid(m)
+
+    def inverse(self, mean: float) -> float:
+        """The logarithm of the odds, of a probability held off 0 and 1."""
+        mean = min(max(mean, 1e-12), 1 - 1e-12)
+        return math.log(mean / (1 - mean))
 
     def allowed(self, x: Tensor) -> Tensor:
         """0 and 1."""
