@@ -89,7 +89,7 @@ class World:
         room = rows.new_zeros(chunk * self.size, *rows.shape[1:])
         room[: len(rows)] = rows
         part = rows.new_empty(chunk, *rows.shape[1:])
-        dist.reduce_scatter(part, list(room.split(chunk)), group=self.group)
+        dist.reduce_scatter(part, list(torch.split(room, chunk)), group=self.group)
         return part[: mine.stop - mine.start]
 
     def join_parts(self, part: Tensor, chunk: int, rows: int) -> Tensor:
