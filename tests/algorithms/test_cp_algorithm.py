@@ -376,3 +376,26 @@ def test_records_of_one_index_are_summed_and_said(tmp_path: Path, capsys: pytest
     files = {"t.csv": "\n".join([*lines, lines[1], lines[1]]).encode()}
     fit(tmp_path, files=files)
     assert "2 records repeat an index: their values are summed" in capsys.readouterr().err
+
+
+def test_a_model_of_zeros_and_ones_answers_with_probabilities(tmp_path: Path) -> None:
+    ones = (counts() > 0).astype(float)
+    model = fit(tmp_path, ones, loss="bernoulli-logit", max_iterations="60", l2="0.01")
+    model.artifact().write(tmp_path / "model")
+    again = cp.load(Artifact.read(tmp_path / "model"))
+    index = [[i, j, k] for i in range(6) for j in range(5) for k in range(4)]
+    (answer,) = again.predict([again.parse({"indices": index}, {})])
+    probabilities = np.array(answer["values"])
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+    assert probabilities[ones.ravel() == 1].mean() > 0.2 + probabilities[ones.ravel() == 0].mean()
+    (slice_,) = again.predict([again.parse({"index": [0, None, 1]}, {})])
+    assert slice_["value"] == pytest.approx(probabilities.reshape(6, 5, 4)[0, :, 1].tolist())
+
+
+def test_a_huber_loss_takes_its_delta(tmp_path: Path) -> None:
+    wild = tensor()
+    wild[0, 0, 0] = 1000
+    near = fit(tmp_path / "near", wild, loss="huber", huber_delta="0.1", max_iterations="200")
+    far = fit(tmp_path / "far", wild, loss="huber", huber_delta="1e6", max_iterations="200")
+    values = [one.predict([one.parse({"index": [3, 2, 1]}, {})])[0]["value"] for one in (near, far)]
+    assert abs(values[0] - tensor()[3, 2, 1]) < abs(values[1] - tensor()[3, 2, 1])

@@ -14,17 +14,15 @@ from polyadic.decomposition import cp as als
 from polyadic.decomposition import gcp, gcp_stochastic
 from polyadic.decomposition.cp import Data, Init
 from polyadic.decomposition.cp_sampled import sampled_cp
-from polyadic.decomposition.losses import named
+from polyadic.decomposition.gcp_objective import reachable
+from polyadic.decomposition.losses import Huber, Loss, named
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.tensor.sparse_share import SparseShare
 
 if TYPE_CHECKING:
     from polyadic.algorithms.cp import Hyperparameters
 
 EXACT_SWEEPS, CHECKED_EVERY = 3, 5
 SAMPLED_COLUMNS, SAMPLED_ENTRIES = 2**16, 2**12
-MOST_ENTRIES = 2**27
-"""Entries that L-BFGS may go through: as in decomposition/gcp.py."""
 
 
 @dataclass
@@ -97,7 +95,7 @@ class Run:
         return gcp.gcp(
             self.data,
             self.rank,
-            named(settings.loss),
+            loss_of(settings),
             l2=settings.l2,
             init=self.init,
             max_iterations=settings.max_iterations,
@@ -113,7 +111,7 @@ class Run:
         return gcp_stochastic.gcp_stochastic(
             self.data,
             self.rank,
-            named(settings.loss),
+            loss_of(settings),
             l2=settings.l2,
             init=self.init,
             samples=settings.samples or SAMPLED_ENTRIES,
@@ -173,8 +171,9 @@ def method(settings: Hyperparameters, data: Data) -> str:
         return settings.method
     if settings.loss == "gaussian":
         return "als"
-    entries = 1
-    for rows in data.share.shape:
-        entries *= rows
-    closed = named(settings.loss).zeros is not None and isinstance(data.share, SparseShare)
-    return "lbfgs" if data.mask is not None or closed or entries <= MOST_ENTRIES else "adam"
+    return "lbfgs" if reachable(data, loss_of(settings)) else "adam"
+
+
+def loss_of(settings: Hyperparameters) -> Loss:
+    """The loss that a job names."""
+    return Huber(settings.huber_delta) if settings.loss == Huber.name else named(settings.loss)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from polyadic.algorithms import _hyperparameters as hyper
 from polyadic.algorithms._cp_solvers import Run
-from polyadic.algorithms._decomposition import DecompositionModel, in_order, numbered
+from polyadic.algorithms._decomposition import Build, DecompositionModel, in_order, numbered
 from polyadic.algorithms._job import ChannelSpec, Job, Metric
 from polyadic.algorithms._tensor_channel import content_types, read_tensor
 from polyadic.artifact import Artifact
 from polyadic.decomposition.consistency import choose, core_consistency
 from polyadic.decomposition.cp import Data, Init
+from polyadic.decomposition.losses import Loss, named
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.sparse_share import SparseShare
@@ -65,6 +67,7 @@ class Hyperparameters(hyper.Hyperparameters):
         "random",
     )
     fixed_modes: list[int] = hyper.hyperparameter("modes whose factors stay as they begin (als)", [])
+    huber_delta: float = hyper.hyperparameter("residual from which loss=huber grows linearly", 1.0, gt=0)
     l2: float = hyper.hyperparameter("ridge on every factor", 0.0, ge=0)
     max_iterations: int = hyper.hyperparameter("sweeps over the modes, or epochs of adam, at most", 100, ge=1)
     tol: float = hyper.hyperparameter("stop when the fit changes by less in a sweep", 1e-6, ge=0)
@@ -110,17 +113,53 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     job.metric("train final_relative_error", model.relative_error)
     tensors = {"weights": model.weights, **numbered("factor", model.factors)}
     facts = settings.model_dump()
+    build = builder(settings.loss)
     return DecompositionModel(NAME, tensors, build, model.relative_error, facts, read.labels, history, seconds)
 
 
-def build(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
-    """The CP tensor of `weights` and `factor_0`, `factor_1`, ..."""
-    return CPTensor(tensors["weights"], in_order("factor", tensors), relative_error)
+@dataclass(frozen=True)
+class Means:
+    """A CP tensor whose loss has a link, as the means of the data that it stands for: probabilities, of log-odds."""
+
+    tensor: CPTensor
+    loss: Loss
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows a mode."""
+        return self.tensor.shape
+
+    def at(self, index: Tensor) -> Tensor:
+        """The means at B indices (B x N): B."""
+        return self.loss.mean(self.tensor.at(index))
+
+    def slice(self, index: Sequence[int | None]) -> Tensor:
+        """The means where the modes that are None run over all of their rows."""
+        return self.loss.mean(self.tensor.slice(index))
+
+    def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
+        """As a CP tensor's, of slabs that hold what the loss links to means: log-odds."""
+        return self.tensor.embed(mode, slabs)
+
+
+def builder(loss: str) -> Build:
+    """What makes the tensor that answers of `weights` and `factor_0`, `factor_1`, ..."""
+    kind = named(loss)
+
+    def build(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor | Means:
+        tensor = _cp_tensor(tensors, relative_error)
+        return Means(tensor, kind) if kind.linked else tensor
+
+    return build
 
 
 def load(artifact: Artifact) -> DecompositionModel:
     """The model that was written down."""
-    return DecompositionModel.load(artifact, build)
+    return DecompositionModel.load(artifact, builder(artifact.hyperparameters["loss"]))
+
+
+def _cp_tensor(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
+    return CPTensor(tensors["weights"], in_order("factor", tensors), relative_error)
 
 
 def _describe(job: Job[Hyperparameters], data: Data) -> None:
@@ -171,4 +210,4 @@ def _earlier(job: Job[Hyperparameters]) -> CPTensor:
         artifact = Artifact.read(folder)
     if artifact.algorithm != NAME:
         raise UserError(f"channel model holds a model of {artifact.algorithm}: init=model needs one of cp")
-    return build(artifact.tensors, float("nan"))
+    return _cp_tensor(artifact.tensors, float("nan"))
