@@ -43,7 +43,7 @@ def run() -> None:
 
 def _with_gaps(array: Array, places: object) -> Array:
     gaps = array.copy()
-    gaps[tuple(np.asarray(places))] = np.nan
+    gaps[np.asarray(places, bool)] = np.nan
     return gaps
 
 
