@@ -27,8 +27,8 @@ OVERSAMPLING = 10
 POWER_STEPS = 4
 ROW_BLOCKS = 3
 FEWEST_COLUMNS = 1024
-MOST_NUMBERS = {"cpu": 2**20, "cuda": 2**26}
-"""Of an unfolding that is read a few columns at a time: few enough for a cache, enough for a matrix product."""
+MOST_NUMBERS = {"cpu": 2**22, "cuda": 2**26}
+"""Of an unfolding that is read a few columns at a time: a small copy, and long enough a matrix product."""
 
 
 class Wanted(NamedTuple):
