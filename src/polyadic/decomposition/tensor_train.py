@@ -22,7 +22,7 @@ from polyadic.tensor.tensor_train import (
     tolerance,
 )
 
-DROWNED, BLURRED = 100, 10_000
+DROWNED, BLURRED = 100, 50_000
 """A difference of squares under so many round-offs says nothing; under so many, its root lacks digits."""
 OVERSAMPLED, POWER_STEPS = 10, 2
 """Columns that a random range finder takes beyond the rank, and its steps: within 1 % of the best on slow spectra."""
@@ -148,7 +148,7 @@ class _Peeling:
                 found = found or self.sketched(matrix, width, cap, noise)
         if found is None:
             basis = self.agreed(_singular(matrix, rows, cap, self.allowed, self.world))
-            found = basis, matrix @ basis
+            found = basis, _project(matrix, basis)
         self.energy = self.world.sum_(square(found[1])).item()
         signs = positive(found[0])
         return found[0] * signs, found[1] * signs
@@ -172,7 +172,7 @@ class _Peeling:
             least = squares[0] * torch.finfo(matrix.dtype).eps
             seen = seen @ (turn / squares.clamp_min(least).sqrt()).to(matrix.dtype)
             basis = self.agreed(torch.linalg.qr(self.world.sum_(matrix.T @ seen)).Q)
-        seen = matrix @ basis
+        seen = _project(matrix, basis)
         squares, turn = _eigen(_gram(seen, torch.float64, self.world))
         rest = self.energy - squares.sum().item()
         rest = rest if rest > noise else 0.0
@@ -208,6 +208,16 @@ def _singular(matrix: Tensor, rows: int, cap: int, allowed: float, world: World)
     _, values, across = torch.linalg.svd(_triangle(matrix, world), full_matrices=False)
     basis: Tensor = across[: enough(values.square(), allowed, cap)].T
     return basis.to(matrix.dtype)
+
+
+def _project(matrix: Tensor, basis: Tensor) -> Tensor:
+    """C V; longer sums than of 512 products are added up in float64, for in float32 they come out too small."""
+    if len(basis) <= 512:
+        return matrix @ basis
+    total = torch.zeros(len(matrix), basis.shape[1], dtype=torch.float64, device=matrix.device)
+    for part, other in zip(torch.split(matrix, 512, 1), torch.split(basis, 512), strict=True):
+        total += part @ other
+    return total.to(matrix.dtype)
 
 
 def _gram(matrix: Tensor, precision: torch.dtype, world: World) -> Tensor:
