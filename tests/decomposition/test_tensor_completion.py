@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 from copy import deepcopy
@@ -12,11 +13,12 @@ import torch
 from ranks import on_ranks
 from torch import Tensor
 
-from polyadic.decomposition import tensor_completion as module
 from polyadic.decomposition.tensor_completion import Progress, complete_tensor_train, start
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
+
+module = importlib.import_module("polyadic.decomposition.tensor_completion")
 
 
 def observed(

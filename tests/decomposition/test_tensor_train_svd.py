@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +16,13 @@ from ranks import on_ranks
 from tensorly.decomposition import tensor_train as tensorlys
 from torch import Tensor
 
-from polyadic.decomposition import tensor_train as module
 from polyadic.decomposition.tensor_train import tensor_train
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import Slab, share
 from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
+
+module = importlib.import_module("polyadic.decomposition.tensor_train")
 
 
 def of_rank(shape: Sequence[int], rank: int, noise: float = 0.0, seed: int = 0) -> Tensor:

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from polyadic.algorithms import _progress
 from polyadic.algorithms._job import Job
-from polyadic.decomposition import cp as als
-from polyadic.decomposition import gcp, gcp_stochastic
-from polyadic.decomposition.cp import Data, Init
+from polyadic.decomposition.cp import Data, Init, Progress, cp
 from polyadic.decomposition.cp_sampled import sampled_cp
+from polyadic.decomposition.gcp import Progress as GCPProgress
+from polyadic.decomposition.gcp import gcp
 from polyadic.decomposition.gcp_objective import reachable
+from polyadic.decomposition.gcp_stochastic import Progress as AdamProgress
+from polyadic.decomposition.gcp_stochastic import gcp_stochastic
 from polyadic.decomposition.losses import Huber, Loss, named
 from polyadic.tensor.cp_tensor import CPTensor
 
@@ -52,7 +54,7 @@ class Run:
         def whole(factors: list[Tensor]) -> list[Tensor]:
             return self.data.whole(CPTensor(factors[0][0], factors, 0.0)).factors
 
-        return als.cp(
+        return cp(
             self.data,
             self.rank,
             nonnegative=settings.nonnegative,
@@ -63,14 +65,14 @@ class Run:
             tol=settings.tol,
             restarts=settings.restarts,
             seed=settings.seed,
-            progress=self._resume(als.Progress, self.data.held),
+            progress=self._resume(Progress, self.data.held),
             after_sweep=lambda at: self._note(at, at.iteration, "iteration", whole),
         )
 
     def _sampled(self) -> CPTensor:
         settings = self.job.hyperparameters
 
-        def after(at: als.Progress) -> bool:
+        def after(at: Progress) -> bool:
             sampled, last = at.iteration > EXACT_SWEEPS, at.iteration == settings.max_iterations
             known = not sampled or last or at.iteration % CHECKED_EVERY == 0
             # Before the sampled sweeps begin, a rank holds its own rows alone: these few sweeps are done again.
@@ -86,13 +88,13 @@ class Run:
             max_iterations=settings.max_iterations,
             tol=settings.tol,
             seed=settings.seed,
-            progress=self._resume(als.Progress),
+            progress=self._resume(Progress),
             after_sweep=after,
         )
 
     def _lbfgs(self) -> CPTensor:
         settings = self.job.hyperparameters
-        return gcp.gcp(
+        return gcp(
             self.data,
             self.rank,
             loss_of(settings),
@@ -102,13 +104,13 @@ class Run:
             tol=settings.tol,
             restarts=settings.restarts,
             seed=settings.seed,
-            progress=self._resume(gcp.Progress),
+            progress=self._resume(GCPProgress),
             after_iteration=lambda at: self._note(at, at.iteration, "iteration"),
         )
 
     def _adam(self) -> CPTensor:
         settings = self.job.hyperparameters
-        return gcp_stochastic.gcp_stochastic(
+        return gcp_stochastic(
             self.data,
             self.rank,
             loss_of(settings),
@@ -119,7 +121,7 @@ class Run:
             learning_rate=settings.learning_rate,
             restarts=settings.restarts,
             seed=settings.seed,
-            progress=self._resume(gcp_stochastic.Progress),
+            progress=self._resume(AdamProgress),
             after_epoch=lambda at: self._note(at, at.epoch, "epoch"),
         )
 

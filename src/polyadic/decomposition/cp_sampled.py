@@ -68,28 +68,48 @@ def sampled_cp(
             f"sampling needs a sparse tensor of order 3 or more whose absent entries are zeros; this one is of order "
             f"{order}, {'sparse' if isinstance(data.share, SparseShare) else 'dense'}. Use method als"
         )
-    fit = _Fit(data, data.share, samples, seed)
-    at = progress or Progress()
+    fit, at = _Fit(data, data.share, samples, seed), progress or Progress()
     exact = min(exact_sweeps, max_iterations)
     if at.iteration < exact:
-        going = True
-
-        def watched(one: Progress) -> bool:
-            nonlocal going
-            going = after_sweep(one)
-            return going
-
-        model = cp(fit.data, rank, init=init, max_iterations=exact, tol=0, seed=seed, progress=at, after_sweep=watched)
+        model, going = _all_columns(fit.data, rank, init, exact, seed, at, after_sweep)
         if not going:
             return model
         at.restart, at.iteration, at.best = 0, exact, model
         at.factors, at.weights, at.relative_error = model.factors, model.weights, model.relative_error
     elif not at.factors:
-        at.factors = fit.data.whole(CPTensor(at.weights, begin(fit.data, rank, init, seed, True), 0.0)).factors
+        at.factors = data.whole(CPTensor(at.weights, begin(data, rank, init, seed, True), 0.0)).factors
+    _descend(fit, at, max_iterations, check_every, tol, after_sweep)
+    return at.best or replace(at.better(), relative_error=fit.error(at))
+
+
+def _all_columns(
+    data: Data, rank: int, init: Init, sweeps: int, seed: int, at: Progress, after_sweep: Callable[[Progress], bool]
+) -> tuple[CPTensor, bool]:
+    """The model after some exact sweeps, and whether the fit is to go on."""
+    going = True
+
+    def watched(one: Progress) -> bool:
+        nonlocal going
+        going = after_sweep(one)
+        return going
+
+    model = cp(data, rank, init=init, max_iterations=sweeps, tol=0, seed=seed, progress=at, after_sweep=watched)
+    return model, going
+
+
+def _descend(
+    fit: _Fit,
+    at: Progress,
+    max_iterations: int,
+    check_every: int,
+    tol: float,
+    after_sweep: Callable[[Progress], bool],
+) -> None:
+    """Sampled sweeps until they gain nothing more, or the caller ends the fit."""
     failures = 0
     while at.iteration < max_iterations and failures < FAILURES:
         began = time.perf_counter()
-        for mode in range(order):
+        for mode in range(len(fit.share.shape)):
             fit.update(at, mode)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if at.iteration % check_every == 0 or at.iteration == max_iterations:
@@ -97,8 +117,7 @@ def sampled_cp(
             failures = 0 if at.best is None or at.best.relative_error - at.relative_error > tol else failures + 1
             at.best = at.better()
         if not after_sweep(at):
-            break
-    return at.best or replace(at.better(), relative_error=fit.error(at))
+            return
 
 
 class _Fit:
