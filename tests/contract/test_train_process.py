@@ -48,6 +48,25 @@ def test_cp_trains_and_prints_its_metrics(tmp_path: Path) -> None:
     assert description["metrics"]["train:final_relative_error"] == pytest.approx(float(last.split("=")[-1]), rel=1e-6)
 
 
+def test_shards_of_a_sparse_tensor_on_two_hosts_are_one_tensor(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    index = np.unique(random.integers(1, (9, 12, 7), (200, 3)), axis=0)
+    lines = [f"{i} {j} {k} {value:.6f}\n" for (i, j, k), value in zip(index, random.random(len(index)), strict=True)]
+    settings = {"algorithm": "cp", "rank": "2", "dtype": "float64", "max_iterations": "20", "tol": "0"}
+    alone = OptMl(tmp_path / "alone", settings).channel("train", {"all.tns": "".join(lines).encode()})
+    run, both = alone.start(), two_hosts(tmp_path, settings)
+    for part, host in enumerate(both):
+        shard = "".join(lines[part * 150 : 150 + part * 1000]).encode()
+        host.channel("train", {f"{part}.tns": shard}, S3DistributionType="ShardedByS3Key")
+    runs = start_both(both)
+    assert [run.wait(), *(one.wait() for one in runs)] == [0, 0, 0], runs[0].output
+    for name, value in tensors(alone).items():
+        np.testing.assert_allclose(tensors(both[0])[name], value, atol=1e-5)
+    report = both[0].base / "output" / "data"
+    assert {"report.html", "factor_0.npy", "fit.png"} <= {path.name for path in report.iterdir()}
+    assert not (both[1].base / "output" / "data").exists(), "the first host alone writes the report"
+
+
 def test_two_hosts_decompose_as_one(tmp_path: Path) -> None:
     settings = {"rank": "2", "dtype": "float64", "max_iterations": "30", "tol": "0"}
     alone = OptMl(tmp_path / "alone", settings).array(low_rank(8, 15, 10))
