@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 
 def run() -> None:
     """TensorLy's datasets, the taxi trips dense and as counts, and SPLATT's tensor."""
+    logging.getLogger().setLevel(logging.ERROR)  # pyttb warns of every evaluation.
     kinetic = theirs.load_kinetic()
     dense = {
         ("Indian Pines", 10): np.asarray(theirs.load_indian_pines().tensor, float),
