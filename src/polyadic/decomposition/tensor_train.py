@@ -225,7 +225,7 @@ def _gram(matrix: Tensor, precision: torch.dtype, world: World) -> Tensor:
     if matrix.dtype == precision:
         return world.sum_((matrix.T @ matrix).double())
     gram = torch.zeros(matrix.shape[1], matrix.shape[1], dtype=precision, device=matrix.device)
-    for part in torch.split(matrix, max(1, AT_ONCE // 16 // matrix.shape[1])):
+    for part in torch.split(matrix, max(1, AT_ONCE // 4 // matrix.shape[1])):
         wide = part.to(precision)
         gram.addmm_(wide.T, wide)
     return world.sum_(gram)
