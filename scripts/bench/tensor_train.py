@@ -18,7 +18,7 @@ def run() -> None:
     random = torch.Generator().manual_seed(0)
     shapes = ((SIZE, RANK), (RANK, SIZE, RANK), (RANK, SIZE))
     tensor = torch.einsum("ia,ajb,bk->ijk", *(torch.randn(shape, generator=random) for shape in shapes))
-    tensor += NOISE * tensor.std() * torch.randn(tensor.shape, generator=random)
+    tensor = (tensor + NOISE * tensor.std() * torch.randn(tensor.shape, generator=random)).contiguous()
 
     def theirs() -> object:
         with tensorly.backend_context("pytorch", local_threadsafe=True):

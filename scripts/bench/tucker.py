@@ -19,7 +19,7 @@ def run() -> None:
     core = torch.randn(RANKS, generator=random)
     bases = [torch.linalg.qr(torch.randn(SIZE, rank, generator=random))[0] for rank in RANKS]
     tensor = torch.einsum("abc,ia,jb,kc->ijk", core, *bases)
-    tensor += NOISE * tensor.std() * torch.randn(tensor.shape, generator=random)
+    tensor = (tensor + NOISE * tensor.std() * torch.randn(tensor.shape, generator=random)).contiguous()
 
     def theirs() -> object:
         with tensorly.backend_context("pytorch", local_threadsafe=True):

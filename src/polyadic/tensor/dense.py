@@ -14,7 +14,7 @@ from torch import Tensor
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
     """The unfolding of a tensor along `mode`: I_mode x (the product of the others, in their order)."""
-    return tensor.movedim(mode, 0).reshape(tensor.shape[mode], -1)
+    return tensor.movedim(mode, 0).flatten(1)
 
 
 def khatri_rao(factors: Sequence[Tensor]) -> Tensor:
