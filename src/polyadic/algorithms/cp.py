@@ -155,7 +155,7 @@ def builder(loss: str) -> Build:
 
 def load(artifact: Artifact) -> DecompositionModel:
     """The model that was written down."""
-    return DecompositionModel.load(artifact, builder(artifact.hyperparameters["loss"]))
+    return DecompositionModel.load(artifact, builder(artifact.hyperparameters.get("loss", "gaussian")))
 
 
 def _cp_tensor(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
