@@ -24,8 +24,9 @@ from polyadic.tensor.tensor_train import (
 
 DROWNED, BLURRED = 100, 50_000
 """A difference of squares under so many round-offs says nothing; under so many, its root lacks digits."""
-OVERSAMPLED, POWER_STEPS = 10, 2
-"""Columns that a random range finder takes beyond the rank, and its steps: within 1 % of the best on slow spectra."""
+OVERSAMPLED, POWER_STEPS, STILL = 10, 4, 0.01
+"""A random range finder takes so many columns beyond the rank, and so many power steps at most: it ends where half a
+step gains less than that share of what is left out. About as much is then still to be had, half of it in the error."""
 LARGE = 1000
 """A side beyond which a tolerance is first tried with a random range finder."""
 SMALL = 2**20
@@ -154,26 +155,31 @@ class _Peeling:
         return found[0] * signs, found[1] * signs
 
     def widths(self, small: int, cap: int) -> list[int]:
-        """The random range finders to try, by their columns: those with fewer flops than the Gram matrix."""
+        """The random range finders to try, by their columns: those of fewer flops, in two steps, than a Gram matrix."""
         growing = [2**k for k in range(6, small.bit_length())] if self.strict and small > LARGE else []
         wide = 16 * math.ceil((cap + OVERSAMPLED) / 16)  # Multiples of 16 fill the registers of a matrix product.
-        return [one for one in (*growing, wide) if one <= wide and (2 * POWER_STEPS + 1) * one < small]
+        return [one for one in (*growing, wide) if one <= wide and 5 * one < small]
 
     def sketched(self, matrix: Tensor, width: int, cap: int, noise: float) -> tuple[Tensor, Tensor] | None:
         """The same by a random range finder with power steps; None where its width leaves out more than allowed.
 
-        Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4, the columns made orthonormal at each step.
+        Halko, Martinsson and Tropp, SIAM Review 2011, algorithm 4.4, the columns made orthonormal at each half step.
+        What these hold of the tensor only grows, so that the steps can end where it stands still.
         """
         random = torch.Generator().manual_seed(width)
         basis = torch.randn(matrix.shape[1], width, generator=random, dtype=torch.float64).to(matrix)
-        for _ in range(POWER_STEPS):
-            seen = matrix @ basis
-            squares, turn = _eigen(_gram(seen, matrix.dtype, self.world))
+        before = math.inf
+        for step in range(POWER_STEPS + 1):
+            seen = _project(matrix, basis)
+            squares, turn = _eigen(_gram(seen, torch.float64 if step else matrix.dtype, self.world))
+            held = squares[:cap].sum().item()
+            still = step > 0 and held - before <= STILL * (self.energy - held)
+            if self.world.from_first(still or step == POWER_STEPS):
+                break
             least = squares[0] * torch.finfo(matrix.dtype).eps
             seen = seen @ (turn / squares.clamp_min(least).sqrt()).to(matrix.dtype)
-            basis = self.agreed(torch.linalg.qr(self.world.sum_(matrix.T @ seen)).Q)
-        seen = _project(matrix, basis)
-        squares, turn = _eigen(_gram(seen, torch.float64, self.world))
+            vectors, triangle = torch.linalg.qr(self.world.sum_(matrix.T @ seen))
+            basis, before = self.agreed(vectors), torch.linalg.svdvals(triangle.double())[:cap].square().sum().item()
         rest = self.energy - squares.sum().item()
         rest = rest if rest > noise else 0.0
         if self.world.from_first(rest > self.allowed) and width < cap:
