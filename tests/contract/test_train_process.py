@@ -193,6 +193,6 @@ def test_dry_run_checks_everything_and_writes_nothing(tmp_path: Path) -> None:
 def test_no_data_is_said_in_one_sentence(tmp_path: Path) -> None:
     run = OptMl(tmp_path / "ml", {"rank": "2"}).start()
     assert run.wait() == 1
-    assert "error: channel train is missing (got none): cp reads one .npy file" in run.output
+    assert "error: channel train is missing (got none): cp reads a tensor" in run.output
     assert "Traceback" not in run.output
     assert len(run.output.strip().splitlines()) == 1
