@@ -37,7 +37,7 @@ def test_pipe_mode_is_refused_with_what_to_use(tmp_path: Path) -> None:
 
 def test_a_missing_channel_is_named(tmp_path: Path) -> None:
     job = OptMl(tmp_path, {}).channel("training", {"a.npy": b""})
-    with pytest.raises(UserError, match=r"channel train is missing \(got training\): cp reads one .npy file"):
+    with pytest.raises(UserError, match=r"channel train is missing \(got training\): cp reads a tensor"):
         open_channels(environment.read(job.environ), cp.CHANNELS, "cp")
 
 
