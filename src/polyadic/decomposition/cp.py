@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
@@ -19,10 +20,11 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
-from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.dense_share import KERNELS_UP_TO, DenseShare
 from polyadic.tensor.layout import whole_factor
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import Mask, SparseShare
+from polyadic.tensor.threads import for_kernels
 
 DROWNED = 100
 """A difference of squares under so many round-offs says nothing."""
@@ -188,9 +190,10 @@ def _descend(
     update.begin(at)
     while at.iteration < max_iterations and not abs(at.error_before - at.relative_error) < tol:
         began, at.error_before = time.perf_counter(), at.relative_error
-        for mode in update.modes:
-            update.mode(at, mode)
-        at.relative_error = update.error(at)
+        with for_kernels() if update.by_kernels(at) else nullcontext():
+            for mode in update.modes:
+                update.mode(at, mode)
+            at.relative_error = update.error(at)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if not after_sweep(at):
             return False
@@ -221,6 +224,11 @@ class _Update:
                 layer.total(gram_of(factor[layer.own]), self.data.world)
                 for factor, layer in zip(at.factors, layers, strict=True)
             ]
+
+    def by_kernels(self, at: Progress) -> bool:
+        """Whether a sweep's large products are the kernels', so that the library's are small."""
+        sparse = isinstance(self.data.share, SparseShare)
+        return self.data.share.device.type == "cpu" and (sparse or at.factors[0].shape[1] <= KERNELS_UP_TO)
 
     def mode(self, at: Progress, mode: int) -> None:
         """Updates one factor and the weights."""

@@ -13,7 +13,7 @@ from polyadic.errors import UserError
 from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import padded, pieces
 from polyadic.tensor.layout import Block
-from polyadic.tensor.threads import in_parallel
+from polyadic.tensor.threads import in_parallel, threads
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Columns:
         width = padded(rank, rows.dtype)
         weighted = torch.nn.functional.pad(rows, (0, width - rank)).contiguous()
         out = rows.new_zeros(held, width)
-        narrow = max(8, width // 2 // torch.get_num_threads())
+        narrow = max(8, width // 2 // threads())
         arrays = [part.numpy() for part in (place, self.ends, self.rows, self.values, weighted, out)]
         parts = pieces(width, rows.dtype, narrow)
         in_parallel(_PieceByPiece(parts), list(range(len(parts) + 1)), *arrays)

@@ -19,7 +19,7 @@ from polyadic.errors import UserError
 from polyadic.tensor import cpu_kernels
 from polyadic.tensor.chunks import Chunks
 from polyadic.tensor.sparse import SparseTensor, sorting, starts
-from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel
+from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel, threads
 from polyadic.tensor.vectors import LANES
 
 COMPRESSED_FROM = 3.0
@@ -53,7 +53,7 @@ class Tree:
     def edges(self) -> list[int]:
         """Rows that divide the nonzeros evenly over the threads."""
         first = self.first if self.ends is None else self.ends[self.first.long()].long()
-        parts = PARTS_A_THREAD * torch.get_num_threads()
+        parts = PARTS_A_THREAD * threads()
         inner = torch.searchsorted(first, torch.arange(1, parts) * len(self.values) // parts)
         return [0, *inner.clamp(max=len(first) - 1).tolist(), len(first) - 1]
 

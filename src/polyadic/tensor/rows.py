@@ -7,10 +7,10 @@ from torch import Tensor
 
 from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import padded, pieces
-from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel
+from polyadic.tensor.threads import in_parallel
 
-ROWS_A_SUM = 8192
-"""Rows whose squares are added up in the factor's own precision; such sums are added in float64."""
+ROWS_A_SUM = 4096
+"""Rows whose squares are added up in the factor's own precision; such sums, a thread's work, are added in float64."""
 
 
 def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,7 +21,7 @@ def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
         return rows, (rows.T @ rows).double()
     matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous()
     out = product.new_empty(len(product), width)
-    parts = max(PARTS_A_THREAD * torch.get_num_threads(), len(product) // ROWS_A_SUM)
+    parts = max(1, len(product) // ROWS_A_SUM)
     edges = [len(product) * part // parts for part in range(parts + 1)]
     grams = product.new_zeros(parts, rank, width)
     # A view of padded rows: the kernel asks for its columns alone.
