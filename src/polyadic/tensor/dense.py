@@ -5,6 +5,7 @@ Shapes: a tensor is I_1 x ... x I_N, factor n is I_n x R; modes count from 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from torch import Tensor
 
 def unfold(tensor: Tensor, mode: int) -> Tensor:
     """The unfolding of a tensor along `mode`: I_mode x (the product of the others, in their order)."""
-    return tensor.movedim(mode, 0).flatten(1)
+    others = math.prod(rows for n, rows in enumerate(tensor.shape) if n != mode)
+    return tensor.movedim(mode, 0).reshape(tensor.shape[mode], others)
 
 
 def khatri_rao(factors: Sequence[Tensor]) -> Tensor:
