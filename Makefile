@@ -32,7 +32,7 @@ image:  ## the container; WHEELS=DIR gives it the wheels of a folder
 	docker build --network=host --tag $(IMAGE) .
 
 bench: $(VENV)/.bench  ## speed and accuracy against peers and floors, in one run
-	@$(RUN) -m scripts.bench
+	@env -u OMP_WAIT_POLICY $(RUN) -m scripts.bench
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

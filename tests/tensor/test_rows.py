@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polyadic.tensor.rows import times
+from polyadic.tensor.rows import scale_, times
 
 
 @pytest.mark.parametrize("rank", [1, 3, 8, 16, 20, 50, 64, 70])
@@ -29,3 +29,20 @@ def test_a_part_of_a_larger_array_is_read_within_its_bounds() -> None:
     for view in (whole[2:, :3], whole[:, 2:5], whole.T[:3]):
         found, _ = times(view, torch.eye(view.shape[1]))
         assert torch.equal(found, view)
+
+
+@pytest.mark.parametrize("rank", [1, 8, 16, 20, 50, 70])
+@pytest.mark.parametrize("padded", [False, True])
+def test_rows_are_scaled_in_place(rank: int, padded: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    rows, _ = times(torch.randn(5000, rank, generator=random), torch.eye(rank))
+    rows = rows if padded else rows.contiguous()
+    scale, before = torch.rand(rank, generator=random, dtype=torch.float64), rows.clone()
+    assert scale_(rows, scale) is rows
+    torch.testing.assert_close(rows, before * scale.float())
+
+
+def test_what_lies_beside_a_view_is_not_scaled() -> None:
+    whole = torch.ones(6, 8)
+    scale_(whole[:, 2:5], torch.full((3,), 2.0))
+    assert whole.sum() == 48 + 18

@@ -22,12 +22,16 @@ from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import KERNELS_UP_TO, DenseShare
 from polyadic.tensor.layout import whole_factor
+from polyadic.tensor.rows import scale_
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import Mask, SparseShare
 from polyadic.tensor.threads import for_kernels
 
 DROWNED = 100
 """A difference of squares under so many round-offs says nothing."""
+
+SMALL = 1e-12
+"""Norms between this and its inverse may be divided out of the small matrices instead of the large ones."""
 
 Init = Literal["random", "svd"] | CPTensor
 
@@ -233,15 +237,17 @@ class _Update:
     def mode(self, at: Progress, mode: int) -> None:
         """Updates one factor and the weights."""
         share, world, layer = self.data.share, self.data.world, self.data.share.layers[mode]
-        # In units of |X|, so that the squares of float32 neither overflow nor vanish.
-        product = layer.combine(share.mttkrp(mode, at.factors)).div_(self.data.norm)
+        product, unit = layer.combine(share.mttkrp(mode, at.factors)), self.data.norm
         gram = self._normal(at, mode)
-        rows, own = self._solve(gram, product, at, mode)
+        if gram.ndim == 3 or self.nonnegative or not SMALL < unit < 1 / SMALL:
+            product, unit = product.div_(unit), 1.0
+        # In units of |X|, so that the squares of float32 neither overflow nor vanish.
+        rows, own = self._solve(gram, product, unit, at, mode)
         last = mode == self.modes[-1]
         # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
         parts = [own.flatten()]
         if last:
-            parts.append((product * rows).sum(1).sum(dtype=torch.float64).reshape(1))
+            parts.append((product * rows).sum(1).sum(dtype=torch.float64).reshape(1) / unit)
             if gram.ndim == 3:
                 parts += _observed_squares(gram, rows)
         sums = layer.total(torch.cat(parts), world)
@@ -249,7 +255,7 @@ class _Update:
         own = sums[: rank**2].reshape(rank, rank)
         lengths = _lengths(own)
         at.weights = lengths * self.data.norm
-        at.factors[mode] = layer.spread(rows.div_(lengths.to(rows.dtype)))
+        at.factors[mode] = layer.spread(scale_(rows, 1 / lengths))
         at.grams[mode] = own / torch.outer(lengths, lengths)
         if last:
             self.inner = sums[rank**2]
@@ -282,7 +288,7 @@ class _Update:
             gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in at.factors])), rank)
         return gram
 
-    def _solve(self, gram: Tensor, product: Tensor, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
+    def _solve(self, gram: Tensor, product: Tensor, unit: float, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
         """The new rows and their Gram matrix."""
         if self.l2:
             gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
@@ -292,7 +298,7 @@ class _Update:
         elif gram.ndim == 3:
             rows = solve_rows(gram, product)
         else:
-            return solve(gram, product)
+            return solve(gram, product, unit)
         return rows, gram_of(rows)
 
 

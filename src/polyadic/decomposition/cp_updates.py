@@ -22,12 +22,12 @@ def overflow(dtype: torch.dtype) -> UserError:
     return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
 
 
-def solve(gram: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
-    """product gram^-1 (J x R) by Cholesky, with a ridge where the Gram matrix (R x R) is singular to its precision.
+def solve(gram: Tensor, product: Tensor, unit: float = 1.0) -> tuple[Tensor, Tensor]:
+    """product gram^-1 / unit (J x R) by Cholesky, with a ridge where the Gram matrix (R x R) is singular.
 
     Returns the rows and their own Gram matrix (R x R, float64).
 
-    The ridge begins at that precision and grows until the smallest pivot stands clear of it: without it,
+    The ridge begins at the precision of the rows and grows until the smallest pivot stands clear of it: without it,
     collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
     """
     if not torch.isfinite(gram).all():
@@ -42,8 +42,8 @@ def solve(gram: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
         if info == 0 and weakest > precision:
             # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
             if weakest > precision**0.5:
-                return times(product, torch.cholesky_solve(eye, lower).to(product.dtype))
-            rows = torch.cholesky_solve(product.T.to(gram.dtype), lower).T.to(product.dtype).contiguous()
+                return times(product, (torch.cholesky_solve(eye, lower) / unit).to(product.dtype))
+            rows = torch.cholesky_solve(product.T.to(gram.dtype) / unit, lower).T.to(product.dtype).contiguous()
             return rows, gram_of(rows)
         ridge = max(4 * ridge, precision)
 

@@ -134,6 +134,19 @@ def rows_and_gram(width: int, rank: int) -> Any:
 
 
 @cache
+def scaled_rows(width: int) -> Any:
+    """x[i] *= scale, a number a column."""
+
+    @_jit
+    def kernel(x, scale, begin, end):
+        factor = load(scale, 0, 0, width)
+        for i in range(begin, end):
+            store(x, i, 0, product(load(x, i, 0, width), factor))
+
+    return kernel
+
+
+@cache
 def dense_rows(width: int) -> Any:
     """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
 

@@ -36,6 +36,19 @@ def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
     return out[:, :rank], grams.sum(0, dtype=torch.float64)[:, :rank]
 
 
+def scale_(rows: Tensor, scale: Tensor) -> Tensor:
+    """Rows (J x R) times a number a column (R), in place, also in what pads them."""
+    width, rank = padded(rows.shape[1], rows.dtype), rows.shape[1]
+    whole = _rows_of(rows)
+    if rows.device.type != "cpu" or whole.shape[1] != width or len(pieces(width, rows.dtype)) > 1:
+        return rows.mul_(scale)
+    line = torch.nn.functional.pad(scale.to(rows.dtype), (0, width - rank)).reshape(1, width)
+    parts = max(1, len(rows) // ROWS_A_SUM)
+    edges = [len(rows) * part // parts for part in range(parts + 1)]
+    in_parallel(cpu_kernels.scaled_rows(width), edges, whole.numpy(), line.numpy())
+    return rows
+
+
 def _rows_of(product: Tensor) -> Tensor:
     """Rows that lie one behind another, with what pads them where they are a view of padded ones."""
     if product.is_contiguous():
