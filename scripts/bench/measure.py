@@ -14,6 +14,7 @@ import torch
 
 RECORDS = Path("out/bench.jsonl")
 OURS = "polyadic"
+SETTLING = 0.5
 environment: dict[str, Any] = {}
 """Versions and machine, which go with every record; set by __main__."""
 
@@ -63,10 +64,14 @@ def a_sweep(fit: Callable[[int], object], few: int = 2, many: int = 8) -> Callab
 
 
 def in_turn(contenders: Mapping[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:
-    """The median of what each contender returns, all of them once a round; a first round is thrown away."""
+    """The median of what each contender returns, all of them once a round; a first round is thrown away.
+
+    Before each, the threads of the one before are given time to stop spinning.
+    """
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, contender in contenders.items():
+            time.sleep(SETTLING)
             value = contender()
             if number:
                 found[name].append(value)
