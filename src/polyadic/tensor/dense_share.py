@@ -60,7 +60,7 @@ class DenseShare:
 
     def square(self) -> Tensor:
         """|X|² over all ranks, in float64, without a copy of the whole tensor in it."""
-        parts = [part.double().square().sum() for part in torch.split(self.slab.local.reshape(-1), 2**22)]
+        parts = [part.double().square().sum() for part in torch.split(self.slab.local.reshape(-1), 2**20)]
         return self.world.sum_(
             torch.stack(parts).sum() if parts else self.slab.local.new_zeros((), dtype=torch.float64)
         )
