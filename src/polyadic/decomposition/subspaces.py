@@ -22,6 +22,8 @@ DROWNED = 100
 """A difference of squares under so many round-offs says nothing."""
 CLEAR = 4
 """A vector whose square stands so many round-offs out of them leaves the error within a percent of the best."""
+TURN = 5e-6
+"""Round-off may turn the kept subspace so far, as a share of the projected data's norm."""
 OVERSAMPLING = 10
 """Columns of a sketch beyond the rank: Halko, Martinsson and Tropp, SIAM Review 2011, section 4.2."""
 POWER_STEPS = 4
@@ -45,9 +47,18 @@ class Wanted(NamedTuple):
         return max(1, int((tails > self.budget).sum()))
 
     def resolved(self, squares: Tensor, precision: float) -> bool:
-        """Whether what decides stands clear of round-off; the squares are known to `precision` of their sum."""
-        noise = precision * squares.sum().item()
-        return self.budget > DROWNED * noise if self.rank is None else squares[self.rank - 1].item() > CLEAR * noise
+        """Whether what decides stands clear of round-off; the squares are known to `precision` of their sum.
+
+        That is the rank, or the last vector's square; and its gap to the next: the vectors kept turn to those left
+        by the angle noise / gap (Davis and Kahan, SIAM J. Numer. Anal. 1970), and the data, with the last one's share.
+        """
+        total, rank = squares.sum().item(), self.count(squares)
+        noise, last = precision * total, squares[rank - 1].item()
+        clear = self.budget > DROWNED * noise if self.rank is None else last > CLEAR * noise
+        if rank == len(squares) or not clear:
+            return clear
+        gap = last - squares[rank].item()
+        return noise * math.sqrt(last) <= TURN * gap * math.sqrt(total)
 
 
 class Columns(NamedTuple):
