@@ -16,12 +16,15 @@ def test_rows_and_gram_are_those_of_two_products(rank: int, rows: int, dtype: to
     random = torch.Generator().manual_seed(0)
     wide = torch.randn(rows, 80 if padded else rank, generator=random, dtype=torch.float64).to(dtype)
     product, inverse = wide[:, :rank], torch.randn(rank, rank, generator=random, dtype=torch.float64).to(dtype)
-    found, gram = times(product, inverse)
+    found, (gram, inner) = times(product, inverse)
     expected = product.double() @ inverse.double()
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
     assert found.shape == (rows, rank) and gram.shape == (rank, rank) and gram.dtype == torch.float64
     assert (found - expected).norm() <= tolerance * expected.norm()
     assert (gram - expected.T @ expected).norm() <= tolerance * (expected.T @ expected).norm()
+    assert inner.shape == (rank,) and inner.dtype == torch.float64
+    dots = (product.double() * expected).sum(0)
+    assert (inner - dots).norm() <= tolerance * product.double().norm() * expected.norm()
 
 
 def test_a_part_of_a_larger_array_is_read_within_its_bounds() -> None:

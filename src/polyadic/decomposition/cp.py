@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from polyadic.decomposition import cp_start as start
-from polyadic.decomposition.cp_updates import gram_of, overflow, pairs, solve, solve_rows, symmetric
+from polyadic.decomposition.cp_updates import Normal, gram_of, overflow, pairs, solve_rows, sums_of, symmetric
 from polyadic.decomposition.cp_updates import nonnegative as nonnegative_rows
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -22,7 +22,7 @@ from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import KERNELS_UP_TO, DenseShare
 from polyadic.tensor.layout import whole_factor
-from polyadic.tensor.rows import scale_
+from polyadic.tensor.rows import Sums, scale_
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import Mask, SparseShare
 from polyadic.tensor.threads import for_kernels
@@ -32,6 +32,8 @@ DROWNED = 100
 
 SMALL = 1e-12
 """Norms between this and its inverse may be divided out of the small matrices instead of the large ones."""
+ABOUT_ONE = 2.0
+"""Columns whose lengths are within this factor of 1 are left so until the fit ends: a pass over the rows less."""
 
 Init = Literal["random", "svd"] | CPTensor
 
@@ -41,7 +43,8 @@ class Progress:
     """Where a fit stands, changed in place by it: enough to go on from, exactly.
 
     `factors` are the rows that this rank holds: of a Slab, its own rows of the divided mode and all rows of the others.
-    `grams` are the Gram matrices of the whole factors.
+    Their columns have about length 1, and the model is theirs with `weights`; the fit may write over a factor in a
+    later sweep, so that a caller who keeps one copies it. `grams` are the Gram matrices of the whole factors.
     """
 
     restart: int = 0
@@ -55,9 +58,14 @@ class Progress:
     best: CPTensor | None = None
 
     def better(self) -> CPTensor:
-        """The best of the finished restarts and the one under way, as held rows."""
-        here = CPTensor(self.weights, list(self.factors), self.relative_error)
-        return self.best if self.best is not None and self.best.relative_error <= self.relative_error else here
+        """The best of the finished restarts and the one under way, as held rows of columns of length 1."""
+        if self.best is not None and self.best.relative_error <= self.relative_error:
+            return self.best
+        if not self.grams:
+            return CPTensor(self.weights, list(self.factors), self.relative_error)
+        lengths = [_lengths(gram) for gram in self.grams]
+        factors = [factor / length.to(factor.dtype) for factor, length in zip(self.factors, lengths, strict=True)]
+        return CPTensor(reduce(torch.mul, lengths, self.weights), factors, self.relative_error)
 
 
 @dataclass(frozen=True)
@@ -236,30 +244,28 @@ class _Update:
 
     def mode(self, at: Progress, mode: int) -> None:
         """Updates one factor and the weights."""
-        share, world, layer = self.data.share, self.data.world, self.data.share.layers[mode]
-        product, unit = layer.combine(share.mttkrp(mode, at.factors)), self.data.norm
+        world, layer = self.data.world, self.data.share.layers[mode]
         gram = self._normal(at, mode)
-        if gram.ndim == 3 or self.nonnegative or not SMALL < unit < 1 / SMALL:
-            product, unit = product.div_(unit), 1.0
         # In units of |X|, so that the squares of float32 neither overflow nor vanish.
-        rows, own = self._solve(gram, product, unit, at, mode)
+        rows, (own, inner), scale = self._solve(gram, at, mode)
         last = mode == self.modes[-1]
         # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
         parts = [own.flatten()]
         if last:
-            parts.append((product * rows).sum(1).sum(dtype=torch.float64).reshape(1) / unit)
+            parts.append((inner @ scale).reshape(1))
             if gram.ndim == 3:
                 parts += _observed_squares(gram, rows)
         sums = layer.total(torch.cat(parts), world)
         rank = rows.shape[1]
         own = sums[: rank**2].reshape(rank, rank)
         lengths = _lengths(own)
-        at.weights = lengths * self.data.norm
-        at.factors[mode] = layer.spread(scale_(rows, 1 / lengths))
-        at.grams[mode] = own / torch.outer(lengths, lengths)
+        if self.l2 or bool(((lengths < 1 / ABOUT_ONE) | (lengths > ABOUT_ONE)).any()):
+            rows, own, scale = scale_(rows, 1 / lengths), own / torch.outer(lengths, lengths), scale * lengths
+        at.weights, at.grams[mode] = scale * self.data.norm, own
+        at.factors[mode] = layer.spread(rows)
         if last:
             self.inner = sums[rank**2]
-            self.square, self.large = sums[rank**2 + 1 :] if gram.ndim == 3 else _squares(lengths, at.grams)
+            self.square, self.large = sums[rank**2 + 1 :] if gram.ndim == 3 else _squares(scale, at.grams)
 
     def error(self, at: Progress) -> float:
         """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that."""
@@ -288,18 +294,33 @@ class _Update:
             gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in at.factors])), rank)
         return gram
 
-    def _solve(self, gram: Tensor, product: Tensor, unit: float, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
-        """The new rows and their Gram matrix."""
+    def _solve(self, gram: Tensor, at: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
+        """The new rows, their sums (the inner products over |X|), and what each column stands for, over |X|."""
+        share, unit = self.data.share, self.data.norm
         if self.l2:
             gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        normal = None if gram.ndim == 3 or self.nonnegative else Normal(gram, share.dtype)
+        plain = normal if SMALL < unit < 1 / SMALL else None
+        scale = torch.ones_like(at.weights)
+        if plain and plain.inverse is not None and isinstance(share, SparseShare) and share.solves(mode, len(gram)):
+            # Columns change little from one mode to the next: divided by the weights so far, they need no more.
+            scale = (at.weights / unit).clamp(SMALL, 1 / SMALL)
+            rows, (own, inner) = share.solved(mode, at.factors, (plain.inverse / unit / scale).to(share.dtype))
+            return rows, (own, inner / unit), scale
+        layer = share.layers[mode]
+        product = layer.combine(share.mttkrp(mode, at.factors))
+        if plain:
+            rows, (own, inner) = plain.solve(product, unit)
+            return rows, (own, inner / unit), scale
+        product = product.div_(unit)
+        if normal:
+            return *normal.solve(product), scale
         if self.nonnegative:
-            before = at.factors[mode][self.data.share.layers[mode].own]
-            rows = nonnegative_rows(gram, product, before * (at.weights / self.data.norm).to(before.dtype))
-        elif gram.ndim == 3:
-            rows = solve_rows(gram, product)
+            before = at.factors[mode][layer.own]
+            rows = nonnegative_rows(gram, product, before * (at.weights / unit).to(before.dtype))
         else:
-            return solve(gram, product, unit)
-        return rows, gram_of(rows)
+            rows = solve_rows(gram, product)
+        return rows, sums_of(rows, product), scale
 
 
 def _lengths(gram: Tensor) -> Tensor:

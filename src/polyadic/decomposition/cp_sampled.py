@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp import Data, Init, Progress, begin, cp
-from polyadic.decomposition.cp_updates import solve
+from polyadic.decomposition.cp_updates import Normal
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.columns import Columns, ravel, unravel
@@ -140,7 +140,8 @@ class _Fit:
             rows = rows * at.factors[m][index]
         weighted = rows * sample.weights.to(rows.dtype)[:, None]
         held = self.columns[mode].product(sample.keys, weighted, layer.stop - layer.start)
-        own, gram = solve((rows.T @ weighted).double(), layer.combine(held) / self.data.norm)
+        product = layer.combine(held) / self.data.norm
+        own, (gram, _) = Normal((rows.T @ weighted).double(), product.dtype).solve(product)
         lengths = layer.total(gram, self.world).diagonal().sqrt()
         lengths = torch.where(lengths == 0, 1, lengths)
         at.weights = lengths * self.data.norm
@@ -156,8 +157,8 @@ class _Fit:
         """The leverage scores of a factor's rows as probabilities, float64; taken anew when the factor is another."""
         known = self._leverage.get(mode)
         if known is None or known[0] is not factor:
-            gram = (factor.T @ factor).double()
-            scores = (solve(gram, factor)[0] * factor).sum(1).double().clamp_min(0)
+            normal = Normal((factor.T @ factor).double(), factor.dtype)
+            scores = (normal.solve(factor)[0] * factor).sum(1).double().clamp_min(0)
             # One rank's word: a sample must be the same on all of them, though their hardware may round differently.
             self._leverage[mode] = factor, self.world.from_first_(scores / scores.sum())
         return self._leverage[mode][1]

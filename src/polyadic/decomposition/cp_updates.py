@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor.rows import times
+from polyadic.tensor.rows import Sums, times
 
 PASSES = 4
 """Passes over the columns in one nonnegative update: more gain little before the other factors move."""
@@ -22,30 +22,38 @@ def overflow(dtype: torch.dtype) -> UserError:
     return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
 
 
-def solve(gram: Tensor, product: Tensor, unit: float = 1.0) -> tuple[Tensor, Tensor]:
-    """product gram^-1 / unit (J x R) by Cholesky, with a ridge where the Gram matrix (R x R) is singular.
-
-    Returns the rows and their own Gram matrix (R x R, float64).
+class Normal:
+    """The matrix of the normal equations (R x R, float64), factorised, with a ridge where it is singular.
 
     The ridge begins at the precision of the rows and grows until the smallest pivot stands clear of it: without it,
     collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
     """
-    if not torch.isfinite(gram).all():
-        raise overflow(product.dtype)
-    precision = torch.finfo(product.dtype).eps * len(gram)
-    largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
-    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    ridge = 0.0
-    while True:
-        lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
-        weakest = lower.diagonal().min().square() / largest
-        if info == 0 and weakest > precision:
-            # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
-            if weakest > precision**0.5:
-                return times(product, (torch.cholesky_solve(eye, lower) / unit).to(product.dtype))
-            rows = torch.cholesky_solve(product.T.to(gram.dtype) / unit, lower).T.to(product.dtype).contiguous()
-            return rows, gram_of(rows)
-        ridge = max(4 * ridge, precision)
+
+    def __init__(self, gram: Tensor, dtype: torch.dtype) -> None:
+        if not torch.isfinite(gram).all():
+            raise overflow(dtype)
+        precision = torch.finfo(dtype).eps * len(gram)
+        largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
+        eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        ridge, weakest = 0.0, 0.0
+        while not weakest > precision:
+            self._lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
+            weakest = float(self._lower.diagonal().min().square() / largest) if info == 0 else 0.0
+            ridge = max(4 * ridge, precision)
+        # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
+        self.inverse = torch.cholesky_solve(eye, self._lower) if weakest > precision**0.5 else None
+
+    def solve(self, product: Tensor, unit: float = 1.0) -> tuple[Tensor, Sums]:
+        """product (J x R) times the inverse / unit: J x R, and its sums."""
+        if self.inverse is not None:
+            return times(product, (self.inverse / unit).to(product.dtype))
+        rows = torch.cholesky_solve(product.T.double() / unit, self._lower).T.to(product.dtype).contiguous()
+        return rows, sums_of(rows, product)
+
+
+def sums_of(rows: Tensor, product: Tensor) -> Sums:
+    """The Gram matrix of rows (J x R): R x R, float64; and the sums down the columns of product * rows: R, float64."""
+    return gram_of(rows), (product * rows).sum(0, dtype=torch.float64)
 
 
 def gram_of(rows: Tensor) -> Tensor:

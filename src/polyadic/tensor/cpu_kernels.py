@@ -16,6 +16,8 @@ from polyadic.tensor.vectors import added, at, load, multiplied, prefetch, produ
 
 AHEAD = 16
 """Numbers between two prefetches: a cache line of float32."""
+ROWS_A_SUM = 1024
+"""Rows whose squares are added up in a factor's own precision; such sums are added in float64."""
 
 
 def _jit(function: Callable[..., None]) -> Any:
@@ -118,17 +120,52 @@ def scattered_columns(width: int) -> Any:
 
 @cache
 def rows_and_gram(width: int, rank: int) -> Any:
-    """out = product @ inverse (R x R), and gram += out^T out, in one pass over the rows."""
+    """out = product @ inverse (R x R), gram += out^T out, inner += the sums down the columns of product * out.
+
+    One pass over the rows, four at a time; `out` may be `product`. Sums run in the rows' own precision over
+    ROWS_A_SUM rows (in `sums`, R + 1 x width), and in float64 over those.
+    """
 
     @_jit
-    def kernel(product, inverse, out, gram, begin, end):
-        for i in range(begin, end):
-            row = zeros(out, width)
+    def kernel(product, inverse, out, sums, gram, inner, begin, end):
+        for first in range(begin, end, ROWS_A_SUM):
+            last = min(first + ROWS_A_SUM, end)
+            for r in range(rank + 1):
+                store(sums, r, 0, zeros(out, width))
+            i = first
+            while i + 4 <= last:
+                a, b, c, d = zeros(out, width), zeros(out, width), zeros(out, width), zeros(out, width)
+                for r in range(rank):
+                    line = load(inverse, r, 0, width)
+                    a, b = scaled(at(product, i, r), line, a), scaled(at(product, i + 1, r), line, b)
+                    c, d = scaled(at(product, i + 2, r), line, c), scaled(at(product, i + 3, r), line, d)
+                dots = multiplied(load(product, i, 0, width), a, load(sums, rank, 0, width))
+                dots = multiplied(load(product, i + 1, 0, width), b, dots)
+                dots = multiplied(load(product, i + 2, 0, width), c, dots)
+                store(sums, rank, 0, multiplied(load(product, i + 3, 0, width), d, dots))
+                store(out, i, 0, a)
+                store(out, i + 1, 0, b)
+                store(out, i + 2, 0, c)
+                store(out, i + 3, 0, d)
+                for r in range(rank):
+                    sum_ = scaled(at(out, i, r), a, load(sums, r, 0, width))
+                    sum_ = scaled(at(out, i + 1, r), b, sum_)
+                    sum_ = scaled(at(out, i + 2, r), c, sum_)
+                    store(sums, r, 0, scaled(at(out, i + 3, r), d, sum_))
+                i += 4
+            while i < last:
+                a = zeros(out, width)
+                for r in range(rank):
+                    a = scaled(at(product, i, r), load(inverse, r, 0, width), a)
+                store(sums, rank, 0, multiplied(load(product, i, 0, width), a, load(sums, rank, 0, width)))
+                store(out, i, 0, a)
+                for r in range(rank):
+                    store(sums, r, 0, scaled(at(out, i, r), a, load(sums, r, 0, width)))
+                i += 1
             for r in range(rank):
-                row = scaled(at(product, i, r), load(inverse, r, 0, width), row)
-            store(out, i, 0, row)
-            for r in range(rank):
-                store(gram, r, 0, scaled(at(out, i, r), row, load(gram, r, 0, width)))
+                for column in range(rank):
+                    gram[r, column] += sums[r, column]
+                inner[r] += sums[rank, r]
 
     return kernel
 

@@ -8,9 +8,9 @@ divided over the threads by nonzeros, so that none writes what another does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -133,6 +133,16 @@ class Stack:
                 self._seen[mode] = factor
         return self._rows
 
+    def rows(self, mode: int) -> Tensor:
+        """The rows of one mode's factor in the stack, padded; to be written where `written` is told of it."""
+        return self._rows[self.start[mode] : self.start[mode] + self.shape[mode]]
+
+    def written(self, mode: int, rank: int) -> Tensor:
+        """The factor that now stands in the rows of its mode, a view of them."""
+        factor = self.rows(mode)[:, :rank]
+        self._seen[mode] = factor
+        return factor
+
 
 def padded(rank: int, dtype: torch.dtype) -> int:
     """The rank rounded up to one register, or to whole cache lines of two."""
@@ -152,15 +162,18 @@ def mttkrp(tree: Tree, stack: Tensor, rank: int) -> Tensor:
 
         return cuda_kernels.mttkrp(tree, stack)[:, :rank]
     out = stack.new_empty(len(tree.first) - 1, stack.shape[1])
-    arrays = [part.numpy() for part in (tree.first, tree.others, tree.values, stack, out)]
-    first, others, *rest = arrays
     for column, width in pieces(stack.shape[1], stack.dtype):
-        if tree.ends is None:
-            in_parallel(cpu_kernels.sparse_rows(width, tree.order), tree.edges, first, others, *rest, column)
-        else:
-            kernel, shared = cpu_kernels.sparse_fibres(width, tree.order), (tree.ends.numpy(), others)
-            in_parallel(kernel, tree.edges, first, *shared, tree.leaves.numpy(), *rest, column)
+        in_parallel(rows_kernel(tree, stack, out, column, width), tree.edges)
     return out[:, :rank]
+
+
+def rows_kernel(tree: Tree, stack: Tensor, out: Tensor, column: int, width: int) -> Callable[[int, int], None]:
+    """What writes rows [begin, end) of `width` columns of the MTTKRP to `out`."""
+    places, kernel = [tree.first, tree.others], cpu_kernels.sparse_rows
+    if tree.ends is not None:
+        places, kernel = [tree.first, tree.ends, tree.others, tree.leaves], cpu_kernels.sparse_fibres
+    arrays = [part.numpy() for part in (*places, tree.values, stack, out)]
+    return partial(kernel(width, tree.order), *arrays, column)
 
 
 def entries(tree: Tree, stack: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,31 +11,56 @@ from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import padded, pieces
 from polyadic.tensor.threads import in_parallel
 
-ROWS_A_SUM = 4096
-"""Rows whose squares are added up in the factor's own precision; such sums, a thread's work, are added in float64."""
+ROWS_A_PART = 8192
+"""Rows that a thread takes at a time: they stay in its cache from one kernel to the next."""
+Sums = tuple[Tensor, Tensor]
+"""The Gram matrix of rows (R x R), and the inner products of their columns with those of the MTTKRP (R); float64."""
 
 
-def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """product (J x R) times a matrix (R x R): J x R, and the Gram matrix of that (R x R, float64)."""
+def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Sums]:
+    """product (J x R) times a matrix (R x R): J x R, and its sums."""
     width, rank = padded(product.shape[1], product.dtype), product.shape[1]
     if product.device.type != "cpu" or len(pieces(width, product.dtype)) > 1:
         rows = product @ inverse
-        return rows, (rows.T @ rows).double()
-    matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous()
-    out = product.new_empty(len(product), width)
-    parts = max(1, len(product) // ROWS_A_SUM)
-    edges = [len(product) * part // parts for part in range(parts + 1)]
-    grams = product.new_zeros(parts, rank, width)
-    # A view of padded rows: the kernel asks for its columns alone.
-    arrays = (_rows_of(product).numpy(), matrix.numpy(), out.numpy())
-    kernel = cpu_kernels.rows_and_gram(width, rank)
+        return rows, ((rows.T @ rows).double(), (product * rows).sum(0).double())
+    whole = _rows_of(product)
+    if whole.shape[1] != width:
+        whole = torch.nn.functional.pad(product, (0, width - rank))
+    out = torch.empty_like(whole)
+    multiply = Multiply(inverse)
+    in_parallel(lambda begin, end: multiply(whole, out, begin, end), in_parts([0, len(product)]))
+    return out[:, :rank], multiply.sums()
 
-    def some(begin: int, end: int) -> None:
-        for part in range(begin, end):
-            kernel(*arrays, grams[part].numpy(), edges[part], edges[part + 1])
 
-    in_parallel(some, list(range(parts + 1)))
-    return out[:, :rank], grams.sum(0, dtype=torch.float64)[:, :rank]
+class Multiply:
+    """Rows of a factor times a matrix (R x R), by any number of threads, and the sums over all rows so made."""
+
+    def __init__(self, inverse: Tensor) -> None:
+        self._rank, self._width = len(inverse), padded(len(inverse), inverse.dtype)
+        self._matrix = torch.nn.functional.pad(inverse, (0, self._width - self._rank)).contiguous().numpy()
+        self._kernel = cpu_kernels.rows_and_gram(self._width, self._rank)
+        self._found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, product: Tensor, out: Tensor, begin: int, end: int) -> None:
+        """Rows [begin, end) of `product`, padded to whole registers, into those of `out`, which may be `product`."""
+        sums = out.new_empty(self._rank + 1, self._width)
+        gram = torch.zeros(self._rank, self._rank, dtype=torch.float64)
+        inner = torch.zeros(self._rank, dtype=torch.float64)
+        arrays = [part.numpy() for part in (out, sums, gram, inner)]
+        self._kernel(product.numpy(), self._matrix, *arrays, begin, end)
+        self._found[begin] = gram, inner
+
+    def sums(self) -> Sums:
+        """Added up in the order of the rows, whichever thread had them."""
+        zero = torch.zeros(self._rank, self._rank, dtype=torch.float64), torch.zeros(self._rank, dtype=torch.float64)
+        grams, inners = zip(zero, *(self._found[begin] for begin in sorted(self._found)), strict=True)
+        return torch.stack(grams).sum(0), torch.stack(inners).sum(0)
+
+
+def in_parts(edges: Sequence[int]) -> list[int]:
+    """Edges of rows with more between them, so that no part has more than ROWS_A_PART rows."""
+    inner = range(edges[0] + ROWS_A_PART, edges[-1], ROWS_A_PART)
+    return sorted({*edges, *inner})
 
 
 def scale_(rows: Tensor, scale: Tensor) -> Tensor:
@@ -43,9 +70,7 @@ def scale_(rows: Tensor, scale: Tensor) -> Tensor:
     if rows.device.type != "cpu" or whole.shape[1] != width or len(pieces(width, rows.dtype)) > 1:
         return rows.mul_(scale)
     line = torch.nn.functional.pad(scale.to(rows.dtype), (0, width - rank)).reshape(1, width)
-    parts = max(1, len(rows) // ROWS_A_SUM)
-    edges = [len(rows) * part // parts for part in range(parts + 1)]
-    in_parallel(cpu_kernels.scaled_rows(width), edges, whole.numpy(), line.numpy())
+    in_parallel(cpu_kernels.scaled_rows(width), in_parts([0, len(rows)]), whole.numpy(), line.numpy())
     return rows
 
 

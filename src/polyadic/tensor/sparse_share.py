@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
-from polyadic.tensor.fibres import Stack, Tree, entries, mttkrp, plant
+from polyadic.tensor.fibres import Stack, Tree, entries, mttkrp, padded, pieces, plant, rows_kernel
 from polyadic.tensor.layout import distribute
+from polyadic.tensor.rows import Multiply, Sums, in_parts
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.threads import in_parallel
 
 
 class SparseShare:
@@ -47,6 +49,28 @@ class SparseShare:
         A factor is taken to be the same as long as it is the same object: none may be changed in place.
         """
         return mttkrp(self.trees[mode], self._stack.of(factors), factors[0].shape[1])
+
+    def solves(self, mode: int, rank: int) -> bool:
+        """Whether `solved` serves: on a CPU, for few columns, where no other rank has nonzeros in the rows held."""
+        one_piece = len(pieces(padded(rank, self.dtype), self.dtype)) == 1
+        return self.device.type == "cpu" and self.layers[mode].world.size == 1 and one_piece
+
+    def solved(self, mode: int, factors: Sequence[Tensor], inverse: Tensor) -> tuple[Tensor, Sums]:
+        """The MTTKRP times a matrix (R x R): this rank's rows of mode n x R, and their sums.
+
+        The rows are written where the next product reads them, in the cache from one step to the other. They are a
+        view, which the next call for the mode writes over.
+        """
+        tree, stack, rank = self.trees[mode], self._stack.of(factors), len(inverse)
+        rows, multiply = self._stack.rows(mode), Multiply(inverse)
+        product = rows_kernel(tree, stack, rows, 0, stack.shape[1])
+
+        def some(begin: int, end: int) -> None:
+            product(begin, end)
+            multiply(rows, rows, begin, end)
+
+        in_parallel(some, in_parts(tree.edges))
+        return self._stack.written(mode, rank), multiply.sums()
 
     def entries(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """The model's entries at this rank's nonzeros, in the order of the mode's tree."""
