@@ -25,6 +25,29 @@ def zipf(nonzeros: int, shape: tuple[int, ...] = SHAPE, exponent: float = 0.7, s
     return SparseTensor(torch.from_numpy(np.stack(index).astype(np.int32)), values, shape).coalesce()[0]
 
 
+def events(nonzeros: int, components: int, shape: tuple[int, ...] = SHAPE, seed: int = 0) -> SparseTensor:
+    """Counts of events, each of one of `components` kinds: every kind has rows of its own of each mode, by Zipf's law.
+
+    What logs of who did what and where give; a fibre holds few nonzeros. Events are drawn until there are as many
+    nonzeros as asked for, a few more or less.
+    """
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet(np.full(components, 2.0))
+    rows = [[random.permutation(n)[: n // 10] for _ in range(components)] for n in shape]
+    weights = [1 / np.arange(1, n // 10 + 1) for n in shape]
+    keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    while len(keys) < nonzeros:
+        drawn = []
+        for kind, number in enumerate(random.multinomial(max(nonzeros // 4, nonzeros - len(keys)), shares)):
+            places = [random.choice(len(w), number, p=w / w.sum()) for w in weights]
+            drawn.append(np.ravel_multi_index([some[kind][at] for some, at in zip(rows, places, strict=True)], shape))
+        new, often = np.unique(np.concatenate(drawn), return_counts=True)
+        keys, place = np.unique(np.concatenate([keys, new]), return_inverse=True)
+        counts = np.bincount(place, np.concatenate([counts, often]))
+    index = np.stack(np.unravel_index(keys, shape)).astype(np.int32)
+    return SparseTensor(torch.from_numpy(index), torch.from_numpy(counts.astype(np.float32)), shape)
+
+
 def planted(
     nonzeros: int, components: int, shape: tuple[int, ...] = SHAPE, noise: float = 0.5, seed: int = 0
 ) -> SparseTensor:

@@ -34,6 +34,11 @@ def test_a_part_of_a_larger_array_is_read_within_its_bounds() -> None:
         assert torch.equal(found, view)
 
 
+def test_a_matrix_may_lie_by_columns() -> None:
+    rows, matrix = torch.arange(16.0).reshape(2, 8), torch.arange(64.0).reshape(8, 8)
+    assert torch.equal(times(rows, matrix.T)[0], rows @ matrix.T)
+
+
 @pytest.mark.parametrize("rank", [1, 8, 16, 20, 50, 70])
 @pytest.mark.parametrize("padded", [False, True])
 def test_rows_are_scaled_in_place(rank: int, padded: bool) -> None:

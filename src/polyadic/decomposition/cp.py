@@ -259,30 +259,18 @@ class _Update:
         rank = rows.shape[1]
         own = sums[: rank**2].reshape(rank, rank)
         lengths = _lengths(own)
-        if self.l2 or bool(((lengths < 1 / ABOUT_ONE) | (lengths > ABOUT_ONE)).any()):
+        shortest, longest = torch.stack(lengths.aminmax()).tolist()
+        if self.l2 or not 1 / ABOUT_ONE < shortest <= longest < ABOUT_ONE:
             rows, own, scale = scale_(rows, 1 / lengths), own / torch.outer(lengths, lengths), scale * lengths
         at.weights, at.grams[mode] = scale * self.data.norm, own
         at.factors[mode] = layer.spread(rows)
         if last:
             self.inner = sums[rank**2]
-            self.square, self.large = sums[rank**2 + 1 :] if gram.ndim == 3 else _squares(scale, at.grams)
+            self.square, self.large = sums[rank**2 + 1 :] if gram.ndim == 3 else squares(scale, at.grams)
 
     def error(self, at: Progress) -> float:
-        """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that."""
-        data, share = self.data, self.data.share
-        # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
-        square, large = data.world.from_first_(torch.stack([self.square - 2 * self.inner, self.large])).tolist()
-        square += 1
-        # Components that cancel are each far larger than the model they sum to.
-        if not square >= DROWNED * torch.finfo(share.dtype).eps * max(1, large):
-            if isinstance(share, SparseShare):
-                exact = share.residual(at.weights, at.factors, None if data.mask else at.grams)
-            else:
-                exact = share.residual(at.weights, at.factors, data.mask if isinstance(data.mask, DenseShare) else None)
-            square = max(0.0, data.world.from_first_(exact).item()) / data.norm / data.norm
-        if not math.isfinite(square):
-            raise overflow(share.dtype)
-        return math.sqrt(square)
+        """|X - Y| / |X| after a sweep."""
+        return relative_error(self.data, at, self.square, self.inner, self.large)
 
     def _normal(self, at: Progress, mode: int) -> Tensor:
         """The matrix of the normal equations: R x R, or J x R x R where some entries were not observed."""
@@ -323,6 +311,27 @@ class _Update:
         return rows, sums_of(rows, product), scale
 
 
+def relative_error(data: Data, at: Progress, square: Tensor, inner: Tensor, large: Tensor) -> float:
+    """|X - Y| / |X| by the difference of squares; by reconstruction where round-off would drown that.
+
+    square: |Y|², inner: <X, Y>, large: |Y|² of the absolute values, all over |X|². UserError where they overflow.
+    """
+    share = data.share
+    # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
+    rest, size = data.world.from_first_(torch.stack([square - 2 * inner, large])).tolist()
+    rest += 1
+    # Components that cancel are each far larger than the model they sum to.
+    if not rest >= DROWNED * torch.finfo(share.dtype).eps * max(1, size):
+        if isinstance(share, SparseShare):
+            exact = share.residual(at.weights, at.factors, None if data.mask else at.grams)
+        else:
+            exact = share.residual(at.weights, at.factors, data.mask if isinstance(data.mask, DenseShare) else None)
+        rest = max(0.0, data.world.from_first_(exact).item()) / data.norm / data.norm
+    if not math.isfinite(rest):
+        raise overflow(share.dtype)
+    return math.sqrt(rest)
+
+
 def _lengths(gram: Tensor) -> Tensor:
     """The lengths of a factor's columns from its Gram matrix, never 0."""
     lengths = gram.diagonal().sqrt()
@@ -336,7 +345,7 @@ def _observed_squares(gram: Tensor, rows: Tensor) -> list[Tensor]:
     return [square.reshape(1), torch.einsum("jr,jrs,js->", exact.abs(), gram.abs(), exact.abs()).reshape(1)]
 
 
-def _squares(weights: Tensor, grams: list[Tensor]) -> tuple[Tensor, Tensor]:
+def squares(weights: Tensor, grams: list[Tensor]) -> tuple[Tensor, Tensor]:
     """|Y|² from the weights and the Gram matrices, and the same of absolute values."""
     gram = reduce(torch.mul, grams)
     return weights @ gram @ weights, weights.abs() @ gram.abs() @ weights.abs()

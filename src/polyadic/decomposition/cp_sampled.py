@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp import Data, Init, Progress, begin, cp
-from polyadic.decomposition.cp_updates import Normal
+from polyadic.decomposition.cp import Data, Init, Progress, begin, cp, relative_error, squares
+from polyadic.decomposition.cp_updates import Normal, gram_of
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.columns import Columns, ravel, unravel
+from polyadic.tensor.columns import Columns, Rows, khatri_rao_at
 from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.fibres import Stack
 from polyadic.tensor.layout import whole_factor
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import SparseShare
@@ -28,10 +28,14 @@ FAILURES = 3
 """Checks without a better error after which a fit ends: sampled sweeps jitter about their optimum."""
 
 
-class Sample(NamedTuple):
-    """Columns of an unfolding: keys (S, in order, each once) and the weight of each in the squared residual (S)."""
+@dataclass(frozen=True)
+class Sample:
+    """Columns of an unfolding, some of them more than once.
 
-    keys: Tensor
+    index (N - 1 x S): the rows of the other modes that make each; weights (S, float64): theirs in the squared residual.
+    """
+
+    index: Tensor
     weights: Tensor
 
 
@@ -55,7 +59,7 @@ def sampled_cp(
     tensor: any part of the nonzeros of a sparse tensor of order N >= 3; absent entries are zeros. The first
     `exact_sweeps` take all columns: where the factors know nothing of the data, no score tells which matter. After
     them a column of mode n is drawn with the product of the leverage scores of its rows, a_i (A^T A)^-1 a_i^T / R;
-    columns likelier than 1 / samples are all taken, repeats are combined. The draw is a function of (seed, sweep,
+    columns likelier than 1 / samples are all taken. The draw is a function of (seed, sweep,
     mode), the same for any number of ranks. The true error is taken every `check_every` sweeps, and the best model so
     checked is kept; a fit ends when three checks in a row bring no gain of `tol`, or after `max_iterations` sweeps.
 
@@ -127,21 +131,22 @@ class _Fit:
         self.data, self.share, self.world = data, share, data.world
         self.samples, self.seed = samples, seed
         self.columns = [Columns.of(self.share.block, mode) for mode in range(len(data.share.shape))]
-        self._leverage: dict[int, tuple[Tensor, Tensor]] = {}
+        self._stack = Stack(share.shape)
+        self._leverage: dict[int, tuple[Tensor, Rows]] = {}
 
     def update(self, at: Progress, mode: int) -> None:
         """A^(n) <- X_(n) W Z (Z^T W Z)^-1 over the sampled columns, Z their Khatri-Rao rows, W their weights."""
-        shape, layer = self.share.shape, self.share.layers[mode]
+        shape, layer, rank = self.share.shape, self.share.layers[mode], at.factors[0].shape[1]
         others = [m for m in range(len(shape)) if m != mode]
-        probabilities = [self._probabilities(at.factors[m], m) for m in others]
-        sample = draw(probabilities, self.samples, (self.seed, at.iteration, mode))
-        rows = at.factors[0].new_ones(())
-        for m, index in zip(others, unravel(sample.keys, [shape[m] for m in others]), strict=True):
-            rows = rows * at.factors[m][index]
-        weighted = rows * sample.weights.to(rows.dtype)[:, None]
-        held = self.columns[mode].product(sample.keys, weighted, layer.stop - layer.start)
-        product = layer.combine(held) / self.data.norm
-        own, (gram, _) = Normal((rows.T @ weighted).double(), product.dtype).solve(product)
+        rows = [self._rows(at.factors[m], m) for m in others]
+        sample = draw(rows, self.samples, (self.seed, at.iteration, mode))
+        root = sample.weights.sqrt().to(at.factors[0].dtype)
+        start = [self._stack.start[m] for m in others]
+        sampled = khatri_rao_at(sample.index, self._stack.of(at.factors), start, root)
+        held = self.columns[mode].product(sample.index, root, sampled, layer.stop - layer.start)
+        product = layer.combine(held[:, :rank]) / self.data.norm
+        normal = Normal((sampled.T @ sampled)[:rank, :rank].double(), product.dtype)
+        own, (gram, _) = normal.solve(product)
         lengths = layer.total(gram, self.world).diagonal().sqrt()
         lengths = torch.where(lengths == 0, 1, lengths)
         at.weights = lengths * self.data.norm
@@ -149,56 +154,49 @@ class _Fit:
 
     def error(self, at: Progress) -> float:
         """The true relative error, by one pass over the nonzeros."""
-        grams = [(factor.T @ factor).double() for factor in at.factors]
-        square = self.share.residual(at.weights, self.data.held(at.factors), grams)
-        return float(self.world.from_first_(square).clamp_min(0).sqrt()) / self.data.norm
+        held, weights = self.data.held(at.factors), at.weights / self.data.norm
+        here = replace(at, factors=held, grams=[gram_of(factor) for factor in at.factors])
+        columns = (self.share.mttkrp(0, held) * held[0]).sum(0, dtype=torch.float64)
+        inner = self.world.sum_(columns / self.data.norm) @ weights
+        square, large = squares(weights, here.grams)
+        return relative_error(self.data, here, square, inner, large)
 
-    def _probabilities(self, factor: Tensor, mode: int) -> Tensor:
-        """The leverage scores of a factor's rows as probabilities, float64; taken anew when the factor is another."""
+    def _rows(self, factor: Tensor, mode: int) -> Rows:
+        """The leverage scores of a factor's rows as probabilities; taken anew when the factor is another."""
         known = self._leverage.get(mode)
         if known is None or known[0] is not factor:
-            normal = Normal((factor.T @ factor).double(), factor.dtype)
-            scores = (normal.solve(factor)[0] * factor).sum(1).double().clamp_min(0)
+            scores = (Normal(gram_of(factor), factor.dtype).solve(factor)[0] * factor).sum(1).double().clamp_min(0)
             # One rank's word: a sample must be the same on all of them, though their hardware may round differently.
-            self._leverage[mode] = factor, self.world.from_first_(scores / scores.sum())
+            self._leverage[mode] = factor, Rows(self.world.from_first_(scores / scores.sum()))
         return self._leverage[mode][1]
 
 
-def draw(probabilities: list[Tensor], samples: int, seed: tuple[int, int, int]) -> Sample:
-    """Columns drawn with the product of their rows' probabilities (a vector a mode): the likely ones and a random rest.
+def draw(rows: list[Rows], samples: int, seed: tuple[int, int, int]) -> Sample:
+    """Columns drawn with the product of their rows' probabilities: the likely ones, and a random rest.
 
-    Columns likelier than 1 / samples come with weight 1. The rest are `samples` draws less those that are likely; c of
-    the s that are left fell on a column of probability p, whose weight is c (1 - P) / (s p), P that of all likely ones.
+    Columns likelier than 1 / samples come with weight 1. The rest are `samples` draws less those that are likely; of
+    the s that are left, one of a column of probability p has weight (1 - P) / (s p), P that of all likely ones.
     """
-    shape = [len(one) for one in probabilities]
-    likely, mass = _likely(probabilities, 1 / samples)
+    likely, mass = _likely(rows, 1 / samples)
     number = ((seed[0] * 1_000_003 + seed[1]) * 1_000_003 + seed[2]) % 2**63
-    uniform = torch.rand(len(shape), samples, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
-    index, chance = [], torch.ones(samples, dtype=torch.float64, device=probabilities[0].device)
-    for one, places in zip(probabilities, uniform, strict=True):
-        total = one.cpu().cumsum(0)  # A GPU adds up in no fixed order: ranks would draw different columns.
-        index.append(torch.searchsorted(total, places * total[-1]).clamp(max=len(one) - 1).to(one.device))
-        chance = chance * one[index[-1]]
-    rare = chance <= 1 / samples
-    keys, inverse, counts = torch.unique(
-        ravel(index, shape)[rare], sorted=True, return_inverse=True, return_counts=True
-    )
-    chances = torch.empty(len(keys), dtype=torch.float64, device=keys.device)
-    chances[inverse] = chance[rare]
-    weights = counts * max(0.0, 1 - mass) / (max(1, int(rare.sum())) * chances)
-    together, order = torch.sort(torch.cat([likely, keys]))
-    return Sample(together, torch.cat([torch.ones_like(likely, dtype=torch.float64), weights])[order])
+    random = torch.Generator().manual_seed(number)
+    uniform = torch.rand(len(rows), samples, generator=random, dtype=torch.float64)
+    chance = torch.ones(samples, dtype=torch.float64, device=likely.device)
+    index = torch.stack([one.draw(places, chance) for one, places in zip(rows, uniform, strict=True)])
+    rare = (chance <= 1 / samples).nonzero().flatten()
+    weights = max(0.0, 1 - mass) / (max(1, len(rare)) * chance[rare])
+    return Sample(torch.cat([likely, index[:, rare]], 1), torch.cat([weights.new_ones(likely.shape[1]), weights]))
 
 
-def _likely(probabilities: list[Tensor], least: float) -> tuple[Tensor, float]:
-    """Every column more probable than `least`, and the probability of them all; there are 1 / least at most."""
-    first = probabilities[0]
-    keys = (first > least).nonzero().flatten()
-    chance = first[keys]
-    for one in probabilities[1:]:
-        falling, order = torch.sort(one, descending=True)
-        counts = torch.searchsorted(-falling, -least / chance)
-        which = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), counts)
-        place = torch.arange(len(which), device=keys.device) - (counts.cumsum(0) - counts)[which]
-        keys, chance = keys[which] * len(one) + order[place], chance[which] * falling[place]
-    return keys, float(chance.sum())
+def _likely(rows: list[Rows], least: float) -> tuple[Tensor, float]:
+    """Every column likelier than `least` (N - 1 x L), and the probability of them all; there are 1 / least at most."""
+    first = rows[0].probabilities
+    index = (first > least).nonzero().T
+    chance = first[index[0]]
+    for one in rows[1:]:
+        counts = torch.searchsorted(-one.falling, -least / chance)
+        which = torch.repeat_interleave(torch.arange(len(chance), device=chance.device), counts)
+        place = torch.arange(len(which), device=chance.device) - (counts.cumsum(0) - counts)[which]
+        index = torch.cat([index[:, which], one.order[place][None]])
+        chance = chance[which] * one.falling[place]
+    return index, float(chance.sum())

@@ -30,16 +30,18 @@ class Normal:
     """
 
     def __init__(self, gram: Tensor, dtype: torch.dtype) -> None:
-        if not torch.isfinite(gram).all():
+        precision, ridge = torch.finfo(dtype).eps * len(gram), 0.0
+        largest = gram.diagonal().max()
+        if not torch.isfinite(largest):  # No entry is larger: the matrix is positive semidefinite.
             raise overflow(dtype)
-        precision = torch.finfo(dtype).eps * len(gram)
-        largest = gram.diagonal().max().clamp_min(torch.finfo(gram.dtype).tiny)
         eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        ridge, weakest = 0.0, 0.0
-        while not weakest > precision:
-            self._lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye)
+        while True:
+            self._lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye if ridge else gram)
             weakest = float(self._lower.diagonal().min().square() / largest) if info == 0 else 0.0
+            if weakest > precision:
+                break
             ridge = max(4 * ridge, precision)
+            largest = largest.clamp_min(torch.finfo(gram.dtype).tiny)
         # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
         self.inverse = torch.cholesky_solve(eye, self._lower) if weakest > precision**0.5 else None
 

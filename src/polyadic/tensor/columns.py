@@ -10,93 +10,137 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor import cpu_kernels
-from polyadic.tensor.fibres import padded, pieces
+from polyadic.tensor import column_kernels
+from polyadic.tensor.column_kernels import BITS, ODD
+from polyadic.tensor.fibres import LARGEST, pieces
 from polyadic.tensor.layout import Block
-from polyadic.tensor.threads import in_parallel, threads
+from polyadic.tensor.threads import even, in_parallel, threads
+
+FEWEST = 1024
+"""Samples that are worth a thread."""
 
 
 @dataclass(frozen=True)
 class Columns:
     """A block's nonzeros by the column of the unfolding along `mode` that they lie in.
 
-    keys (C): the columns that hold any, in order; ends (C + 1): where the nonzeros of each begin; rows and values (M):
-    rows counted from the block's first.
+    shape: rows of the other modes; keys (C): the columns that hold any nonzero, by a number that hashes theirs, in its
+    order; start: the first column for each of the hashes' first bits; ends (C + 1): where the nonzeros of each begin;
+    rows and values (M): rows counted from the block's first.
     """
 
-    mode: int
+    shape: tuple[int, ...]
     keys: Tensor
+    start: Tensor
+    shift: int
     ends: Tensor
     rows: Tensor
     values: Tensor
 
     @staticmethod
     def of(block: Block, mode: int) -> Columns:
-        """The columns of one mode; UserError where there are more than 64 bits count."""
+        """The columns of one mode; UserError where there are more than 62 bits count."""
         others = [m for m in range(len(block.shape)) if m != mode]
-        if math.prod(block.shape[m] for m in others) >= 2**63:
+        shape = tuple(block.shape[m] for m in others)
+        if math.prod(shape) >= 2**BITS:
             raise UserError(
-                f"the unfolding along mode {mode} of a tensor of shape {block.shape} has 2^63 columns or more: "
+                f"the unfolding along mode {mode} of a tensor of shape {block.shape} has 2^{BITS} columns or more: "
                 "they cannot be sampled. Use method als"
             )
         index = [block.tensor.indices[m].long() + block.layers[m].start for m in others]
-        key, order = torch.sort(ravel(index, [block.shape[m] for m in others]))
+        key, order = torch.sort(_hashed(index, shape))
         keys, counts = torch.unique_consecutive(key, return_counts=True)
-        ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return Columns(mode, keys, ends, block.tensor.indices[mode][order], block.tensor.values[order])
+        kind = torch.int32 if len(key) <= LARGEST else torch.int64
+        ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(kind)
+        bits = max(0, len(keys).bit_length() - 2)
+        firsts = torch.arange(2**bits + 1, device=keys.device) << (BITS - bits)
+        start = torch.searchsorted(keys, firsts).to(kind)
+        return Columns(
+            shape, keys, start, BITS - bits, ends, block.tensor.indices[mode][order], block.tensor.values[order]
+        )
 
-    def product(self, sampled: Tensor, rows: Tensor, held: int) -> Tensor:
-        """X_(n) restricted to sampled columns (S keys in order) times their weighted rows (S x R): held x R."""
-        place = torch.searchsorted(self.keys, sampled).clamp(max=max(0, len(self.keys) - 1))
-        found = self.keys[place] == sampled if len(self.keys) else torch.zeros_like(sampled, dtype=torch.bool)
-        place, rows = place[found], rows[found]
-        if rows.device.type == "cpu":
-            return self._scatter(place, rows, held)
-        counts = self.ends[place + 1] - self.ends[place]
-        which = torch.repeat_interleave(torch.arange(len(place), device=rows.device), counts)
-        nonzero = torch.arange(len(which), device=rows.device) - (counts.cumsum(0) - counts)[which]
-        nonzero = nonzero + self.ends[place][which]
-        terms = rows[which] * self.values[nonzero][:, None]
-        return rows.new_zeros(held, rows.shape[1]).index_add_(0, self.rows[nonzero].long(), terms)
+    def product(self, index: Tensor, scale: Tensor, sampled: Tensor, held: int) -> Tensor:
+        """X_(n) restricted to sampled columns times scale · sampled: held x R.
 
-    def _scatter(self, place: Tensor, rows: Tensor, held: int) -> Tensor:
+        index: the rows of the other modes that make each column, N - 1 x S; scale: S; sampled: S x R.
+        """
+        if sampled.device.type == "cpu":
+            return self._scattered(index, scale, sampled, held)
+        key = _hashed(list(index), self.shape)
+        place = torch.searchsorted(self.keys, key).clamp(max=max(0, len(self.keys) - 1))
+        found = self.keys[place] == key if len(self.keys) else torch.zeros_like(key, dtype=torch.bool)
+        place, terms = place[found], (scale[:, None] * sampled)[found]
+        first = self.ends[place].long()
+        counts = self.ends[place + 1] - first
+        which = torch.repeat_interleave(torch.arange(len(place), device=key.device), counts)
+        nonzero = torch.arange(len(which), device=key.device) - (counts.cumsum(0) - counts)[which] + first[which]
+        terms = terms[which] * self.values[nonzero][:, None]
+        return sampled.new_zeros(held, sampled.shape[1]).index_add_(0, self.rows[nonzero].long(), terms)
+
+    def _scattered(self, index: Tensor, scale: Tensor, sampled: Tensor, held: int) -> Tensor:
         """The same on a CPU: a thread takes columns of the factor for itself, so that none writes what another does."""
-        rank = rows.shape[1]
-        width = padded(rank, rows.dtype)
-        weighted = torch.nn.functional.pad(rows, (0, width - rank)).contiguous()
-        out = rows.new_zeros(held, width)
-        narrow = max(8, width // 2 // threads())
-        arrays = [part.numpy() for part in (place, self.ends, self.rows, self.values, weighted, out)]
-        parts = pieces(width, rows.dtype, narrow)
-        in_parallel(_PieceByPiece(parts), list(range(len(parts) + 1)), *arrays)
-        return out[:, :rank]
+        place = torch.empty(index.shape[1], dtype=torch.int64)
+        shape = torch.tensor(self.shape)
+        search = [part.numpy() for part in (index, shape, self.keys, self.start)]
+        edges = even(len(place), FEWEST)
+        in_parallel(column_kernels.places(), edges, *search, self.shift, place.numpy())
+        out = sampled.new_zeros(held, sampled.shape[1])
+        arrays = [part.numpy() for part in (place, scale, self.ends, self.rows, self.values, sampled, out)]
+        parts = pieces(out.shape[1], out.dtype, max(8, out.shape[1] // threads()))
+
+        def some(begin: int, end: int) -> None:
+            for column, width in parts[begin:end]:
+                column_kernels.scattered(width)(*arrays, column)
+
+        in_parallel(some, list(range(len(parts) + 1)))
+        return out
 
 
-class _PieceByPiece:
-    """The scattering kernel over some pieces of the columns."""
+def khatri_rao_at(index: Tensor, stack: Tensor, start: Sequence[int], scale: Tensor) -> Tensor:
+    """scale (S) · the products of the factors' rows at index (N - 1 x S), start[m] of the stack the first: S x R."""
+    if stack.device.type != "cpu":
+        rows = scale[:, None]
+        for first, some in zip(start, index, strict=True):
+            rows = rows * stack[first + some]
+        return rows
+    out = stack.new_empty(index.shape[1], stack.shape[1])
+    arrays = [part.numpy() for part in (index, torch.tensor(start), stack, scale, out)]
+    for column, width in pieces(stack.shape[1], stack.dtype):
+        kernel = column_kernels.khatri_rao_rows(width, len(start))
+        in_parallel(kernel, even(len(out), FEWEST), *arrays, column)
+    return out
 
-    def __init__(self, parts: Sequence[tuple[int, int]]) -> None:
-        self._parts = parts
 
-    def __call__(self, *arguments: object) -> None:
-        *arrays, begin, end = arguments
-        assert isinstance(begin, int) and isinstance(end, int)
-        for column, width in self._parts[begin:end]:
-            cpu_kernels.scattered_columns(width)(*arrays, column)
+class Rows:
+    """A distribution over the rows of a mode: probabilities (I, float64), and what drawing from them needs."""
+
+    def __init__(self, probabilities: Tensor) -> None:
+        self.probabilities = probabilities
+        self.falling, self.order = torch.sort(probabilities, descending=True)
+        self._cumulative = probabilities.cpu().cumsum(0)  # A GPU adds up in no fixed order: ranks would draw others.
+        cells = torch.arange(len(probabilities), dtype=torch.float64) / len(probabilities)
+        self._guide = self._at(cells)
+
+    def draw(self, uniform: Tensor, chance: Tensor) -> Tensor:
+        """The rows for numbers uniform on [0, 1) (S, on the CPU), int64; their probabilities multiply `chance` (S)."""
+        if self.probabilities.device.type != "cpu":
+            index: Tensor = self._at(uniform).to(self.probabilities.device)
+            chance *= self.probabilities[index]
+            return index
+        index = torch.empty(len(uniform), dtype=torch.int64)
+        arrays = (uniform, self._cumulative, self._guide, self.probabilities, index, chance)
+        in_parallel(column_kernels.drawn(), even(len(index), FEWEST), *(part.numpy() for part in arrays))
+        return index
+
+    def _at(self, uniform: Tensor) -> Tensor:
+        found: Tensor = torch.searchsorted(self._cumulative, uniform * self._cumulative[-1], right=True)
+        return found.clamp_(max=len(self._cumulative) - 1)
 
 
-def ravel(index: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-    """One number for each tuple of indices, the last of them fastest: int64."""
+def _hashed(index: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """One number under 2^62 for each tuple of indices, its first bits evenly spread: int64."""
     key = torch.zeros_like(index[0], dtype=torch.int64)
     for rows, one in zip(shape, index, strict=True):
         key = key * rows + one
-    return key
-
-
-def unravel(key: Tensor, shape: Sequence[int]) -> list[Tensor]:
-    """The indices that `ravel` made a number of."""
-    index = []
-    for rows in reversed(shape):
-        index.append(key % rows)
-        key = key // rows
-    return index[::-1]
+    hashed: Tensor = (key * ODD) & (2**BITS - 1)
+    return hashed

@@ -20,7 +20,7 @@ ROWS_A_SUM = 1024
 """Rows whose squares are added up in a factor's own precision; such sums are added in float64."""
 
 
-def _jit(function: Callable[..., None]) -> Any:
+def jit(function: Callable[..., None]) -> Any:
     """Compiled at its first call and kept on disk, where some folder of the user's can be written."""
     try:
         return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
@@ -32,7 +32,7 @@ def _jit(function: Callable[..., None]) -> Any:
 def sparse_rows(width: int, order: int) -> Any:
     """MTTKRP, every nonzero by itself: out[i] = sum over row i of value · (row of each other mode)."""
 
-    @_jit
+    @jit
     def kernel(first, others, values, stack, out, column, begin, end):
         for row in range(begin, end):
             sum_ = zeros(stack, width)
@@ -53,7 +53,7 @@ def sparse_fibres(width: int, order: int) -> Any:
     out[i] = sum over the fibres of row i of (rows of the inner modes) * sum over the fibre of value · (its last row).
     """
 
-    @_jit
+    @jit
     def kernel(first, ends, inner, leaves, values, stack, out, column, begin, end):
         for row in range(begin, end):
             sum_ = zeros(stack, width)
@@ -73,7 +73,7 @@ def sparse_fibres(width: int, order: int) -> Any:
 def sparse_entries(width: int, order: int) -> Any:
     """Adds to out[k] the model's entry at each nonzero: sum over columns of the product of its rows."""
 
-    @_jit
+    @jit
     def kernel(first, others, own, stack, out, column, begin, end):
         for row in range(begin, end):
             mine = load(stack, own + row, column, width)
@@ -90,7 +90,7 @@ def sparse_entries(width: int, order: int) -> Any:
 def fibre_entries(width: int, order: int) -> Any:
     """As sparse_entries, over compressed fibres."""
 
-    @_jit
+    @jit
     def kernel(first, ends, inner, leaves, own, stack, out, column, begin, end):
         for row in range(begin, end):
             mine = load(stack, own + row, column, width)
@@ -105,33 +105,19 @@ def fibre_entries(width: int, order: int) -> Any:
 
 
 @cache
-def scattered_columns(width: int) -> Any:
-    """out[row] += value · weighted[s] over the nonzeros of the columns at `place`, s the number of each."""
-
-    @_jit
-    def kernel(place, ends, rows, values, weighted, out, column):
-        for s in range(len(place)):
-            weight = load(weighted, s, column, width)
-            for k in range(ends[place[s]], ends[place[s] + 1]):
-                store(out, rows[k], column, scaled(values[k], weight, load(out, rows[k], column, width)))
-
-    return kernel
-
-
-@cache
 def rows_and_gram(width: int, rank: int) -> Any:
-    """out = product @ inverse (R x R), gram += out^T out, inner += the sums down the columns of product * out.
+    """out = product @ inverse (R x R); sums (R + 1 x R) += out^T out, and below it the column sums of product * out.
 
     One pass over the rows, four at a time; `out` may be `product`. Sums run in the rows' own precision over
-    ROWS_A_SUM rows (in `sums`, R + 1 x width), and in float64 over those.
+    ROWS_A_SUM rows (in `room`, R + 1 x width), and in float64 over those.
     """
 
-    @_jit
-    def kernel(product, inverse, out, sums, gram, inner, begin, end):
+    @jit
+    def kernel(product, inverse, out, room, sums, begin, end):
         for first in range(begin, end, ROWS_A_SUM):
             last = min(first + ROWS_A_SUM, end)
             for r in range(rank + 1):
-                store(sums, r, 0, zeros(out, width))
+                store(room, r, 0, zeros(out, width))
             i = first
             while i + 4 <= last:
                 a, b, c, d = zeros(out, width), zeros(out, width), zeros(out, width), zeros(out, width)
@@ -139,33 +125,32 @@ def rows_and_gram(width: int, rank: int) -> Any:
                     line = load(inverse, r, 0, width)
                     a, b = scaled(at(product, i, r), line, a), scaled(at(product, i + 1, r), line, b)
                     c, d = scaled(at(product, i + 2, r), line, c), scaled(at(product, i + 3, r), line, d)
-                dots = multiplied(load(product, i, 0, width), a, load(sums, rank, 0, width))
+                dots = multiplied(load(product, i, 0, width), a, load(room, rank, 0, width))
                 dots = multiplied(load(product, i + 1, 0, width), b, dots)
                 dots = multiplied(load(product, i + 2, 0, width), c, dots)
-                store(sums, rank, 0, multiplied(load(product, i + 3, 0, width), d, dots))
+                store(room, rank, 0, multiplied(load(product, i + 3, 0, width), d, dots))
                 store(out, i, 0, a)
                 store(out, i + 1, 0, b)
                 store(out, i + 2, 0, c)
                 store(out, i + 3, 0, d)
                 for r in range(rank):
-                    sum_ = scaled(at(out, i, r), a, load(sums, r, 0, width))
+                    sum_ = scaled(at(out, i, r), a, load(room, r, 0, width))
                     sum_ = scaled(at(out, i + 1, r), b, sum_)
                     sum_ = scaled(at(out, i + 2, r), c, sum_)
-                    store(sums, r, 0, scaled(at(out, i + 3, r), d, sum_))
+                    store(room, r, 0, scaled(at(out, i + 3, r), d, sum_))
                 i += 4
             while i < last:
                 a = zeros(out, width)
                 for r in range(rank):
                     a = scaled(at(product, i, r), load(inverse, r, 0, width), a)
-                store(sums, rank, 0, multiplied(load(product, i, 0, width), a, load(sums, rank, 0, width)))
+                store(room, rank, 0, multiplied(load(product, i, 0, width), a, load(room, rank, 0, width)))
                 store(out, i, 0, a)
                 for r in range(rank):
-                    store(sums, r, 0, scaled(at(out, i, r), a, load(sums, r, 0, width)))
+                    store(room, r, 0, scaled(at(out, i, r), a, load(room, r, 0, width)))
                 i += 1
-            for r in range(rank):
+            for r in range(rank + 1):
                 for column in range(rank):
-                    gram[r, column] += sums[r, column]
-                inner[r] += sums[rank, r]
+                    sums[r, column] += room[r, column]
 
     return kernel
 
@@ -174,7 +159,7 @@ def rows_and_gram(width: int, rank: int) -> Any:
 def scaled_rows(width: int) -> Any:
     """x[i] *= scale, a number a column."""
 
-    @_jit
+    @jit
     def kernel(x, scale, begin, end):
         factor = load(scale, 0, 0, width)
         for i in range(begin, end):
@@ -187,7 +172,7 @@ def scaled_rows(width: int) -> Any:
 def dense_rows(width: int) -> Any:
     """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
 
-    @_jit
+    @jit
     def kernel(x, factor, out, column, begin, end):
         p, columns = begin, x.shape[1]
         while p + 6 <= end:
@@ -225,7 +210,7 @@ def dense_columns(width: int) -> Any:
     A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R.
     """
 
-    @_jit
+    @jit
     def kernel(x, factor, out, block, column, begin, end):
         rows, columns = len(factor), x.shape[1]
         blocks = (columns + block - 1) // block
@@ -266,7 +251,7 @@ def dense_columns(width: int) -> Any:
 def weighted_rows(width: int) -> Any:
     """out[l] = sum over m of partial[l, m] * factor[m]; partial is (L · M) x R, a task one l."""
 
-    @_jit
+    @jit
     def kernel(partial, factor, out, column, begin, end):
         rows = len(factor)
         for task in range(begin, end):
@@ -286,7 +271,7 @@ def weighted_rows(width: int) -> Any:
 def weighted_columns(width: int) -> Any:
     """out[q] = sum over m of partial[m, q] * factor[m]; partial is (M · Q) x R, a task one block of q."""
 
-    @_jit
+    @jit
     def kernel(partial, factor, out, block, column, begin, end):
         for task in range(begin, end):
             left, right = task * block, min(task * block + block, len(out))

@@ -67,8 +67,8 @@ class Layer:
 
 def whole_factor(layer: Layer, own: Tensor, world: World, rows: int) -> Tensor:
     """All rows of a factor on every rank, from the own rows of each."""
-    if layer.everywhere:
-        return own
+    if layer.everywhere or world.size == 1:
+        return own.clone()
     first = layer.start + layer.own.start
     parts = world.collect(torch.arange(first, first + len(own)))
     gathered = world.gather_rows(own)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,35 +29,32 @@ def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Sums]:
     whole = _rows_of(product)
     if whole.shape[1] != width:
         whole = torch.nn.functional.pad(product, (0, width - rank))
-    out = torch.empty_like(whole)
-    multiply = Multiply(inverse)
-    in_parallel(lambda begin, end: multiply(whole, out, begin, end), in_parts([0, len(product)]))
+    out, edges = torch.empty_like(whole), in_parts([0, len(product)])
+    multiply = Multiply(inverse, edges)
+    in_parallel(partial(multiply, whole.numpy(), out.numpy()), edges)
     return out[:, :rank], multiply.sums()
 
 
 class Multiply:
-    """Rows of a factor times a matrix (R x R), by any number of threads, and the sums over all rows so made."""
+    """Rows of a factor times a matrix (R x R), in the parts that `edges` make, and the sums over all rows so made."""
 
-    def __init__(self, inverse: Tensor) -> None:
-        self._rank, self._width = len(inverse), padded(len(inverse), inverse.dtype)
-        self._matrix = torch.nn.functional.pad(inverse, (0, self._width - self._rank)).contiguous().numpy()
-        self._kernel = cpu_kernels.rows_and_gram(self._width, self._rank)
-        self._found: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(self, inverse: Tensor, edges: Sequence[int]) -> None:
+        rank, width = len(inverse), padded(len(inverse), inverse.dtype)
+        self._matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous().numpy()
+        self._kernel = cpu_kernels.rows_and_gram(width, rank)
+        self._part = {begin: number for number, begin in enumerate(edges)}
+        self._room = np.empty((len(edges), rank + 1, width), self._matrix.dtype)
+        self._sums = np.zeros((len(edges), rank + 1, rank))
 
-    def __call__(self, product: Tensor, out: Tensor, begin: int, end: int) -> None:
+    def __call__(self, product: Any, out: Any, begin: int, end: int) -> None:
         """Rows [begin, end) of `product`, padded to whole registers, into those of `out`, which may be `product`."""
-        sums = out.new_empty(self._rank + 1, self._width)
-        gram = torch.zeros(self._rank, self._rank, dtype=torch.float64)
-        inner = torch.zeros(self._rank, dtype=torch.float64)
-        arrays = [part.numpy() for part in (out, sums, gram, inner)]
-        self._kernel(product.numpy(), self._matrix, *arrays, begin, end)
-        self._found[begin] = gram, inner
+        part = self._part[begin]
+        self._kernel(product, self._matrix, out, self._room[part], self._sums[part], begin, end)
 
     def sums(self) -> Sums:
         """Added up in the order of the rows, whichever thread had them."""
-        zero = torch.zeros(self._rank, self._rank, dtype=torch.float64), torch.zeros(self._rank, dtype=torch.float64)
-        grams, inners = zip(zero, *(self._found[begin] for begin in sorted(self._found)), strict=True)
-        return torch.stack(grams).sum(0), torch.stack(inners).sum(0)
+        total = torch.from_numpy(self._sums.sum(0))
+        return total[:-1], total[-1]
 
 
 def in_parts(edges: Sequence[int]) -> list[int]:

@@ -61,16 +61,17 @@ class SparseShare:
         The rows are written where the next product reads them, in the cache from one step to the other. They are a
         view, which the next call for the mode writes over.
         """
-        tree, stack, rank = self.trees[mode], self._stack.of(factors), len(inverse)
-        rows, multiply = self._stack.rows(mode), Multiply(inverse)
-        product = rows_kernel(tree, stack, rows, 0, stack.shape[1])
+        tree, stack = self.trees[mode], self._stack.of(factors)
+        rows, edges = self._stack.rows(mode), in_parts(tree.edges)
+        product, multiply = rows_kernel(tree, stack, rows, 0, stack.shape[1]), Multiply(inverse, edges)
+        array = rows.numpy()
 
         def some(begin: int, end: int) -> None:
             product(begin, end)
-            multiply(rows, rows, begin, end)
+            multiply(array, array, begin, end)
 
-        in_parallel(some, in_parts(tree.edges))
-        return self._stack.written(mode, rank), multiply.sums()
+        in_parallel(some, edges)
+        return self._stack.written(mode, len(inverse)), multiply.sums()
 
     def entries(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """The model's entries at this rank's nonzeros, in the order of the mode's tree."""

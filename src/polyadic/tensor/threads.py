@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any
 
 import torch
 
-PARTS_A_THREAD = 2
-"""More parts than threads: one thread may be held up by what else the machine does."""
+PARTS_A_THREAD = 4
+LATE = 1
+"""A thread is helped where more parts than these wait for it: something else holds it up."""
 _reserved: list[int] = []
 
 
@@ -36,19 +38,36 @@ def for_kernels() -> Iterator[None]:
 
 
 def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: Any) -> None:
-    """kernel(*arguments, begin, end) for each pair of neighbouring edges; the calling thread takes its part."""
+    """kernel(*arguments, begin, end) for each pair of neighbouring edges; the calling thread takes its part.
+
+    A thread takes neighbouring parts, the same ones in each call: what it wrote is in its own cache. One that is done
+    helps the others, from their last parts on.
+    """
     parts = [(begin, end) for begin, end in pairwise(edges) if end > begin]
-    numbers = count()
+    workers = min(threads(), len(parts))
+    queues = [deque(parts[len(parts) * n // workers : len(parts) * (n + 1) // workers]) for n in range(workers)]
 
-    def work() -> None:
-        while (number := next(numbers)) < len(parts):
-            kernel(*arguments, *parts[number])
+    def work(number: int) -> None:
+        mine = queues[number]
+        while mine and (part := _taken(mine.popleft)):
+            kernel(*arguments, *part)
+        for queue in queues:
+            while len(queue) > LATE and (part := _taken(queue.pop)):
+                kernel(*arguments, *part)
 
-    helpers = min(threads(), len(parts)) - 1
-    others = [_pool(threads()).submit(work) for _ in range(helpers)]
-    work()
+    others = [_pool(threads()).submit(work, number) for number in range(1, workers)]
+    if workers:
+        work(0)
     for other in others:
         other.result()
+
+
+def _taken(take: Callable[[], tuple[int, int]]) -> tuple[int, int] | None:
+    """A part of a queue, or None where another thread has taken the last one."""
+    try:
+        return take()
+    except IndexError:
+        return None
 
 
 def even(tasks: int, smallest: int = 1) -> list[int]:
