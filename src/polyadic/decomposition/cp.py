@@ -63,7 +63,7 @@ class Progress:
             return self.best
         if not self.grams:
             return CPTensor(self.weights, list(self.factors), self.relative_error)
-        lengths = [_lengths(gram) for gram in self.grams]
+        lengths = [lengths_of(gram) for gram in self.grams]
         factors = [factor / length.to(factor.dtype) for factor, length in zip(self.factors, lengths, strict=True)]
         return CPTensor(reduce(torch.mul, lengths, self.weights), factors, self.relative_error)
 
@@ -258,7 +258,7 @@ class _Update:
         sums = layer.total(torch.cat(parts), world)
         rank = rows.shape[1]
         own = sums[: rank**2].reshape(rank, rank)
-        lengths = _lengths(own)
+        lengths = lengths_of(own)
         shortest, longest = torch.stack(lengths.aminmax()).tolist()
         if self.l2 or not 1 / ABOUT_ONE < shortest <= longest < ABOUT_ONE:
             rows, own, scale = scale_(rows, 1 / lengths), own / torch.outer(lengths, lengths), scale * lengths
@@ -332,7 +332,7 @@ def relative_error(data: Data, at: Progress, square: Tensor, inner: Tensor, larg
     return math.sqrt(rest)
 
 
-def _lengths(gram: Tensor) -> Tensor:
+def lengths_of(gram: Tensor) -> Tensor:
     """The lengths of a factor's columns from its Gram matrix, never 0."""
     lengths = gram.diagonal().sqrt()
     return torch.where(lengths == 0, 1, lengths)

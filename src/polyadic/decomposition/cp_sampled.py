@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp import Data, Init, Progress, begin, cp, relative_error, squares
+from polyadic.decomposition.cp import Data, Init, Progress, begin, cp, lengths_of, relative_error, squares
 from polyadic.decomposition.cp_updates import Normal, gram_of
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -132,6 +132,7 @@ class _Fit:
         self.samples, self.seed = samples, seed
         self.columns = [Columns.of(self.share.block, mode) for mode in range(len(data.share.shape))]
         self._stack = Stack(share.shape)
+        self._grams: dict[int, Tensor] = {}
         self._leverage: dict[int, tuple[Tensor, Rows]] = {}
 
     def update(self, at: Progress, mode: int) -> None:
@@ -147,25 +148,31 @@ class _Fit:
         product = layer.combine(held[:, :rank]) / self.data.norm
         normal = Normal((sampled.T @ sampled)[:rank, :rank].double(), product.dtype)
         own, (gram, _) = normal.solve(product)
-        lengths = layer.total(gram, self.world).diagonal().sqrt()
-        lengths = torch.where(lengths == 0, 1, lengths)
-        at.weights = lengths * self.data.norm
+        gram = layer.total(gram, self.world)
+        lengths = lengths_of(gram)
+        at.weights, self._grams[mode] = lengths * self.data.norm, gram / torch.outer(lengths, lengths)
         at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, shape[mode])
 
     def error(self, at: Progress) -> float:
         """The true relative error, by one pass over the nonzeros."""
         held, weights = self.data.held(at.factors), at.weights / self.data.norm
-        here = replace(at, factors=held, grams=[gram_of(factor) for factor in at.factors])
+        here = replace(at, factors=held, grams=[self._gram(at.factors[m], m) for m in range(len(held))])
         columns = (self.share.mttkrp(0, held) * held[0]).sum(0, dtype=torch.float64)
         inner = self.world.sum_(columns / self.data.norm) @ weights
         square, large = squares(weights, here.grams)
         return relative_error(self.data, here, square, inner, large)
 
+    def _gram(self, factor: Tensor, mode: int) -> Tensor:
+        """The Gram matrix of a whole factor."""
+        if mode not in self._grams:
+            self._grams[mode] = gram_of(factor)
+        return self._grams[mode]
+
     def _rows(self, factor: Tensor, mode: int) -> Rows:
         """The leverage scores of a factor's rows as probabilities; taken anew when the factor is another."""
         known = self._leverage.get(mode)
         if known is None or known[0] is not factor:
-            scores = (Normal(gram_of(factor), factor.dtype).solve(factor)[0] * factor).sum(1).double().clamp_min(0)
+            scores = Normal(self._gram(factor, mode), factor.dtype).leverage(factor)
             # One rank's word: a sample must be the same on all of them, though their hardware may round differently.
             self._leverage[mode] = factor, Rows(self.world.from_first_(scores / scores.sum()))
         return self._leverage[mode][1]
@@ -190,13 +197,13 @@ def draw(rows: list[Rows], samples: int, seed: tuple[int, int, int]) -> Sample:
 
 def _likely(rows: list[Rows], least: float) -> tuple[Tensor, float]:
     """Every column likelier than `least` (N - 1 x L), and the probability of them all; there are 1 / least at most."""
-    first = rows[0].probabilities
-    index = (first > least).nonzero().T
-    chance = first[index[0]]
+    index, chance = rows[0].likelier(least)
+    index = index[None]
     for one in rows[1:]:
-        counts = torch.searchsorted(-one.falling, -least / chance)
+        order, falling = one.likelier(least)
+        counts = torch.searchsorted(-falling, -least / chance)
         which = torch.repeat_interleave(torch.arange(len(chance), device=chance.device), counts)
         place = torch.arange(len(which), device=chance.device) - (counts.cumsum(0) - counts)[which]
-        index = torch.cat([index[:, which], one.order[place][None]])
-        chance = chance[which] * one.falling[place]
+        index = torch.cat([index[:, which], order[place][None]])
+        chance = chance[which] * falling[place]
     return index, float(chance.sum())

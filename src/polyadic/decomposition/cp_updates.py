@@ -52,6 +52,13 @@ class Normal:
         rows = torch.cholesky_solve(product.T.double() / unit, self._lower).T.to(product.dtype).contiguous()
         return rows, sums_of(rows, product)
 
+    def leverage(self, rows: Tensor) -> Tensor:
+        """a (A^T A)^-1 a^T = |L^-1 a|² for each row a (J x R), where this is A^T A: J, float64."""
+        eye = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
+        inverse = torch.linalg.solve_triangular(self._lower, eye, upper=False)
+        scores: Tensor = (rows @ inverse.T.to(rows.dtype)).square().sum(1).double()
+        return scores
+
 
 def sums_of(rows: Tensor, product: Tensor) -> Sums:
     """The Gram matrix of rows (J x R): R x R, float64; and the sums down the columns of product * rows: R, float64."""

@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any
 
 from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import load, product, scaled, store, zeros
+from polyadic.tensor.vectors import load, prefetch, product, scaled, store, zeros
 
 ODD = 0x1E3779B97F4A7C15
 BITS = 62
+SOON = 8
 """A key times ODD, modulo 2^BITS, is another number for each key, and its first bits are spread evenly (Knuth's
 multiplicative hashing, with the golden ratio)."""
 
@@ -37,25 +38,32 @@ def drawn() -> Any:
 
 @cache
 def places() -> Any:
-    """place[s] = where among the hashed keys, which rise, column index[:, s] stands, or -1.
+    """place[s, 0] = where among the hashed keys, which rise, column index[:, s] stands, or -1.
 
-    start[b] is the first of those whose first bits, the ones before `shift`, are b.
+    start[b] is the first of those whose first bits, the ones before `shift`, are b. Both are columns, for `prefetch`:
+    what a sample will read is asked for some samples before, in two steps.
     """
 
     @jit
     def kernel(index, shape, keys, start, shift, place, begin, end):
-        for s in range(begin, end):
-            key = 0
-            for m in range(len(shape)):
-                key = key * shape[m] + index[m, s]
-            key = (key * ODD) & ((1 << BITS) - 1)
-            bucket, found = key >> shift, -1
-            for k in range(start[bucket], start[bucket + 1]):
-                if keys[k] >= key:
-                    if keys[k] == key:
-                        found = k
-                    break
-            place[s] = found
+        for s in range(begin, end + 2 * SOON):
+            if s < end:
+                key = 0
+                for m in range(len(shape)):
+                    key = key * shape[m] + index[m, s]
+                key = (key * ODD) & ((1 << BITS) - 1)
+                place[s, 0] = key
+                prefetch(start, key >> shift, 0)
+            if begin <= s - SOON < end:
+                prefetch(keys, start[place[s - SOON, 0] >> shift, 0], 0)
+            if begin <= s - 2 * SOON < end:
+                key, found = place[s - 2 * SOON, 0], -1
+                for k in range(start[key >> shift, 0], start[(key >> shift) + 1, 0]):
+                    if keys[k, 0] >= key:
+                        if keys[k, 0] == key:
+                            found = k
+                        break
+                place[s - 2 * SOON, 0] = found
 
     return kernel
 

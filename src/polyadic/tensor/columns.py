@@ -81,9 +81,9 @@ class Columns:
         """The same on a CPU: a thread takes columns of the factor for itself, so that none writes what another does."""
         place = torch.empty(index.shape[1], dtype=torch.int64)
         shape = torch.tensor(self.shape)
-        search = [part.numpy() for part in (index, shape, self.keys, self.start)]
+        search = [part.numpy() for part in (index, shape, self.keys[:, None], self.start[:, None])]
         edges = even(len(place), FEWEST)
-        in_parallel(column_kernels.places(), edges, *search, self.shift, place.numpy())
+        in_parallel(column_kernels.places(), edges, *search, self.shift, place[:, None].numpy())
         out = sampled.new_zeros(held, sampled.shape[1])
         arrays = [part.numpy() for part in (place, scale, self.ends, self.rows, self.values, sampled, out)]
         parts = pieces(out.shape[1], out.dtype, max(8, out.shape[1] // threads()))
@@ -116,10 +116,15 @@ class Rows:
 
     def __init__(self, probabilities: Tensor) -> None:
         self.probabilities = probabilities
-        self.falling, self.order = torch.sort(probabilities, descending=True)
         self._cumulative = probabilities.cpu().cumsum(0)  # A GPU adds up in no fixed order: ranks would draw others.
         cells = torch.arange(len(probabilities), dtype=torch.float64) / len(probabilities)
         self._guide = self._at(cells)
+
+    def likelier(self, least: float) -> tuple[Tensor, Tensor]:
+        """Rows more probable than `least`, and their probabilities, which fall."""
+        index = (self.probabilities > least).nonzero().flatten()
+        falling, order = torch.sort(self.probabilities[index], descending=True)
+        return index[order], falling
 
     def draw(self, uniform: Tensor, chance: Tensor) -> Tensor:
         """The rows for numbers uniform on [0, 1) (S, on the CPU), int64; their probabilities multiply `chance` (S)."""

@@ -105,52 +105,55 @@ def fibre_entries(width: int, order: int) -> Any:
 
 
 @cache
-def rows_and_gram(width: int, rank: int) -> Any:
+def rows_and_gram(width: int, rank: int, piece: int) -> Any:
     """out = product @ inverse (R x R); sums (R + 1 x R) += out^T out, and below it the column sums of product * out.
 
-    One pass over the rows, four at a time; `out` may be `product`. Sums run in the rows' own precision over
-    ROWS_A_SUM rows (in `room`, R + 1 x width), and in float64 over those.
+    One pass over the rows, four at a time and `piece` columns at a time, so that their sums stay in registers; `out`
+    may be `product`. Sums run in the rows' own precision over ROWS_A_SUM rows, and in float64 over those. `room`
+    (R + 9 x width) holds the former, and the four rows before and after.
     """
+    old, new = rank + 1, rank + 5
 
     @jit
     def kernel(product, inverse, out, room, sums, begin, end):
         for first in range(begin, end, ROWS_A_SUM):
             last = min(first + ROWS_A_SUM, end)
-            for r in range(rank + 1):
+            for r in range(rank + 9):
                 store(room, r, 0, zeros(out, width))
-            i = first
-            while i + 4 <= last:
-                a, b, c, d = zeros(out, width), zeros(out, width), zeros(out, width), zeros(out, width)
-                for r in range(rank):
-                    line = load(inverse, r, 0, width)
-                    a, b = scaled(at(product, i, r), line, a), scaled(at(product, i + 1, r), line, b)
-                    c, d = scaled(at(product, i + 2, r), line, c), scaled(at(product, i + 3, r), line, d)
-                dots = multiplied(load(product, i, 0, width), a, load(room, rank, 0, width))
-                dots = multiplied(load(product, i + 1, 0, width), b, dots)
-                dots = multiplied(load(product, i + 2, 0, width), c, dots)
-                store(room, rank, 0, multiplied(load(product, i + 3, 0, width), d, dots))
-                store(out, i, 0, a)
-                store(out, i + 1, 0, b)
-                store(out, i + 2, 0, c)
-                store(out, i + 3, 0, d)
-                for r in range(rank):
-                    sum_ = scaled(at(out, i, r), a, load(room, r, 0, width))
-                    sum_ = scaled(at(out, i + 1, r), b, sum_)
-                    sum_ = scaled(at(out, i + 2, r), c, sum_)
-                    store(room, r, 0, scaled(at(out, i + 3, r), d, sum_))
-                i += 4
-            while i < last:
-                a = zeros(out, width)
-                for r in range(rank):
-                    a = scaled(at(product, i, r), load(inverse, r, 0, width), a)
-                store(room, rank, 0, multiplied(load(product, i, 0, width), a, load(room, rank, 0, width)))
-                store(out, i, 0, a)
-                for r in range(rank):
-                    store(room, r, 0, scaled(at(out, i, r), a, load(room, r, 0, width)))
-                i += 1
-            for r in range(rank + 1):
-                for column in range(rank):
+            for i in range(first, last, 4):
+                for row in range(4):
+                    if i + row < last:
+                        store(room, old + row, 0, load(product, i + row, 0, width))
+                    else:
+                        store(room, old + row, 0, zeros(out, width))
+                for column in range(0, width, piece):
+                    a, b, c, d = zeros(out, piece), zeros(out, piece), zeros(out, piece), zeros(out, piece)
+                    for r in range(rank):
+                        line = load(inverse, r, column, piece)
+                        a, b = scaled(at(room, old, r), line, a), scaled(at(room, old + 1, r), line, b)
+                        c, d = scaled(at(room, old + 2, r), line, c), scaled(at(room, old + 3, r), line, d)
+                    dots = multiplied(load(room, old, column, piece), a, load(room, rank, column, piece))
+                    dots = multiplied(load(room, old + 1, column, piece), b, dots)
+                    dots = multiplied(load(room, old + 2, column, piece), c, dots)
+                    store(room, rank, column, multiplied(load(room, old + 3, column, piece), d, dots))
+                    store(room, new, column, a)
+                    store(room, new + 1, column, b)
+                    store(room, new + 2, column, c)
+                    store(room, new + 3, column, d)
+                    for r in range(min(column + piece, rank)):  # The Gram matrix is symmetric.
+                        sum_ = scaled(at(room, new, r), a, load(room, r, column, piece))
+                        sum_ = scaled(at(room, new + 1, r), b, sum_)
+                        sum_ = scaled(at(room, new + 2, r), c, sum_)
+                        store(room, r, column, scaled(at(room, new + 3, r), d, sum_))
+                for row in range(min(4, last - i)):
+                    store(out, i + row, 0, load(room, new + row, 0, width))
+            for r in range(rank):
+                for column in range(r, rank):
                     sums[r, column] += room[r, column]
+                sums[rank, r] += room[rank, r]
+        for r in range(rank):
+            for column in range(r):
+                sums[r, column] = sums[column, r]
 
     return kernel
 

@@ -41,9 +41,11 @@ class Multiply:
     def __init__(self, inverse: Tensor, edges: Sequence[int]) -> None:
         rank, width = len(inverse), padded(len(inverse), inverse.dtype)
         self._matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous().numpy()
-        self._kernel = cpu_kernels.rows_and_gram(width, rank)
+        self._kernel = cpu_kernels.rows_and_gram(
+            width, rank, min(width, padded(padded(1, inverse.dtype) + 1, inverse.dtype))
+        )
         self._part = {begin: number for number, begin in enumerate(edges)}
-        self._room = np.empty((len(edges), rank + 1, width), self._matrix.dtype)
+        self._room = np.empty((len(edges), rank + 9, width), self._matrix.dtype)
         self._sums = np.zeros((len(edges), rank + 1, rank))
 
     def __call__(self, product: Any, out: Any, begin: int, end: int) -> None:
