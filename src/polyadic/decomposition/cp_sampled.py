@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -59,11 +60,12 @@ def sampled_cp(
     tensor: any part of the nonzeros of a sparse tensor of order N >= 3; absent entries are zeros. The first
     `exact_sweeps` take all columns: where the factors know nothing of the data, no score tells which matter. After
     them a column of mode n is drawn with the product of the leverage scores of its rows, a_i (A^T A)^-1 a_i^T / R;
-    columns likelier than 1 / samples are all taken. The draw is a function of (seed, sweep,
-    mode), the same for any number of ranks. The true error is taken every `check_every` sweeps, and the best model so
-    checked is kept; a fit ends when three checks in a row bring no gain of `tol`, or after `max_iterations` sweeps.
+    columns likelier than 1 / samples are all taken. The draw is a function of (seed, sweep, mode), the same for any
+    number of ranks. Every `check_every` sweeps the last mode takes all columns, which gives the true error too, and
+    the best model so checked is kept; a fit ends when three checks in a row bring no gain of `tol`, or after
+    `max_iterations` sweeps.
 
-    Raises UserError for an order under 3, a dense tensor, and modes whose other modes have 2^63 columns or more.
+    Raises UserError for an order under 3, a dense tensor, and modes whose other modes have 2^62 columns or more.
     """
     data = tensor if isinstance(tensor, Data) else Data.of(tensor, world or World.alone())
     order = len(data.share.shape)
@@ -112,12 +114,16 @@ def _descend(
     """Sampled sweeps until they gain nothing more, or the caller ends the fit."""
     failures = 0
     while at.iteration < max_iterations and failures < FAILURES:
-        began = time.perf_counter()
-        for mode in range(len(fit.share.shape)):
-            fit.update(at, mode)
+        began, *sampled, last = time.perf_counter(), *range(len(fit.share.shape))
+        for mode in sampled:
+            fit.update(at, mode, *fit.of_a_sample(at, mode))
+        if checks := (at.iteration + 1) % check_every == 0 or at.iteration + 1 == max_iterations:
+            inner = fit.update(at, last, *fit.of_all(at, last))
+            at.error_before, at.relative_error = at.relative_error, fit.error(at, inner)
+        else:
+            fit.update(at, last, *fit.of_a_sample(at, last))
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
-        if at.iteration % check_every == 0 or at.iteration == max_iterations:
-            at.error_before, at.relative_error = at.relative_error, fit.error(at)
+        if checks:
             failures = 0 if at.best is None or at.best.relative_error - at.relative_error > tol else failures + 1
             at.best = at.better()
         if not after_sweep(at):
@@ -135,32 +141,45 @@ class _Fit:
         self._grams: dict[int, Tensor] = {}
         self._leverage: dict[int, tuple[Tensor, Rows]] = {}
 
-    def update(self, at: Progress, mode: int) -> None:
-        """A^(n) <- X_(n) W Z (Z^T W Z)^-1 over the sampled columns, Z their Khatri-Rao rows, W their weights."""
-        shape, layer, rank = self.share.shape, self.share.layers[mode], at.factors[0].shape[1]
-        others = [m for m in range(len(shape)) if m != mode]
-        rows = [self._rows(at.factors[m], m) for m in others]
-        sample = draw(rows, self.samples, (self.seed, at.iteration, mode))
+    def of_a_sample(self, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
+        """X_(n) W Z over |X|, this rank's own rows of it, and Z^T W Z: Z sampled Khatri-Rao rows, W their weights."""
+        rank, others = at.factors[0].shape[1], self._others(mode)
+        sample = draw([self._rows(at.factors[m], m) for m in others], self.samples, (self.seed, at.iteration, mode))
         root = sample.weights.sqrt().to(at.factors[0].dtype)
         start = [self._stack.start[m] for m in others]
         sampled = khatri_rao_at(sample.index, self._stack.of(at.factors), start, root)
+        layer = self.share.layers[mode]
         held = self.columns[mode].product(sample.index, root, sampled, layer.stop - layer.start)
-        product = layer.combine(held[:, :rank]) / self.data.norm
-        normal = Normal((sampled.T @ sampled)[:rank, :rank].double(), product.dtype)
-        own, (gram, _) = normal.solve(product)
-        gram = layer.total(gram, self.world)
+        return layer.combine(held[:, :rank]) / self.data.norm, (sampled.T @ sampled)[:rank, :rank].double()
+
+    def of_all(self, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
+        """The same with all columns."""
+        product = self.share.layers[mode].combine(self.share.mttkrp(mode, self.data.held(at.factors)))
+        return product / self.data.norm, reduce(torch.mul, [self._gram(at.factors[m], m) for m in self._others(mode)])
+
+    def update(self, at: Progress, mode: int, product: Tensor, gram: Tensor) -> Tensor:
+        """A^(n) <- product gram^-1 and the weights; returns <product, A^(n)> with the weights in A^(n)."""
+        layer = self.share.layers[mode]
+        own, (gram, inner) = Normal(gram, product.dtype).solve(product)
+        sums = layer.total(torch.cat([gram, inner[None]]), self.world)
+        gram, inner = sums[:-1], sums[-1].sum()
         lengths = lengths_of(gram)
         at.weights, self._grams[mode] = lengths * self.data.norm, gram / torch.outer(lengths, lengths)
-        at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, shape[mode])
+        at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, self.share.shape[mode])
+        return inner
 
-    def error(self, at: Progress) -> float:
-        """The true relative error, by one pass over the nonzeros."""
+    def error(self, at: Progress, inner: Tensor | None = None) -> float:
+        """The true relative error; `inner` is <X, Y> over |X|², where it is known without a pass over the nonzeros."""
         held, weights = self.data.held(at.factors), at.weights / self.data.norm
-        here = replace(at, factors=held, grams=[self._gram(at.factors[m], m) for m in range(len(held))])
-        columns = (self.share.mttkrp(0, held) * held[0]).sum(0, dtype=torch.float64)
-        inner = self.world.sum_(columns / self.data.norm) @ weights
+        here = replace(at, factors=held, grams=[self._gram(factor, m) for m, factor in enumerate(at.factors)])
+        if inner is None:
+            columns = (self.share.mttkrp(0, held) * held[0]).sum(0, dtype=torch.float64)
+            inner = self.world.sum_(columns / self.data.norm) @ weights
         square, large = squares(weights, here.grams)
         return relative_error(self.data, here, square, inner, large)
+
+    def _others(self, mode: int) -> list[int]:
+        return [m for m in range(len(self.share.shape)) if m != mode]
 
     def _gram(self, factor: Tensor, mode: int) -> Tensor:
         """The Gram matrix of a whole factor."""
