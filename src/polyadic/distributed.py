@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from polyadic.same_host import SameHost, open_together
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ class World:
     """The ranks that work on one fit, seen from one of them; alone, every collective is the identity.
 
     `local_rank` counts this rank among the `local_size` ranks of its host, which see the same files. `group` is the
-    process group of a part of the ranks; None is all of them.
+    process group of a part of the ranks; None is all of them. `near` is what ranks of one host and no GPU share.
     """
 
     rank: int
@@ -33,6 +35,7 @@ class World:
     local_rank: int = 0
     local_size: int = 1
     group: dist.ProcessGroup | None = None
+    near: SameHost | None = None
 
     @staticmethod
     def alone(device: str | torch.device = "cpu") -> World:
@@ -52,7 +55,7 @@ class World:
             backend = "nccl" if device.type == "cuda" else "gloo"
             bound = device if device.type == "cuda" else None
             dist.init_process_group(backend, rank=rank, world_size=size, timeout=LONG_WAIT, device_id=bound)
-        return World(rank, size, device, local_rank, local_size)
+        return World(rank, size, device, local_rank, local_size)._side_by_side(local_size)
 
     def leave(self) -> None:
         """Gives the process group back."""
@@ -68,13 +71,24 @@ class World:
             group = dist.new_group(members) if 1 < len(members) < self.size else None
             if one == color:
                 mine = World(members.index(self.rank), len(members), self.device, group=group)
+        if mine.group is not None and self.near is not None:
+            mine = mine._side_by_side(mine.size)
         return mine
+
+    def _side_by_side(self, local_size: int) -> World:
+        """The same world, with memory that its ranks share where all of them, `local_size`, are of one host."""
+        if self.device.type != "cpu":
+            return self
+        return replace(self, near=open_together(self, local_size, LONG_WAIT))
 
     def sum_(self, tensor: Tensor) -> Tensor:
         """Adds `tensor` over the ranks, in place; the same value on each of them."""
         if self.size > 1:
             whole = tensor.contiguous()  # gloo reads a strided one as if it were not.
-            dist.all_reduce(whole, group=self.group)
+            if self.near:
+                self.near.sum_(whole)
+            else:
+                dist.all_reduce(whole, group=self.group)
             if whole is not tensor:
                 tensor.copy_(whole)
         return tensor
@@ -142,7 +156,9 @@ class World:
 
     def from_first_(self, tensor: Tensor) -> Tensor:
         """Rank 0's values in place of this rank's."""
-        if self.size > 1:
+        if self.near and tensor.is_contiguous():
+            self.near.from_first_(tensor)
+        elif self.size > 1:
             dist.broadcast(tensor, group_src=0, group=self.group)
         return tensor
 

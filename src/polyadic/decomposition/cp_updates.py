@@ -43,7 +43,7 @@ class Normal:
             ridge = max(4 * ridge, precision)
             largest = largest.clamp_min(torch.finfo(gram.dtype).tiny)
         # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
-        self.inverse = torch.cholesky_solve(eye, self._lower) if weakest > precision**0.5 else None
+        self.inverse = torch.cholesky_inverse(self._lower) if weakest > precision**0.5 else None
 
     def solve(self, product: Tensor, unit: float = 1.0) -> tuple[Tensor, Sums]:
         """product (J x R) times the inverse / unit: J x R, and its sums."""
