@@ -84,6 +84,7 @@ def sampled_cp(
         at.factors, at.weights, at.relative_error = model.factors, model.weights, model.relative_error
     elif not at.factors:
         at.factors = data.whole(CPTensor(at.weights, begin(data, rank, init, seed, True), 0.0)).factors
+    at.grams = at.grams or [gram_of(factor) for factor in at.factors]
     _descend(fit, at, max_iterations, check_every, tol, after_sweep)
     return at.best or replace(at.better(), relative_error=fit.error(at))
 
@@ -138,13 +139,12 @@ class _Fit:
         self.samples, self.seed = samples, seed
         self.columns = [Columns.of(self.share.block, mode) for mode in range(len(data.share.shape))]
         self._stack = Stack(share.shape)
-        self._grams: dict[int, Tensor] = {}
         self._leverage: dict[int, tuple[Tensor, Rows]] = {}
 
     def of_a_sample(self, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
         """X_(n) W Z over |X|, this rank's own rows of it, and Z^T W Z: Z sampled Khatri-Rao rows, W their weights."""
         rank, others = at.factors[0].shape[1], self._others(mode)
-        sample = draw([self._rows(at.factors[m], m) for m in others], self.samples, (self.seed, at.iteration, mode))
+        sample = draw([self._rows(at, m) for m in others], self.samples, (self.seed, at.iteration, mode))
         root = sample.weights.sqrt().to(at.factors[0].dtype)
         start = [self._stack.start[m] for m in others]
         sampled = khatri_rao_at(sample.index, self._stack.of(at.factors), start, root)
@@ -155,7 +155,7 @@ class _Fit:
     def of_all(self, at: Progress, mode: int) -> tuple[Tensor, Tensor]:
         """The same with all columns."""
         product = self.share.layers[mode].combine(self.share.mttkrp(mode, self.data.held(at.factors)))
-        return product / self.data.norm, reduce(torch.mul, [self._gram(at.factors[m], m) for m in self._others(mode)])
+        return product / self.data.norm, reduce(torch.mul, [at.grams[m] for m in self._others(mode)])
 
     def update(self, at: Progress, mode: int, product: Tensor, gram: Tensor) -> Tensor:
         """A^(n) <- product gram^-1 and the weights; returns <product, A^(n)> with the weights in A^(n)."""
@@ -164,34 +164,28 @@ class _Fit:
         sums = layer.total(torch.cat([gram, inner[None]]), self.world)
         gram, inner = sums[:-1], sums[-1].sum()
         lengths = lengths_of(gram)
-        at.weights, self._grams[mode] = lengths * self.data.norm, gram / torch.outer(lengths, lengths)
+        at.weights, at.grams[mode] = lengths * self.data.norm, gram / torch.outer(lengths, lengths)
         at.factors[mode] = whole_factor(layer, own / lengths.to(own.dtype), self.world, self.share.shape[mode])
         return inner
 
     def error(self, at: Progress, inner: Tensor | None = None) -> float:
         """The true relative error; `inner` is <X, Y> over |X|², where it is known without a pass over the nonzeros."""
         held, weights = self.data.held(at.factors), at.weights / self.data.norm
-        here = replace(at, factors=held, grams=[self._gram(factor, m) for m, factor in enumerate(at.factors)])
+        here = replace(at, factors=held)
         if inner is None:
             columns = (self.share.mttkrp(0, held) * held[0]).sum(0, dtype=torch.float64)
             inner = self.world.sum_(columns / self.data.norm) @ weights
-        square, large = squares(weights, here.grams)
+        square, large = squares(weights, at.grams)
         return relative_error(self.data, here, square, inner, large)
 
     def _others(self, mode: int) -> list[int]:
         return [m for m in range(len(self.share.shape)) if m != mode]
 
-    def _gram(self, factor: Tensor, mode: int) -> Tensor:
-        """The Gram matrix of a whole factor."""
-        if mode not in self._grams:
-            self._grams[mode] = gram_of(factor)
-        return self._grams[mode]
-
-    def _rows(self, factor: Tensor, mode: int) -> Rows:
+    def _rows(self, at: Progress, mode: int) -> Rows:
         """The leverage scores of a factor's rows as probabilities; taken anew when the factor is another."""
-        known = self._leverage.get(mode)
+        factor, known = at.factors[mode], self._leverage.get(mode)
         if known is None or known[0] is not factor:
-            scores = Normal(self._gram(factor, mode), factor.dtype).leverage(factor)
+            scores = Normal(at.grams[mode], factor.dtype).leverage(factor)
             # One rank's word: a sample must be the same on all of them, though their hardware may round differently.
             self._leverage[mode] = factor, Rows(self.world.from_first_(scores / scores.sum()))
         return self._leverage[mode][1]
