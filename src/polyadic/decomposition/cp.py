@@ -20,9 +20,10 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
-from polyadic.tensor.dense_share import KERNELS_UP_TO, DenseShare
+from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.layout import whole_factor
 from polyadic.tensor.rows import Sums, scale_
+from polyadic.tensor.skinny import KERNELS_UP_TO
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import Mask, SparseShare
 from polyadic.tensor.threads import for_kernels

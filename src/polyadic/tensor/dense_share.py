@@ -14,13 +14,11 @@ from polyadic.tensor import cpu_kernels
 from polyadic.tensor.dense import Slab, khatri_rao, khatri_rao_rows, residual
 from polyadic.tensor.fibres import padded, pieces
 from polyadic.tensor.layout import of_slab
+from polyadic.tensor.skinny import KERNELS_UP_TO, WIDTH, aligned, skinny_product
 from polyadic.tensor.threads import even, in_parallel
 
-KERNELS_UP_TO = 32
-"""Columns beyond which the library's matrix product is as fast as our kernels: docs/decisions.md."""
 PARTIAL_SHARE = 4
 """A partial product may take this part of the tensor's memory at most."""
-WIDTH, BLOCK = 16, 256
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,9 @@ class DenseShare:
         """The tensor times the factors of neighbouring modes: the other modes x R, padded to whole registers."""
         here, x = self.slab.local.shape, self.slab.local
         left, right = math.prod(here[: modes.start]), math.prod(here[modes.stop :])
-        columns = _aligned(khatri_rao(factors))
+        columns = aligned(khatri_rao(factors))
         if x.device.type == "cpu" and columns.shape[1] <= KERNELS_UP_TO and x.numel():
-            flat = _by_kernel(x, columns, left, right)
+            flat = skinny_product(x, columns, left, right)
         elif right == 1:
             flat = x.reshape(left, len(columns)) @ columns
         else:
@@ -147,21 +145,6 @@ def _columns(factors: Sequence[Tensor], mode: int, left: tuple[int, int], right:
     return khatri_rao(parts)
 
 
-def _by_kernel(x: Tensor, columns: Tensor, left: int, right: int) -> Tensor:
-    """X (left x K x right) times columns (K x R) on a CPU: (left · right) x R."""
-    factor, width = columns.numpy(), columns.shape[1]
-    out = x.new_empty(left * right, width)
-    for column, wide in pieces(width, x.dtype, WIDTH):
-        if right == 1:
-            arrays = (x.reshape(left, -1).numpy(), factor, out.numpy())
-            in_parallel(cpu_kernels.dense_rows(wide), even(left, 6), *arrays, column)
-        else:
-            arrays = (x.reshape(-1, right).numpy(), factor, out.numpy())
-            tasks = left * math.ceil(right / BLOCK)
-            in_parallel(cpu_kernels.dense_columns(wide), even(tasks), *arrays, BLOCK, column)
-    return out
-
-
 def _weigh(partial: Tensor, factors: list[Tensor], keep: int) -> Tensor:
     """Sums partial (J_1 x ... x J_k x R), times their factors, over every mode but `keep`: J_keep x R."""
     for factor in reversed(factors[keep + 1 :]):
@@ -176,7 +159,7 @@ def _weigh_last(partial: Tensor, factor: Tensor) -> Tensor:
         return (partial[..., : factor.shape[1]] * factor).sum(-2)
     width, (*rest, rows) = partial.shape[-1], partial.shape[:-1]
     out = partial.new_empty(math.prod(rest), width)
-    arrays = (partial.reshape(-1, width).numpy(), _aligned(factor).numpy(), out.numpy())
+    arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
     for column, wide in pieces(width, partial.dtype, WIDTH):
         in_parallel(cpu_kernels.weighted_rows(wide), even(len(out), _enough(rows * wide)), *arrays, column)
     return out.reshape(*rest, width)
@@ -188,7 +171,7 @@ def _weigh_first(partial: Tensor, factor: Tensor) -> Tensor:
         return (partial[..., : factor.shape[1]] * factor.reshape(shape)).sum(0)
     width, rest = partial.shape[-1], partial.shape[1:-1]
     out, block = partial.new_empty(math.prod(rest), width), 64
-    arrays = (partial.reshape(-1, width).numpy(), _aligned(factor).numpy(), out.numpy())
+    arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
     tasks = math.ceil(len(out) / block)
     for column, wide in pieces(width, partial.dtype, WIDTH):
         edges = even(tasks, _enough(len(factor) * wide * block))
@@ -199,9 +182,3 @@ def _weigh_first(partial: Tensor, factor: Tensor) -> Tensor:
 def _enough(work: int) -> int:
     """Tasks of so much work each that are worth a thread's start."""
     return max(1, 2**17 // max(1, work))
-
-
-def _aligned(factor: Tensor) -> Tensor:
-    """The factor with columns of zeros up to whole registers."""
-    width = padded(factor.shape[1], factor.dtype)
-    return torch.nn.functional.pad(factor, (0, width - factor.shape[1])).contiguous()

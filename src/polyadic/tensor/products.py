@@ -9,10 +9,14 @@ import math
 from collections.abc import Sequence
 
 import opt_einsum
+import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
+from polyadic.tensor.skinny import KERNELS_UP_TO, aligned, skinny_product
 
+LARGE = 2**20
+"""Numbers from which a kernel of our own is worth its threads' start."""
 NARROW = 8
 """Fewer columns than this make a batched product slow: it is taken along the rows instead."""
 
@@ -59,9 +63,19 @@ def _matrix_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     """X ×_mode matrix by matrix products on the view left x I_mode x right."""
     before, after = tensor.shape[:mode], tensor.shape[mode + 1 :]
     view = tensor.reshape(math.prod(before), tensor.shape[mode], math.prod(after))
+    if view.shape[2] == 1 and _for_a_kernel(view, matrix):
+        product = skinny_product(view, aligned(matrix.T), len(view), 1)[:, : len(matrix)]
+        return product.reshape(*before, len(matrix), *after)
     by_rows = view.shape[2] < NARROW
     product = (view.transpose(1, 2) @ matrix.T).transpose(1, 2) if by_rows else matrix @ view
     return product.reshape(*before, len(matrix), *after)
+
+
+def _for_a_kernel(view: Tensor, matrix: Tensor) -> bool:
+    """Whether the product is large and its matrix small, on a CPU, with nothing to differentiate."""
+    plain = view.device.type == "cpu" and view.dtype in (torch.float32, torch.float64) and view.dtype == matrix.dtype
+    differentiated = torch.is_grad_enabled() and (view.requires_grad or matrix.requires_grad)
+    return plain and not differentiated and len(matrix) <= KERNELS_UP_TO and view.numel() >= LARGE
 
 
 def _check(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int]) -> None:
