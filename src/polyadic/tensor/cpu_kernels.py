@@ -251,6 +251,46 @@ def dense_columns(width: int) -> Any:
 
 
 @cache
+def gram_of_rows(width: int) -> Any:
+    """out += X^T X over rows [begin, end) of X: its columns from `width` by `width` on, each down to the diagonal.
+
+    out is (panels · Q) x width for X of P x Q; panel p begins with column min(p · width, Q - width). A block of rows
+    stays in the cache while all panels pass over it, six rows at a time.
+    """
+
+    @jit
+    def kernel(x, out, block, begin, end):
+        columns = x.shape[1]
+        panels = (columns + width - 1) // width
+        for top in range(begin, end, block):
+            bottom = min(top + block, end)
+            for panel in range(panels):
+                column, base = min(panel * width, columns - width), panel * columns
+                p = top
+                while p + 6 <= bottom:
+                    a, b = load(x, p, column, width), load(x, p + 1, column, width)
+                    c, d = load(x, p + 2, column, width), load(x, p + 3, column, width)
+                    e, f = load(x, p + 4, column, width), load(x, p + 5, column, width)
+                    for q in range(column + width):
+                        sum_ = load(out, base + q, 0, width)
+                        sum_ = scaled(at(x, p, q), a, sum_)
+                        sum_ = scaled(at(x, p + 1, q), b, sum_)
+                        sum_ = scaled(at(x, p + 2, q), c, sum_)
+                        sum_ = scaled(at(x, p + 3, q), d, sum_)
+                        sum_ = scaled(at(x, p + 4, q), e, sum_)
+                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        store(out, base + q, 0, sum_)
+                    p += 6
+                while p < bottom:
+                    a = load(x, p, column, width)
+                    for q in range(column + width):
+                        store(out, base + q, 0, scaled(at(x, p, q), a, load(out, base + q, 0, width)))
+                    p += 1
+
+    return kernel
+
+
+@cache
 def weighted_rows(width: int) -> Any:
     """out[l] = sum over m of partial[l, m] * factor[m]; partial is (L · M) x R, a task one l."""
 

@@ -14,6 +14,9 @@ from polyadic.tensor.threads import even, in_parallel
 KERNELS_UP_TO = 32
 """Columns beyond which the library's matrix product is as fast as our kernels: docs/decisions.md."""
 WIDTH, BLOCK = 16, 256
+ROWS_A_SUM = 4096
+IN_CACHE = 2**17
+"""Bytes of rows that a thread passes over several times."""
 
 
 def skinny_product(x: Tensor, columns: Tensor, left: int, right: int) -> Tensor:
@@ -29,6 +32,26 @@ def skinny_product(x: Tensor, columns: Tensor, left: int, right: int) -> Tensor:
             tasks = left * math.ceil(right / BLOCK)
             in_parallel(cpu_kernels.dense_columns(wide), even(tasks), *arrays, BLOCK, column)
     return out
+
+
+def gram_of_columns(x: Tensor) -> Tensor:
+    """X^T X for X of P x Q, Q of WIDTH or more: Q x Q, float64; sums over ROWS_A_SUM rows are in X's own precision."""
+    columns, array = x.shape[1], x.numpy()
+    firsts = range(0, columns, WIDTH)
+    block = max(6, IN_CACHE // (6 * columns * x.element_size()) * 6)
+    parts = max(1, math.ceil(len(x) / ROWS_A_SUM))
+    edges = [len(x) * part // parts for part in range(parts + 1)]
+    sums = {begin: x.new_zeros(len(firsts), columns, WIDTH) for begin in edges[:-1]}
+
+    def some(begin: int, end: int) -> None:
+        out = sums[begin].view(-1, WIDTH).numpy()
+        cpu_kernels.gram_of_rows(WIDTH)(array, out, block, begin, end)
+
+    in_parallel(some, edges)
+    gram = x.new_zeros(columns, columns, dtype=torch.float64)
+    for first, panel in zip(firsts, torch.stack(list(sums.values())).sum(0, dtype=torch.float64), strict=True):
+        gram[:, first : first + WIDTH] = panel[:, first - min(first, columns - WIDTH) :]
+    return gram.triu() + gram.triu(1).T
 
 
 def aligned(factor: Tensor) -> Tensor:
