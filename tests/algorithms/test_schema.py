@@ -155,7 +155,8 @@ def test_channels_are_those_of_the_algorithm(name: str) -> None:
     channels = specification(name)["TrainingSpecification"]["TrainingChannels"]
     assert [one["Name"] for one in channels] == [spec.name for spec in algorithms()[name].CHANNELS]
     assert channels[0]["Name"] == "train" and channels[0]["IsRequired"]
-    assert all("Pipe" not in one["SupportedInputModes"] for one in channels)
+    pipes = ["Pipe" in one["SupportedInputModes"] for one in channels]
+    assert pipes == [spec.pipes for spec in algorithms()[name].CHANNELS]
 
 
 @each

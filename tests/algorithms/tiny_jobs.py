@@ -32,9 +32,11 @@ TUCKER = {"algorithm": "tucker", "ranks": "[3, 2, 2]", "method": "hooi", "max_it
 TUCKER |= {"dtype": "float64"}
 TENSOR_TRAIN = {"algorithm": "tensor-train", "max_rank": "2", "missing": "mask", "max_iterations": "8", "stop_tol": "0"}
 TENSOR_TRAIN |= {"dtype": "float64"}
+LDA = {"algorithm": "lda", "num_topics": "2", "feature_dim": "8", "refine_iterations": "6"}
 SETTINGS: dict[str, dict[str, str]] = {
     "cp": CP,
     "forecaster": FORECASTER,
+    "lda": LDA,
     "tensor-train": TENSOR_TRAIN,
     "tucker": TUCKER,
 }
@@ -76,11 +78,28 @@ def with_gaps(array: Any) -> Any:
     return array
 
 
+def documents(count: int = 40) -> Any:
+    """Counts of 8 terms: half of the documents have the even terms more often, the others the odd ones."""
+    random = np.random.default_rng(0)
+    weights = np.where(np.arange(8) % 2 == np.arange(count)[:, None] % 2, 6.0, 1.0)
+    return np.stack([random.multinomial(12, row / row.sum()) for row in weights])
+
+
+def rows_csv(counts: Any) -> bytes:
+    """Comma-separated counts, a document a line."""
+    return "".join(",".join(map(str, row)) + "\n" for row in counts.tolist()).encode()
+
+
 DATA: dict[str, Callable[[], dict[str, dict[str, bytes]]]] = {
     "cp": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
     "forecaster": lambda: {
         "train": {"a.json": lines(records()), "b.json.gz": gzip.compress(lines(records(2, 30)))},
         "test": {"a.json": lines(records())},
+    },
+    "lda": lambda: {
+        "train": {"counts.csv": rows_csv(documents())},
+        "test": {"counts.csv": rows_csv(documents(6))},
+        "vocabulary": {"terms.txt": "".join(f"term{number}\n" for number in range(8)).encode()},
     },
     "tensor-train": lambda: {"train": {"tensor.npy": npy_bytes(with_gaps(tensor()))}},
     "tucker": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
@@ -88,6 +107,11 @@ DATA: dict[str, Callable[[], dict[str, dict[str, bytes]]]] = {
 INSTANCES: dict[str, list[Any]] = {
     "cp": [{"index": [i, j, k]} for i, j, k in ((0, 0, 0), (5, 4, 3), (2, 1, 3))],
     "forecaster": [{"start": "2021-05-01 03:00:00", "target": record["target"]} for record in records(3, 12)],
+    "lda": [
+        {"features": [3, 0, 2, 0, 4, 0, 1, 0]},
+        {"data": {"features": {"keys": [1, 5], "shape": [8], "values": [2, 3]}}},
+        {"data": {"features": {"values": [0, 0, 0, 0, 0, 0, 0, 0]}}},
+    ],
     "tensor-train": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
     "tucker": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyadic.formats import _archive, _dense, _lines, parquet
+from polyadic.formats import _archive, _dense, _lines, _rows, parquet
 
 
 @pytest.fixture
@@ -13,4 +13,5 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lines, "AT_ONCE", 256)
     monkeypatch.setattr(_archive, "AT_ONCE", 256)
     monkeypatch.setattr(_dense, "AT_ONCE", 256)
+    monkeypatch.setattr(_rows, "AT_ONCE", 64)
     monkeypatch.setattr(parquet, "AT_ONCE", 16)

@@ -12,12 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from row_values import rows, same_rows
 from sparse_values import coordinates, same
 
 from polyadic.errors import UserError
-from polyadic.formats import by_content_type, by_suffix, formats, images, json, jsonlines, npy, npz, safetensors
+from polyadic.formats import (
+    by_content_type,
+    by_suffix,
+    formats,
+    images,
+    json,
+    jsonlines,
+    npy,
+    npz,
+    recordio,
+    safetensors,
+)
 from polyadic.formats._cells import number
 from polyadic.formats._coordinates import Coordinates
+from polyadic.formats._rows import Rows
 
 plain = st.recursive(
     st.none()
@@ -45,17 +58,34 @@ cells = (
 tables = st.integers(1, 4).flatmap(lambda columns: st.lists(st.lists(cells, min_size=columns, max_size=columns)))
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "csv": tables,
+    "docword": rows(stated="alike"),
     "images": pictures,
     "json": plain,
     "jsonlines": st.lists(plain, max_size=5),
+    "ldac": rows(stated="never"),
     "npy": arrays,
     "npz": kept | coordinates(stated=True),
     "parquet": coordinates(labels=True),
+    "recordio": rows(stated="each"),
     "safetensors": kept,
     "tns": coordinates(),
 }
 BROKEN: dict[str, list[bytes]] = {
     "csv": [b"1,2\n1\n", b'"a,1\n', b'"a"b,1\n', b"\xff,1\n", b"1,2\n" + b"x" * 200_000],
+    "docword": [
+        b"",
+        b"1\n2\n",
+        b"1\nx\n0\n",
+        b"1\n2\n-1\n",
+        b"1\n2\n1\n",
+        b"1\n2\n1\n1 1\n",
+        b"1\n2\n1\n1 1 x\n",
+        b"1\n2\n1\n1 3 1\n",
+        b"1\n2\n1\n0 1 1\n",
+        b"2\n2\n2\n2 1 1\n1 1 1\n",
+        b"1\n2\n1\n1 1 1\n1 2 1\n",
+        b"1\n2\n1\n\xff 1 1\n",
+    ],
     "images": [
         b"",
         b"GIF89a",
@@ -65,9 +95,11 @@ BROKEN: dict[str, list[bytes]] = {
     ],
     "json": [b"", b"{", b"[1,]", b"{'a': 1}", b"[NaN]", b"\xff\xfe", b"[1] [2]", b"[" * 10_000],
     "jsonlines": [b"{", b"[1]\n{\n", b'{"a": 1} {"b": 2}', b"\xff"],
+    "ldac": [b"x\n", b"2 0:1\n", b"1 0\n", b"1 0:x\n", b"1 0.5:1\n", b"2 0 1:5:2\n", b"1 0:nan\n", b"\xff", b"1 :1"],
     "npy": [b"", b"hello, this is text", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00nonsense"],
     "npz": [b"", b"PK\x05\x06", b"PK\x05\x06" + bytes(18), npz.encode(np.ones(9))[:-9], npy.encode(np.ones(9))],
     "parquet": [b"", b"PAR1", b"PAR1PAR1", b"PAR1\x00\x00\x00\x00PAR1"],
+    "recordio": [b"x", b"1,2\n", recordio.MAGIC, recordio.MAGIC + bytes(4), recordio.MAGIC + b"\1\0\0\0\xff\0\0\0"],
     "safetensors": [b"", b"{}", bytes(8), b"\x02" + bytes(7) + b"{}", safetensors.encode(np.ones(9))[:-1]],
     "tns": [
         b"",
@@ -99,6 +131,8 @@ def test_a_value_comes_back(name: str, data: st.DataObject) -> None:
         assert np.array_equal(found, value, equal_nan=value.dtype.kind == "f")
     elif isinstance(value, Coordinates):
         assert same(found, value)
+    elif isinstance(value, Rows):
+        assert same_rows(found, value)
     else:
         assert found == value
 

@@ -21,12 +21,17 @@ H_co = TypeVar("H_co", bound=Hyperparameters, covariant=True)
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel's files on this host. `divided` is true where each host has files of its own (ShardedByS3Key)."""
+    """A channel's files on this host. `divided` is true where each host has files of its own (ShardedByS3Key).
+
+    Of a `piped` channel the one file is a FIFO, which one process can read, and only once.
+    """
 
     name: str
     folder: Path
     files: tuple[Path, ...]
     divided: bool = False
+    content_type: str | None = None
+    piped: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,12 +118,13 @@ class Job(Generic[H_co]):
 
 @dataclass(frozen=True)
 class ChannelSpec:
-    """A channel that an algorithm reads."""
+    """A channel that an algorithm reads; `pipes` where it can do so in Pipe mode."""
 
     name: str
     about: str
     content_types: tuple[str, ...]
     required: bool = True
+    pipes: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,3 +177,11 @@ class Tabular(Protocol):
 
     def to_table(self, predictions: list[dict[str, Any]]) -> Any:
         """The rows of the answers: an array, or a list where they differ in length. UserError where they are none."""
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A model whose requests may be application/x-recordio-protobuf; its answers are then the records' labels."""
+
+    def from_records(self, rows: Any) -> list[Any]:
+        """The instances of records of counts."""

@@ -110,5 +110,5 @@ def _channel(spec: ChannelSpec) -> dict[str, Any]:
         "IsRequired": spec.required,
         "SupportedContentTypes": list(spec.content_types),
         "SupportedCompressionTypes": ["None"],
-        "SupportedInputModes": ["File", "FastFile"],
+        "SupportedInputModes": ["File", "FastFile", *(["Pipe"] if spec.pipes else [])],
     }

@@ -2,6 +2,7 @@
 
 A format is a module of this package with SUFFIXES, CONTENT_TYPES, decode(bytes) and encode(value); it is found by
 being here. One whose files can be tensors reads these in parts as well: it is a DenseFormat, a SparseFormat, or either.
+One whose files can be rows of counts, such as documents, reads these as a stream: it is a RowsFormat.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import IO, Any, Protocol, runtime_checkable
 
 from polyadic.errors import UserError
 from polyadic.formats._coordinates import Coordinates
 from polyadic.formats._dense import DenseFile
+from polyadic.formats._rows import Dealer, Rows
 
 
 class Format(Protocol):
@@ -58,6 +60,19 @@ class EitherFormat(DenseFormat, SparseFormat, Protocol):
 
     def is_sparse(self, path: Path) -> bool:
         """Which of them a file is."""
+
+
+@runtime_checkable
+class RowsFormat(Format, Protocol):
+    """A format whose files can be rows of counts; UNIT is what `Rows.numbers` numbers in it: a record, or a line."""
+
+    UNIT: str
+
+    def read_rows(self, file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
+        """The rows of a stream that the dealer gives this part, a batch at a time.
+
+        Raises UserError with `name`, and the line or the record. Columns and values are as they were written.
+        """
 
 
 @cache

@@ -2,6 +2,7 @@
 
 The value is in the column that a header calls `value`, or else in the last. There is a header where the first line has
 no number in that column. An index column is of numbers, counted from 0, or of labels where any of its cells is none.
+As rows of counts, a count a column and no header.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from polyadic.errors import UserError
 from polyadic.formats import _table
 from polyadic.formats._cells import BLANKS, index_fault, number, unbounded, value_fault
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
+from polyadic.formats._csv_rows import read_rows as read_rows
 from polyadic.formats._lines import Lines
 
 SUFFIXES: tuple[str, ...] = (".csv", ".csv.gz")
 CONTENT_TYPES: tuple[str, ...] = ("text/csv",)
+UNIT = "line"
 
 _QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
 _BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)

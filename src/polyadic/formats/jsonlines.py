@@ -7,9 +7,11 @@ from typing import Any
 
 from polyadic.errors import UserError
 from polyadic.formats import json
+from polyadic.formats._json_rows import read_rows as read_rows
 
 SUFFIXES: tuple[str, ...] = (".json", ".jsonl", ".jsonlines", ".json.gz", ".jsonl.gz", ".jsonlines.gz")
 CONTENT_TYPES: tuple[str, ...] = ("application/jsonlines", "application/x-jsonlines", "application/jsonl")
+UNIT = "line"
 
 
 def decode(data: bytes) -> list[Any]:

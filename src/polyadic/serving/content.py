@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 
 from polyadic.errors import UserError
-from polyadic.formats import Format, by_content_type, csv, json, jsonlines, npy
+from polyadic.formats import Format, by_content_type, csv, json, jsonlines, npy, recordio
 
 if TYPE_CHECKING:
     from polyadic.algorithms._job import Model
@@ -24,9 +24,10 @@ class Refusal(Exception):
 
 def spoken(model: Model) -> list[Format]:
     """What a model reads and answers in."""
-    from polyadic.algorithms._job import Tabular
+    from polyadic.algorithms._job import Recorded, Tabular
 
-    return [json, jsonlines, csv, npy] if isinstance(model, Tabular) else [json, jsonlines]
+    tables = [csv, npy] if isinstance(model, Tabular) else []
+    return [json, jsonlines, *tables, *([recordio] if isinstance(model, Recorded) else [])]
 
 
 def content_format(known: Sequence[Format]) -> Format:
@@ -46,6 +47,8 @@ def instances(
         return value, default
     if (given is csv and value) or (given is npy and value is not None and value.size):
         return model.from_table(value), default
+    if given is recordio and value is not None and len(value):
+        return model.from_records(value), default
     if not isinstance(value, dict) or not isinstance(value.get("instances"), list) or not value["instances"]:
         raise UserError(f"the body holds no instances: {_SEND.get(given, _SEND_JSON)}")
     wishes = value.get("configuration", default)
@@ -82,7 +85,7 @@ def arrange(wanted: Format, predictions: list[Any], model: Any) -> Any:
     """The predictions as a format writes them; 406 for those that are no table."""
     if wanted is json:
         return {"predictions": predictions}
-    if wanted is jsonlines:
+    if wanted in (jsonlines, recordio):
         return predictions
     try:
         table = model.to_table(predictions)
@@ -103,5 +106,6 @@ def _names(known: Sequence[Format]) -> str:
 _SEND_JSON = 'send {"instances": [...]}, or JSON Lines, one instance a line'
 _SEND: Mapping[Any, str] = {
     csv: "send rows of comma-separated values, one instance a line",
+    recordio: "send records with the feature `values`, one instance a record",
     npy: "send an array written with numpy.save, one index a row",
 }

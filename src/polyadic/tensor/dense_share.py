@@ -19,6 +19,8 @@ from polyadic.tensor.threads import even, in_parallel
 
 PARTIAL_SHARE = 4
 """A partial product may take this part of the tensor's memory at most."""
+ROOM = 2**18
+"""Numbers of the Khatri-Rao product that may stand in memory in any case."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class DenseShare:
         here, rank = self.slab.local.shape, factors[0].shape[1]
         left, right = math.prod(here[:mode]), math.prod(here[mode + 1 :])
         x, out = self.slab.local.reshape(left, here[mode], right), factors[0].new_zeros(here[mode], rank)
-        at_once = max(1, x.numel() // (2 * PARTIAL_SHARE * rank))
+        at_once = max(1, max(ROOM, x.numel() // (2 * PARTIAL_SHARE)) // rank)
         high = max(1, at_once // max(1, right))
         wide = right if right <= at_once else at_once
         for top in range(0, left, high):

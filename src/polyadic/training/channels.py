@@ -16,19 +16,29 @@ def open_channels(environment: Environment, specs: tuple[ChannelSpec, ...], algo
         if spec.required and spec.name not in environment.channels:
             got = ", ".join(sorted(environment.channels)) or "none"
             raise UserError(f"channel {spec.name} is missing (got {got}): {algorithm} reads {spec.about}")
-    return {name: _open(environment, name, algorithm) for name in environment.channels if name in known}
+    return {name: _open(environment, known[name], algorithm) for name in environment.channels if name in known}
 
 
-def _open(environment: Environment, name: str, algorithm: str) -> Channel:
-    config = environment.channels[name]
+def _open(environment: Environment, spec: ChannelSpec, algorithm: str) -> Channel:
+    name, config = spec.name, environment.channels[spec.name]
+    divided = config.distribution == "ShardedByS3Key" and len(environment.hosts) > 1
     if config.mode == "Pipe":
+        return _pipe(environment, spec, algorithm, divided)
+    folder = environment.folder(name)
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)))
+    return Channel(name, folder, files, divided, config.content_type)
+
+
+def _pipe(environment: Environment, spec: ChannelSpec, algorithm: str, divided: bool) -> Channel:
+    """The FIFO of a channel's first epoch; there is one an epoch, and none need be read."""
+    name, config = spec.name, environment.channels[spec.name]
+    if not spec.pipes:
         raise UserError(
             f"channel {name} is in Pipe mode, which {algorithm} cannot read: "
             "set its input mode to File, or to FastFile to stream from S3 without a copy"
         )
-    folder = environment.folder(name)
-    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)))
-    return Channel(name, folder, files, divided=config.distribution == "ShardedByS3Key" and len(environment.hosts) > 1)
+    fifo = environment.folder(f"{name}_0")
+    return Channel(name, fifo.parent, (fifo,), divided, config.content_type, piped=True)
 
 
 def _hidden(path: Path, folder: Path) -> bool:

@@ -1,0 +1,94 @@
+"""What topics show of themselves: their top words and weights, topics against documents, and one page of it all."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+from torch import Tensor
+
+from polyadic.topics.coherence import top_words
+from polyadic.topics.spectral import Topics
+
+PAGE, WORDS = "report.html", 12
+_STYLE = "body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .7em;text-align:left}"
+
+
+def write_report(
+    folder: Path, topics: Topics, vocabulary: Sequence[str] | None, coherences: Sequence[float], shown: Tensor
+) -> None:
+    """Writes beta.npy and alpha.npy, topics.json, topics.png and report.html, that one last.
+
+    shown: mixtures of some documents (D x K), which may be none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "beta.npy", topics.beta.numpy(), allow_pickle=False)
+    np.save(folder / "alpha.npy", topics.alpha.numpy(), allow_pickle=False)
+    described = describe(topics, vocabulary, coherences)
+    (folder / "topics.json").write_bytes(orjson.dumps(described, option=orjson.OPT_INDENT_2) + b"\n")
+    picture = draw(topics, shown)
+    (folder / "topics.png").write_bytes(picture)
+    waiting = folder / f".{PAGE}.partial"
+    waiting.write_text(page(described, picture), encoding="utf-8")
+    os.replace(waiting, folder / PAGE)
+
+
+def describe(topics: Topics, vocabulary: Sequence[str] | None, coherences: Sequence[float]) -> list[dict[str, object]]:
+    """A topic's number, share of the Dirichlet's parameters, NPMI, and its top words with their probabilities."""
+    found: list[dict[str, object]] = []
+    shares = (topics.alpha / topics.alpha.sum()).tolist()
+    for number, words in enumerate(top_words(topics, WORDS).tolist()):
+        named = {(vocabulary[word] if vocabulary else str(word)): float(topics.beta[number, word]) for word in words}
+        measured = {"NPMI": coherences[number]} if coherences else {}
+        found.append(
+            {"topic": number, "alpha": float(topics.alpha[number]), "share": shares[number]}
+            | measured
+            | {"words": named}
+        )
+    return found
+
+
+def draw(topics: Topics, shown: Tensor) -> bytes:
+    """Topics against documents, these in the order of their main topic, and the Dirichlet's parameters beside them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 1.5 + 0.22 * len(topics.alpha)), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(4, 1), sharey=True)
+    mixed = shown.numpy()
+    if len(mixed):
+        main = mixed.argmax(1)
+        order = np.lexsort((-mixed.max(1), main))
+        left.imshow(mixed[order].T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    left.set(xlabel=f"{len(mixed)} documents, by their main topic", ylabel="topic")
+    right.barh(range(len(topics.alpha)), topics.alpha.numpy())
+    right.set(xlabel="alpha")
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=100)
+    return out.getvalue()
+
+
+def page(described: Sequence[dict[str, object]], picture: bytes) -> str:
+    """One HTML page without any file beside it."""
+    rows = []
+    for one in described:
+        words = one["words"]
+        assert isinstance(words, dict)
+        coherence = f"{one['NPMI']:.3f}" if "NPMI" in one else ""
+        text = html.escape(", ".join(words))
+        rows.append(f"<tr><td>{one['topic']}</td><td>{one['share']:.3f}</td><td>{coherence}</td><td>{text}</td></tr>")
+    image = base64.b64encode(picture).decode()
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Topics</title><style>{_STYLE}</style>'
+        f"<h1>{len(described)} topics</h1><p>Share: of the Dirichlet's parameters. NPMI: coherence of the 10 top words."
+        f"</p><table><tr><th>topic</th><th>share</th><th>NPMI</th><th>top words</th></tr>{''.join(rows)}</table>"
+        f'<h2>Topics against documents</h2><img alt="topics against documents" src="data:image/png;base64,{image}">'
+        "</html>\n"
+    )

@@ -1,0 +1,266 @@
+"""application/x-recordio-protobuf: SageMaker's records, each an aialgs.data.Record in a frame of RecordIO.
+
+Rows of counts are the feature `values`: all values of a row (dense), or keys and values (sparse). Answers are labels.
+A frame is a magic number, a length with 3 bits that say whether it is a part of a record, and the payload, padded to
+4 bytes. https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-training.html
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError, shorten
+from polyadic.formats import _rows
+from polyadic.formats._protobuf import (
+    BYTES,
+    EIGHT,
+    FOUR,
+    VARINT,
+    Broken,
+    cut_short,
+    field,
+    fields,
+    varint,
+    varints,
+    written,
+)
+from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Rows, join, offsets_of
+
+_PLAIN = (".pbr", ".recordio", ".rec", ".pr")
+SUFFIXES: tuple[str, ...] = (*_PLAIN, *(f"{suffix}.gz" for suffix in _PLAIN))
+CONTENT_TYPES: tuple[str, ...] = ("application/x-recordio-protobuf", "application/x-recordio")
+UNIT = "record"
+MAGIC = struct.pack("<I", 0xCED7230A)
+
+_HEAD = struct.Struct("<4sI")
+_LENGTH_BITS = 29
+_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+
+_FEATURES, _LABEL = 1 << 3 | BYTES, 2 << 3 | BYTES
+_KEY, _VALUE = 1 << 3 | BYTES, 2 << 3 | BYTES
+_FLOAT32, _FLOAT64, _INT32 = 2 << 3 | BYTES, 3 << 3 | BYTES, 7 << 3 | BYTES
+_ONE_BY_ONE = {_FLOAT32: FOUR, _FLOAT64: EIGHT, _INT32: VARINT}
+_NUMBERS: dict[int, np.dtype[Any]] = {_FLOAT32: np.dtype("<f4"), _FLOAT64: np.dtype("<f8")}
+
+
+class _Tensor(NamedTuple):
+    """A row's tensor, its numbers as they stand in the bytes."""
+
+    number: int
+    kind: int
+    values: bytes
+    keys: bytes
+    shape: bytes
+
+
+def decode(data: bytes) -> Rows:
+    """The rows of a body; UserError with the record's number for broken ones."""
+    return join(read_rows(io.BytesIO(data), "the body", Dealer()))
+
+
+def encode(value: Rows | Sequence[Mapping[str, Any]]) -> bytes:
+    """A record a row; or a record an answer, what it says, such as `topic_mixture`, as labels in float32."""
+    if isinstance(value, Rows):
+        return b"".join(_framed(_entry(_FEATURES, "values", _row(*row))) for row in value.each())
+    return b"".join(
+        _framed(b"".join(_entry(_LABEL, name, _tensor(np.asarray(some, np.float32))) for name, some in answer.items()))
+        for answer in value
+    )
+
+
+def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
+    """A part of the rows of a stream, a batch at a time; UserError with the file and the record's number."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for number, payload in enumerate(payloads(file, name), 1):
+        if dealer.mine(1).start == 0:
+            batch.append((number, payload))
+            size += len(payload)
+        if size >= _rows.AT_ONCE:
+            yield from _decoded(batch, name)
+            batch, size = [], 0
+    yield from _decoded(batch, name)
+
+
+def payloads(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """What the frames of a stream hold; a record in several parts is put together."""
+    number, parts = 1, list[bytes]()
+    while head := file.read(_HEAD.size):
+        try:
+            flag, data = _frame(file, head)
+            if flag > _LAST or (flag in (_WHOLE, _FIRST)) == bool(parts):
+                raise Broken("a part of a record stands where none is due: the file is damaged, write it anew")
+        except Broken as error:
+            raise UserError(f"{name}, record {number}: {error}") from None
+        parts.append(data)
+        if flag in (_WHOLE, _LAST):
+            # Records are cut where the magic number stands in them, and it is left out.
+            yield MAGIC.join(parts)
+            number, parts = number + 1, []
+    if parts:
+        raise UserError(f"{name}, record {number}: {_early('its last part is missing')}")
+
+
+def _frame(file: IO[bytes], head: bytes) -> tuple[int, bytes]:
+    """Which part of a record a frame is, and its payload."""
+    if not head.startswith(MAGIC[: len(head)]):
+        raise Broken(
+            f"it begins with {head[:4].hex(' ')} and not with RecordIO's {MAGIC.hex(' ')}: give records such as "
+            "sagemaker.amazon.common writes, or the content type that the data is of"
+        )
+    if len(head) < _HEAD.size:
+        raise Broken(_early(f"{len(head)} bytes of its frame's {_HEAD.size}"))
+    _, word = _HEAD.unpack(head)
+    length = word & ((1 << _LENGTH_BITS) - 1)
+    data = file.read(length + -length % 4)
+    if len(data) < length:
+        raise Broken(_early(f"{len(data)} bytes of {length}"))
+    return word >> _LENGTH_BITS, data[:length]
+
+
+def _early(what: str) -> str:
+    return f"the data ends early, with {what}: copy it whole"
+
+
+def _decoded(batch: list[tuple[int, bytes]], name: str) -> Iterator[Rows]:
+    """The rows of some payloads, those of one kind of numbers at once."""
+    tensors = []
+    for number, payload in batch:
+        try:
+            tensors.append(_parsed(number, payload))
+        except (Broken, IndexError) as error:
+            why = error if isinstance(error, Broken) else "a field runs past its end"
+            raise UserError(
+                f"{name}, record {number} is not an aialgs.data.Record ({why}): write it with sagemaker.amazon.common"
+            ) from None
+    for _, some in groupby(tensors, attrgetter("kind")):
+        yield _rows_of(list(some), name)
+
+
+def _parsed(number: int, payload: bytes) -> _Tensor:
+    features = [_mapped(payload, *place) for tag, *place in fields(payload, 0, len(payload)) if tag == _FEATURES]
+    place = next((place for key, place in reversed(features) if key == b"values"), None)
+    if place is None:
+        names = ", ".join(shorten(key.decode("utf-8", "replace")) for key, _ in features)
+        raise Broken(f"it has no feature 'values', only {names}" if names else "it has no features")
+    kinds = [(tag, start, stop) for tag, start, stop in fields(payload, *place) if tag in _ONE_BY_ONE]
+    if not kinds:
+        raise Broken("its values are no tensor of numbers")
+    kind, start, stop = kinds[-1]
+    return _tensor_of(number, payload, kind, start, stop)
+
+
+def _tensor_of(number: int, payload: bytes, kind: int, start: int, stop: int) -> _Tensor:
+    """A tensor's numbers, packed or one by one."""
+    parts: tuple[list[bytes], ...] = ([], [], [])
+    single = (_ONE_BY_ONE[kind], VARINT, VARINT)
+    for tag, begin, end in fields(payload, start, stop):
+        which, how = (tag >> 3) - 1, tag & 7
+        if 0 <= which < len(parts):
+            if how not in (BYTES, single[which]):
+                raise Broken(f"field {which + 1} of its values is written in another way than theirs")
+            parts[which].append(payload[begin:end])
+    values, keys, shape = (b"".join(part) for part in parts)
+    if len(values) % _NUMBERS[kind].itemsize if kind in _NUMBERS else cut_short(values):
+        raise Broken("its values end within one")
+    if cut_short(keys) or cut_short(shape):
+        raise Broken("its keys or its shape end within a number")
+    return _Tensor(number, kind, values, keys, shape)
+
+
+def _mapped(data: bytes, at: int, end: int) -> tuple[bytes, tuple[int, int]]:
+    """An entry of a map: its key, and where its value stands."""
+    key, value = b"", (at, at)
+    for tag, start, stop in fields(data, at, end):
+        if tag == _KEY:
+            key = data[start:stop]
+        elif tag == _VALUE:
+            value = (start, stop)
+    return key, value
+
+
+def _values(tensors: list[_Tensor]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The values of tensors of one kind, and how many each has."""
+    if (dtype := _NUMBERS.get(tensors[0].kind)) is None:
+        numbers, counts = varints(one.values for one in tensors)
+        return numbers.view(np.int64).astype(np.float64), counts
+    data = b"".join(one.values for one in tensors)
+    counts = np.array([len(one.values) // dtype.itemsize for one in tensors], np.int64)
+    with np.errstate(invalid="ignore"):  # A signalling NaN: whoever checks the values will say so.
+        return np.frombuffer(data, dtype).astype(np.float64), counts
+
+
+def _rows_of(tensors: list[_Tensor], name: str) -> Rows:
+    values, counts = _values(tensors)
+    keys, keyed = varints(one.keys for one in tensors)
+    widths = np.array([_width(one.shape) for one in tensors], np.int64)
+    numbers = np.array([one.number for one in tensors], np.int64)
+    dense = (keyed == 0) & (counts > 0)
+    _refuse_misfits(counts, keyed, widths, dense, numbers, name)
+    offsets = offsets_of(counts)
+    every = np.repeat(dense, counts)
+    columns = np.arange(len(values)) - np.repeat(offsets[:-1], counts)
+    columns[~every] = np.minimum(keys, np.uint64(LARGEST_COLUMN)).astype(np.int64)
+    rows = Rows(offsets, columns, values, np.where(dense, counts, widths), numbers)
+    return rows.kept(~every | (values != 0)) if dense.any() else rows
+
+
+def _refuse_misfits(
+    counts: NDArray[np.int64],
+    keyed: NDArray[np.int64],
+    widths: NDArray[np.int64],
+    dense: NDArray[np.bool_],
+    numbers: NDArray[np.int64],
+    name: str,
+) -> None:
+    """UserError for keys, or a shape, that the values of a record do not fit."""
+    wrong = np.flatnonzero(np.where(dense, (widths != UNSTATED) & (widths != counts), keyed != counts))
+    if len(wrong):
+        at = wrong[0]
+        other = f"a shape of {widths[at]}" if dense[at] else f"{keyed[at]} keys"
+        raise UserError(f"{name}, record {numbers[at]}: {counts[at]} values and {other}: give as many of each")
+
+
+def _width(shape: bytes) -> int:
+    """How many columns a row has by its shape: the product of its sides."""
+    width, at = 1 if shape else UNSTATED, 0
+    while at < len(shape):
+        side, at = varint(shape, at)
+        width = min(width * side, LARGEST_COLUMN)
+    return width
+
+
+def _framed(payload: bytes) -> bytes:
+    if len(payload) >> _LENGTH_BITS:
+        raise UserError(f"a record of {len(payload)} bytes is more than RecordIO's {2**_LENGTH_BITS - 1}: divide it")
+    return _HEAD.pack(MAGIC, len(payload)) + payload + bytes(-len(payload) % 4)
+
+
+def _entry(tag: int, name: str, value: bytes) -> bytes:
+    """An entry of a record's map."""
+    return field(tag, field(_KEY, name.encode()) + field(_VALUE, value))
+
+
+def _row(columns: NDArray[np.int64], values: NDArray[np.float64], width: int) -> bytes:
+    shape = b"" if width == UNSTATED else written([width])
+    return _tensor(values, written(columns.tolist()), shape)
+
+
+def _tensor(numbers: Any, keys: bytes = b"", shape: bytes = b"") -> bytes:
+    """A tensor in float32, or in float64 where float32 would not hold the numbers."""
+    wide = np.asarray(numbers, np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    exact = np.asarray(numbers).dtype == np.float32 or np.array_equal(narrow, wide, equal_nan=True)
+    data = (narrow.astype("<f4") if exact else wide.astype("<f8")).tobytes()
+    parts = (data, keys, shape)
+    inner = b"".join(field(place << 3 | BYTES, part) for place, part in enumerate(parts, 1) if part)
+    return field(_FLOAT32 if exact else _FLOAT64, inner)

@@ -1,0 +1,1 @@
+"""Documents -> topics, by moment tensors."""

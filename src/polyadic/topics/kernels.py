@@ -1,0 +1,83 @@
+"""The kernels of a CPU over documents, by numba: one thread's documents each, `piece` columns at a time."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+from polyadic.tensor.cpu_kernels import jit
+from polyadic.tensor.vectors import added, load, product, scaled, store, total, zeros
+
+PIECE = 8
+"""Columns of a product that are taken at a time: a register of float32."""
+
+
+@cache
+def gathered() -> Any:
+    """out[d] = sum of count · matrix[word] over the document."""
+
+    @jit
+    def kernel(offsets, words, counts, matrix, out, begin, end):
+        for d in range(begin, end):
+            for column in range(0, out.shape[1], PIECE):
+                sum_ = zeros(out, PIECE)
+                for k in range(offsets[d], offsets[d + 1]):
+                    sum_ = scaled(counts[k], load(matrix, words[k], column, PIECE), sum_)
+                store(out, d, column, sum_)
+
+    return kernel
+
+
+@cache
+def spread() -> Any:
+    """out[word] += count · rows[d] over the words of the documents."""
+
+    @jit
+    def kernel(offsets, words, counts, rows, out, begin, end):
+        for d in range(begin, end):
+            for column in range(0, out.shape[1], PIECE):
+                mine = load(rows, d, column, PIECE)
+                for k in range(offsets[d], offsets[d + 1]):
+                    store(out, words[k], column, scaled(counts[k], mine, load(out, words[k], column, PIECE)))
+
+    return kernel
+
+
+@cache
+def expected_counts(piece: int) -> Any:
+    """Updates theta (D x width) of documents [begin, end), `passes` times; the last time words are counted too.
+
+    columns (V x width): each word's probability in the topics; prior: the Dirichlet's parameters; room: three rows, for
+    a document's weights, its new counts, and a token's shares.
+    """
+
+    @jit
+    def kernel(offsets, words, counts, columns, theta, prior, sums, likelihood, room, passes, counting, begin, end):
+        width = theta.shape[1]
+        for d in range(begin, end):
+            for n in range(passes):
+                last = n == passes - 1
+                for column in range(0, width, piece):
+                    store(room, 0, column, added(load(theta, d, column, piece), load(prior, 0, column, piece)))
+                    store(room, 1, column, zeros(theta, piece))
+                for k in range(offsets[d], offsets[d + 1]):
+                    whole = zeros(theta, piece)
+                    for column in range(0, width, piece):
+                        part = product(load(columns, words[k], column, piece), load(room, 0, column, piece))
+                        store(room, 2, column, part)
+                        whole = added(whole, part)
+                    chance = total(whole)
+                    share = counts[k] / chance
+                    if last and counting:
+                        likelihood[0] += counts[k] * math.log(chance)
+                    for column in range(0, width, piece):
+                        part = load(room, 2, column, piece)
+                        store(room, 1, column, scaled(share, part, load(room, 1, column, piece)))
+                        if last and counting:
+                            sum_ = load(sums, words[k], column, piece)
+                            store(sums, words[k], column, scaled(share, part, sum_))
+                for column in range(0, width, piece):
+                    store(theta, d, column, load(room, 1, column, piece))
+
+    return kernel

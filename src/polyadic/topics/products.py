@@ -1,0 +1,54 @@
+"""The counts of a corpus times a matrix, and their transpose: every pass over documents is made of these.
+
+Shapes: documents D, terms V, columns K; X is the D x V matrix of counts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from polyadic.tensor.skinny import aligned
+from polyadic.tensor.threads import in_parallel, threads
+from polyadic.topics import kernels
+from polyadic.topics.corpus import Corpus
+
+PARTS_A_THREAD = 4
+
+
+def times(corpus: Corpus, matrix: Tensor) -> Tensor:
+    """X times a matrix (V x K, float32): D x K. A document's counts times the rows of its words."""
+    if matrix.device.type != "cpu":
+        rows = matrix[corpus.words] * corpus.counts[:, None]
+        return matrix.new_zeros(len(corpus), matrix.shape[1]).index_add_(0, corpus.document, rows)
+    padded = aligned(matrix)
+    out = padded.new_empty(len(corpus), padded.shape[1])
+    arrays = [part.numpy() for part in (corpus.offsets, corpus.words, corpus.counts, padded, out)]
+    in_parallel(kernels.gathered(), document_edges(corpus), *arrays)
+    return out[:, : matrix.shape[1]]
+
+
+def transposed_times(corpus: Corpus, rows: Tensor) -> Tensor:
+    """X^T times rows (D x K, float32): V x K. Every word takes its documents' rows; threads add up apart."""
+    if rows.device.type != "cpu":
+        terms = rows[corpus.document] * corpus.counts[:, None]
+        return rows.new_zeros(corpus.terms, rows.shape[1]).index_add_(0, corpus.words, terms)
+    padded = aligned(rows)
+    edges = document_edges(corpus, parts=threads())
+    sums = padded.new_zeros(max(1, len(edges) - 1), corpus.terms, padded.shape[1])
+    arrays = [part.numpy() for part in (corpus.offsets, corpus.words, corpus.counts, padded)]
+    number = {begin: place for place, begin in enumerate(edges)}
+
+    def some(begin: int, end: int) -> None:
+        kernels.spread()(*arrays, sums[number[begin]].numpy(), begin, end)
+
+    in_parallel(some, edges)
+    return sums.sum(0)[:, : rows.shape[1]]
+
+
+def document_edges(corpus: Corpus, parts: int = 0) -> list[int]:
+    """Documents that divide the nonzeros evenly over the threads."""
+    parts = parts or PARTS_A_THREAD * threads()
+    targets = torch.arange(1, parts) * len(corpus.words) // parts
+    inner = torch.searchsorted(corpus.offsets, targets).clamp(max=len(corpus)).tolist()
+    return sorted({0, *inner, len(corpus)})

@@ -1,0 +1,156 @@
+"""Topics from the moments of a corpus: whitening, CP decomposition of the third moment, and back to words.
+
+Shapes: topics K, terms V, whitened dimensions k <= K (fewer where topics depend linearly on one another).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp import Init, cp
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.topics.collectives import of_first
+from polyadic.topics.moments import Documents, Whitening, whiten, whitened_third
+
+GAP = 20.0
+"""A drop of the second moment's eigenvalues by this factor is where its rank ends."""
+NOISE = 1e-6
+AGREE = 1e-3
+"""Two starts whose relative errors differ by less have found the same optimum."""
+NEAR = 0.01
+"""A relative error under which no other start is tried."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Topics and the Dirichlet's parameters: beta (K x V, rows on the simplex) and alpha (K, falling), float64."""
+
+    beta: Tensor
+    alpha: Tensor
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What the moments said: eigenvalues of the second one, the rank taken, documents used and too short for it."""
+
+    eigenvalues: Tensor
+    rank: int
+    documents: int
+    short: int
+    relative_error: float
+
+
+def spectral_lda(
+    documents: Documents,
+    terms: int,
+    num_topics: int,
+    *,
+    alpha0: float = 1.0,
+    max_restarts: int = 10,
+    max_iterations: int = 1000,
+    tol: float = 1e-8,
+    power_steps: int = 1,
+    seed: int = 0,
+    world: World | None = None,
+) -> tuple[Topics, Spectrum]:
+    """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu (NIPS 2012).
+
+    documents: a pass over this rank's share of the corpus, V = `terms`; num_topics K; alpha0: the sum of the
+    Dirichlet's parameters. The whitened third moment is decomposed by alternating least squares, from the eigenvectors
+    of a random mix of its slices and from random starts, `max_restarts` in all, fewer where two end alike or one is
+    near the moment; not by the orthogonal power method, which fails where topics are linearly dependent. A component
+    λ v∘v∘v gives the topic b ∝ U S^1/2 v, scaled to sum to 1 and projected on the simplex, and its parameter
+    λ / |W^T b|³, scaled to sum to alpha0.
+
+    Raises UserError where no document has three words, or the second moment carries fewer topics.
+    """
+    world = world or World.alone()
+    whitening = whiten(documents, terms, min(num_topics, terms), alpha0, world, power_steps=power_steps, seed=seed)
+    if not whitening.documents:
+        raise UserError(
+            f"all {whitening.short} documents have fewer than 3 words: topics are found from words that occur together"
+        )
+    # The least that is no round-off of the mean's square, which was subtracted.
+    floor = NOISE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
+    rank = numerical_rank(whitening.values, floor)
+    _check(rank, num_topics, alpha0)
+    kept = Whitening(
+        whitening.basis[:, :rank], whitening.values[:rank], whitening.mean, whitening.documents, whitening.short
+    )
+    third = whitened_third(documents, kept, alpha0, world)
+    model = _decompose(third, num_topics, max_restarts, max_iterations, tol, seed, world)
+    spectrum = Spectrum(whitening.values, rank, kept.documents, kept.short, model.relative_error)
+    return _topics(model, kept, alpha0), spectrum
+
+
+def numerical_rank(values: Tensor, floor: float = 0.0) -> int:
+    """How many eigenvalues (falling) come before a drop by GAP, or before they are no longer above `floor`."""
+    for number, value in enumerate(values.tolist()):
+        if value <= floor or (number and value * GAP < float(values[number - 1])):
+            return number
+    return len(values)
+
+
+def _check(rank: int, num_topics: int, alpha0: float) -> None:
+    """UserError where no decomposition of a moment of this rank is unique: Kruskal's condition, 2 K + 2 <= 3 rank."""
+    most = max(rank, (3 * rank - 2) // 2)
+    if num_topics > most:
+        raise UserError(
+            f"num_topics is {num_topics}, but the second moment of the corpus carries {most} at most: it has {rank} "
+            f"positive eigenvalue(s) before they vanish (with alpha0={alpha0:g}). Set num_topics to {most} or less, or "
+            "give documents that differ more from one another"
+        )
+
+
+def simplex(rows: Tensor) -> Tensor:
+    """The nearest points to rows (K x V) on the simplex: Duchi, Shalev-Shwartz, Singer and Chandra (ICML 2008)."""
+    falling = rows.sort(1, descending=True).values
+    ahead = (falling.cumsum(1) - 1) / torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
+    last = (falling > ahead).sum(1, keepdim=True) - 1
+    return (rows - ahead.gather(1, last)).clamp_min(0)
+
+
+def _decompose(
+    third: Tensor, topics: int, restarts: int, iterations: int, tol: float, seed: int, world: World
+) -> CPTensor:
+    """The best CP model of the whitened moment, the same on every rank: each decomposes the same small tensor."""
+    best: CPTensor | None = None
+    for restart in range(restarts):
+        start: Init = _slices(third, topics, seed) if not restart and topics <= len(third) else "random"
+        model = cp(third, topics, init=start, max_iterations=iterations, tol=tol, seed=seed + restart)
+        found_again = best is not None and abs(model.relative_error - best.relative_error) < AGREE
+        if best is None or model.relative_error < best.relative_error:
+            best = model
+        if found_again or best.relative_error < NEAR:
+            break
+    assert best is not None
+    factors = [of_first(world, factor) for factor in best.factors]
+    return CPTensor(of_first(world, best.weights), factors, best.relative_error)
+
+
+def _slices(third: Tensor, topics: int, seed: int) -> CPTensor:
+    """The eigenvectors of a random mix of slices: the components, where these are orthogonal and the noise is small."""
+    mix = torch.randn(len(third), generator=torch.Generator().manual_seed(seed), dtype=third.dtype).to(third.device)
+    values, vectors = torch.linalg.eigh(torch.einsum("abc,c->ab", third, mix))
+    vectors = vectors[:, values.abs().argsort(descending=True)[:topics]]
+    weights = torch.einsum("abc,ar,br,cr->r", third, vectors, vectors, vectors)
+    return CPTensor(weights, [vectors.clone() for _ in range(3)], float("inf"))
+
+
+def _topics(model: CPTensor, whitening: Whitening, alpha0: float) -> Topics:
+    """Topics from the components: of three nearly equal factors, one whose sign the two others' agreement gives."""
+    first, second, third = model.factors
+    signs = ((first * second).sum(0) * (first * third).sum(0)).sign() * model.weights.sign()
+    vectors, weights = first * signs, model.weights.abs()
+    words = (whitening.basis * whitening.values.sqrt()) @ vectors
+    sums = words.sum(0)
+    beta = simplex((words / torch.where(sums.abs() > 1e-12, sums, 1.0)).T)
+    lengths = (beta @ whitening.matrix).norm(dim=1)
+    shares = weights / lengths.clamp_min(1e-30) ** 3
+    order = shares.argsort(descending=True)
+    return Topics(beta[order], (alpha0 * shares / shares.sum())[order])

@@ -1,0 +1,36 @@
+"""A corpus from documents and from places, and its products with matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from corpora import dense, small
+
+from polyadic.topics.corpus import Corpus
+from polyadic.topics.products import times, transposed_times
+
+
+def test_words_given_twice_are_added_and_those_of_count_0_left_out() -> None:
+    corpus = Corpus.of([([2, 0, 2], [1, 3, 2]), ([], []), ([1, 0], [0, 4])], 3)
+    assert corpus.offsets.tolist() == [0, 2, 2, 3]
+    assert corpus.words.tolist() == [0, 2, 0] and corpus.counts.tolist() == [3, 3, 4]
+    assert corpus.lengths.tolist() == [6, 0, 4] and len(corpus) == 3
+
+
+def test_a_part_is_those_documents() -> None:
+    corpus = small()
+    torch.testing.assert_close(dense(corpus.part(10, 25)), dense(corpus)[10:25])
+    assert len(corpus.part(0, 0)) == 0 and len(Corpus.of([], 5)) == 0
+
+
+@pytest.mark.parametrize("columns", [1, 8, 20, 50])
+def test_products_are_those_of_the_dense_counts(columns: int) -> None:
+    corpus, random = small(), torch.Generator().manual_seed(0)
+    counts = dense(corpus).float()
+    matrix = torch.randn(corpus.terms, columns, generator=random)
+    rows = torch.randn(len(corpus), columns, generator=random)
+    torch.testing.assert_close(times(corpus, matrix), counts @ matrix, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(transposed_times(corpus, rows), counts.T @ rows, atol=1e-4, rtol=1e-5)
+    empty = corpus.part(0, 0)
+    assert times(empty, matrix).shape == (0, columns)
+    assert not transposed_times(empty, rows[:0]).any()

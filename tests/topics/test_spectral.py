@@ -1,0 +1,53 @@
+"""Topics that are known come back from the moments of documents drawn from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from corpora import bars, matched, sampled
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyadic.errors import UserError
+from polyadic.topics.corpus import Corpus
+from polyadic.topics.spectral import numerical_rank, simplex, spectral_lda
+
+
+def test_ten_bars_of_rank_nine_are_found() -> None:
+    corpus = sampled(bars(), 5400, 150, poisson=True)
+    topics, spectrum = spectral_lda(lambda: [corpus], 25, 10)
+    assert spectrum.rank == 9
+    assert np.linalg.norm(matched(topics.beta, bars()), 1) < 0.025
+    torch.testing.assert_close(topics.beta.sum(1), torch.ones(10, dtype=torch.float64))
+    torch.testing.assert_close(topics.alpha, torch.full((10,), 0.1, dtype=torch.float64), rtol=0, atol=0.02)
+
+
+def test_topics_of_a_thousand_terms_are_found() -> None:
+    beta = np.random.default_rng(1).dirichlet(np.full(1000, 0.05), 10)
+    topics, _ = spectral_lda(lambda: [sampled(beta, 10_000, 100)], 1000, 10)
+    assert np.abs(matched(topics.beta, beta)).sum(1).mean() < 0.06
+
+
+def test_what_carries_no_topics_is_refused() -> None:
+    with pytest.raises(UserError, match="all 2 documents have fewer than 3 words"):
+        spectral_lda(lambda: [Corpus.of([([0], [2]), ([1], [1])], 4)], 4, 2)
+    alike = Corpus.of([([0, 1, 2], [1, 1, 1])] * 20, 3)
+    with pytest.raises(UserError, match=r"num_topics is 2, but .* carries 1 at most: .* Set num_topics to 1 or less"):
+        spectral_lda(lambda: [alike], 3, 2)
+
+
+def test_the_rank_ends_at_the_gap() -> None:
+    values = torch.tensor([4.0, 2.0, 1.9, 0.01, 0.009])
+    assert [numerical_rank(one) for one in (values, values[:3], -values, values[:0])] == [3, 3, 0, 0]
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=12))
+def test_the_projection_is_the_nearest_point_of_the_simplex(row: list[float]) -> None:
+    given_row = torch.tensor([row], dtype=torch.float64)
+    point = simplex(given_row)
+    assert float(point.min()) >= 0 and float(point.sum()) == pytest.approx(1)
+    # Nearest: (x - p) . (q - p) <= 0 for every corner q.
+    away = given_row - point
+    corners = torch.eye(len(row), dtype=torch.float64) - point
+    assert float((corners @ away.T).max()) <= 1e-9
