@@ -100,6 +100,7 @@ def refusal(raw: dict[str, Any]) -> str:
 
 CHOICES = (
     "set algorithm to one of cp (needs rank); forecaster (needs time_freq, context_length, prediction_length, epochs); "
+    "lda (needs num_topics, feature_dim); "
     "tensor-train; tucker"
 )
 
@@ -131,7 +132,7 @@ def test_without_any_hyperparameter_the_choices_are_listed(raw: dict[str, Any]) 
 def test_a_misspelt_algorithm_has_its_nearest_named(name: str, hint: str) -> None:
     assert (
         refusal({"algorithm": name, "rank": "5"})
-        == f"unknown algorithm {name!r}: {hint}Known are cp, forecaster, tensor-train, tucker"
+        == f"unknown algorithm {name!r}: {hint}Known are cp, forecaster, lda, tensor-train, tucker"
     )
     with pytest.raises(UserError, match="unknown algorithm"):
         named(name)

@@ -46,6 +46,16 @@ def test_the_two_kinds_of_documents_become_the_two_topics(tmp_path: Path) -> Non
         np.testing.assert_allclose(empty, (model.topics.alpha / model.topics.alpha.sum()).numpy())
 
 
+def test_the_likeliest_of_several_starts_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = train("lda", tmp_path / "four", {"refine_starts": "4", "refine_iterations": "20"})
+    printed = capsys.readouterr()
+    assert "the likeliest of 4 start(s)" in printed.err
+    assert [f"iteration={number}, train pwll" in printed.out for number in (10, 15, 20)] == [False, True, True]
+    assert float(model.topics.beta[:, ::2].sum(1).max()) > 0.7
+    stopped = train("lda", tmp_path / "stopped", {"refine_starts": "2"}, stop_requested=lambda: True)
+    assert stopped.topics.beta.shape == (2, 8)
+
+
 def test_batches_change_nothing_but_memory(tmp_path: Path) -> None:
     whole, apart = (train("lda", tmp_path / size, {"mini_batch_size": size}) for size in ("40", "7"))
     torch.testing.assert_close(whole.topics.beta, apart.topics.beta, rtol=0, atol=1e-5)

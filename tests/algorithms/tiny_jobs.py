@@ -33,6 +33,7 @@ TUCKER |= {"dtype": "float64"}
 TENSOR_TRAIN = {"algorithm": "tensor-train", "max_rank": "2", "missing": "mask", "max_iterations": "8", "stop_tol": "0"}
 TENSOR_TRAIN |= {"dtype": "float64"}
 LDA = {"algorithm": "lda", "num_topics": "2", "feature_dim": "8", "refine_iterations": "6"}
+LDA |= {"refine_starts": "1"}
 SETTINGS: dict[str, dict[str, str]] = {
     "cp": CP,
     "forecaster": FORECASTER,

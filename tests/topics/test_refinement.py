@@ -11,7 +11,7 @@ from corpora import dense, matched, sampled, small
 
 from polyadic.distributed import World
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import Refined, dirichlet, expect, fold_in, mixtures, refine, smoothed
+from polyadic.topics.refinement import Refined, best_start, dirichlet, expect, fold_in, mixtures, refine, smoothed
 from polyadic.topics.spectral import Topics
 
 
@@ -71,6 +71,31 @@ def test_mixtures_are_a_documents_own() -> None:
     empty = mixtures(Corpus.of([([], [])], 12), topics)
     torch.testing.assert_close(empty[0], topics.alpha / topics.alpha.sum())
     assert fold_in(corpus.part(0, 0), topics).shape == (0, 3)
+
+
+def test_a_document_is_folded_in_until_it_is_still() -> None:
+    corpus, topics = small(), start(3, 12)
+    moved = (mixtures(corpus, topics) - mixtures(corpus, topics, passes=1000)).abs().sum(1)
+    assert float(moved.max()) < 0.02
+    assert not torch.allclose(mixtures(corpus, topics, passes=1), mixtures(corpus, topics), atol=0.02)
+
+
+def test_a_word_that_no_topic_has_says_nothing() -> None:
+    beta = torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]], dtype=torch.float64)
+    topics = Topics(beta, torch.ones(2, dtype=torch.float64))
+    with_it, without = Corpus.of([([0, 2], [3, 5]), ([0], [3])], 3), torch.tensor([8.0, 3.0])
+    mixed = mixtures(with_it, topics)
+    torch.testing.assert_close(mixed[0], mixed[1], atol=2e-3, rtol=0)
+    assert torch.equal(with_it.lengths.float(), without)
+
+
+def test_the_likeliest_start_is_taken() -> None:
+    corpus, good = small(), start(2, 12)
+    poor = Topics(torch.full((2, 12), 1 / 12, dtype=torch.float64), good.alpha)
+    found = best_start(corpus, [poor, good, poor], iterations=50)
+    assert found.iteration == 15
+    assert found.log_likelihood == refine(corpus, good, iterations=15).log_likelihood
+    assert best_start(corpus, [good], iterations=50).iteration == 0
 
 
 def test_the_dirichlets_parameters_are_those_of_the_counts() -> None:

@@ -31,7 +31,7 @@ from polyadic.formats._rows import UNSTATED, Rows, pack
 from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood
 from polyadic.topics.collectives import total
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import Refined, mixtures, refine
+from polyadic.topics.refinement import TRIAL, Refined, best_start, mixtures, refine
 from polyadic.topics.spectral import Topics, spectral_lda
 
 NAME = "lda"
@@ -59,6 +59,8 @@ EVERY = 10
 """Iterations of the refinement between two lines about it."""
 BATCH = 2**16
 """Documents that the moments take at a time where mini_batch_size is empty."""
+ROUGH_RESTARTS, ROUGH_ITERATIONS = 2, 60
+"""Of the decomposition where a refinement follows, which gains nothing from a closer one."""
 SHOWN = 400
 """Documents in the report's picture."""
 
@@ -77,6 +79,9 @@ class Hyperparameters(hyper.Hyperparameters):
     tol: float = hyper.hyperparameter("the decomposition stops when its fit changes by less in a sweep", 1e-8, gt=0)
     refine_iterations: int = hyper.hyperparameter(
         "iterations over the documents after the moments; 0 gives the topics of the moments alone", 100, ge=0
+    )
+    refine_starts: int = hyper.hyperparameter(
+        "seeds of the moments that the refinement tries for 15 iterations, to go on with the likeliest", 4, ge=1
     )
     whitening_power_steps: int = hyper.hyperparameter("power steps of the randomised whitening", 1, ge=0)
     seed: int = hyper.hyperparameter("of the sketch, the starts and the halves of test documents", 0, ge=0)
@@ -145,7 +150,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
         job.note(f"warning: {warning}")
     corpus, at = read.corpus, _resume(job, read.corpus)
     if at is None and not settings.refine_iterations:
-        topics = _by_moments(job, corpus)
+        topics = _by_moments(job, corpus, settings.seed, settings.max_restarts, settings.max_iterations)
     else:
         topics = _refined(job, corpus, at).topics
     topics = _of_artifact(topics.beta.float(), topics.alpha.float())
@@ -168,7 +173,7 @@ def _of_artifact(beta: Tensor, alpha: Tensor) -> Topics:
     return Topics(exact / exact.sum(1, keepdim=True), alpha.double())
 
 
-def _by_moments(job: Job[Hyperparameters], corpus: Corpus) -> Topics:
+def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restarts: int, max_iterations: int) -> Topics:
     """The topics of the moments, with a line about what these carry."""
     settings, began = job.hyperparameters, time.perf_counter()
     step = settings.mini_batch_size or BATCH
@@ -182,11 +187,11 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus) -> Topics:
         settings.feature_dim,
         settings.num_topics,
         alpha0=settings.alpha0,
-        max_restarts=settings.max_restarts,
-        max_iterations=settings.max_iterations,
+        max_restarts=max_restarts,
+        max_iterations=max_iterations,
         tol=settings.tol,
         power_steps=settings.whitening_power_steps,
-        seed=settings.seed,
+        seed=seed,
         world=job.world,
     )
     if found.short:
@@ -203,12 +208,12 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus) -> Topics:
 def _refined(job: Job[Hyperparameters], corpus: Corpus, at: Refined | None) -> Refined:
     """The refinement from the moments, or from where an earlier run stood."""
     settings = job.hyperparameters
-    start = _by_moments(job, corpus) if at is None else at.topics
+    resumed = at is not None
+    at = at or _begun(job, corpus)
     tokens = float(total(job.world, corpus.lengths.sum().reshape(1)))
 
     def after(now: Refined) -> bool:
-        last = now.iteration == settings.refine_iterations
-        if last or now.iteration % EVERY == 0:
+        if now.iteration in (TRIAL, settings.refine_iterations) or now.iteration % EVERY == 0:
             where = {"iteration": now.iteration}
             job.metric("train pwll", now.log_likelihood / max(tokens, 1), where, unit="score")
         boundary = job.boundary(now.iteration)
@@ -216,14 +221,27 @@ def _refined(job: Job[Hyperparameters], corpus: Corpus, at: Refined | None) -> R
             _save(job, now)
         return not boundary.stop
 
+    if at.iteration and not resumed and not after(at):
+        return at
     return refine(
         corpus,
-        start,
+        at.topics,
         iterations=settings.refine_iterations,
         world=job.world,
         progress=at,
         after_iteration=after,
     )
+
+
+def _begun(job: Job[Hyperparameters], corpus: Corpus) -> Refined:
+    """The likeliest of some starts from the moments."""
+    settings, began = job.hyperparameters, time.perf_counter()
+    rough = min(settings.max_restarts, ROUGH_RESTARTS), min(settings.max_iterations, ROUGH_ITERATIONS)
+    seeds = range(settings.seed, settings.seed + settings.refine_starts)
+    starts = (_by_moments(job, corpus, seed, *rough) for seed in seeds)
+    at = best_start(corpus, starts, iterations=settings.refine_iterations, world=job.world)
+    job.note(f"lda: the likeliest of {len(seeds)} start(s) after {time.perf_counter() - began:.1f} s")
+    return at
 
 
 def _save(job: Job[Hyperparameters], at: Refined) -> None:

@@ -6,8 +6,10 @@ import math
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import added, load, product, scaled, store, total, zeros
+from polyadic.tensor.vectors import added, load, multiplied, product, scaled, store, total, zeros
 
 PIECE = 8
 """Columns of a product that are taken at a time: a register of float32."""
@@ -49,13 +51,18 @@ def expected_counts(piece: int) -> Any:
     """Updates theta (D x width) of documents [begin, end), `passes` times; the last time words are counted too.
 
     columns (V x width): each word's probability in the topics; prior: the Dirichlet's parameters; room: three rows, for
-    a document's weights, its new counts, and a token's shares.
+    a document's weights, its new counts, and a token's shares. A document is done earlier when its counts move by less
+    than the square root of `still`, as a share of its tokens.
     """
 
     @jit
-    def kernel(offsets, words, counts, columns, theta, prior, sums, likelihood, room, passes, counting, begin, end):
+    def kernel(
+        offsets, words, counts, columns, theta, prior, sums, likelihood, room, passes, still, counting, begin, end
+    ):
         width = theta.shape[1]
+        minus = np.float32(-1)
         for d in range(begin, end):
+            length = counts[offsets[d] : offsets[d + 1]].sum()
             for n in range(passes):
                 last = n == passes - 1
                 for column in range(0, width, piece):
@@ -68,6 +75,8 @@ def expected_counts(piece: int) -> Any:
                         store(room, 2, column, part)
                         whole = added(whole, part)
                     chance = total(whole)
+                    if not chance > 0:  # A word that no topic has says nothing.
+                        continue
                     share = counts[k] / chance
                     if last and counting:
                         likelihood[0] += counts[k] * math.log(chance)
@@ -77,7 +86,13 @@ def expected_counts(piece: int) -> Any:
                         if last and counting:
                             sum_ = load(sums, words[k], column, piece)
                             store(sums, words[k], column, scaled(share, part, sum_))
+                change = zeros(theta, piece)
                 for column in range(0, width, piece):
-                    store(theta, d, column, load(room, 1, column, piece))
+                    new = load(room, 1, column, piece)
+                    moved = scaled(minus, load(theta, d, column, piece), new)
+                    change = multiplied(moved, moved, change)
+                    store(theta, d, column, new)
+                if total(change) <= still * length * length:
+                    break
 
     return kernel

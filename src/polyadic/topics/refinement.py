@@ -7,7 +7,7 @@ the token's own share left in the counts, which needs no memory a token (Asuncio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -22,14 +22,18 @@ from polyadic.topics.corpus import Corpus
 from polyadic.topics.products import document_edges
 from polyadic.topics.spectral import Topics
 
-ETA = 0.03
+ETA = 0.05
 """Smoothing of the topics: tokens of every term that each topic is thought to have had."""
 PASSES = 3
 """Updates of a document's own topics an iteration."""
+FOLD_IN, STILL = 100, 1e-3
+"""Updates of a document whose topics are fixed, at most, and the share of its tokens that may still move."""
 LEAST = 1e-4
 """A Dirichlet's parameter is no smaller than this."""
 EVERY = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
+TRIAL = 15
+"""Iterations after which the likelihood tells which of several starts ends best: docs/decisions.md."""
 STEPS = 5
 """Steps of such an estimate: the counts that it is made from are no better."""
 
@@ -84,14 +88,28 @@ def refine(
     return at
 
 
-def fold_in(corpus: Corpus, topics: Topics, *, passes: int = 50) -> Tensor:
-    """Expected counts of the topics in documents, the topics fixed: D x K; no document sees another."""
+def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, world: World | None = None) -> Refined:
+    """The start whose documents are likeliest after TRIAL iterations (or `iterations`), so far refined.
+
+    One that is alone is not tried.
+    """
+    begun = list(starts)
+    trial = min(TRIAL, iterations) if len(begun) > 1 else 0
+    tried = [refine(corpus, one, iterations=trial, world=world) for one in begun]
+    return max(tried, key=lambda at: at.log_likelihood)
+
+
+def fold_in(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN) -> Tensor:
+    """Expected counts of the topics in documents, the topics fixed: D x K; no document sees another.
+
+    Up to `passes` updates, fewer where a document's counts move by less than STILL of its tokens.
+    """
     beta, alpha = topics.beta.float(), topics.alpha.float()
     even = torch.ones(len(corpus), len(alpha)) / len(alpha) * corpus.lengths.float()[:, None]
-    return expect(corpus, beta, alpha, even, passes=passes, words=False)[0]
+    return expect(corpus, beta, alpha, even, passes=passes, words=False, still=STILL**2)[0]
 
 
-def mixtures(corpus: Corpus, topics: Topics, *, passes: int = 50) -> Tensor:
+def mixtures(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN) -> Tensor:
     """The topic mixtures of documents, rows on the simplex: D x K. An empty document has the Dirichlet's mean."""
     counts = fold_in(corpus, topics, passes=passes).double() + topics.alpha
     return counts / counts.sum(1, keepdim=True)
@@ -109,9 +127,20 @@ def dirichlet(documents: Tensor, alpha: Tensor, world: World) -> Tensor:
 
 
 def expect(
-    corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, words: bool = True
+    corpus: Corpus,
+    beta: Tensor,
+    alpha: Tensor,
+    documents: Tensor,
+    *,
+    passes: int = PASSES,
+    words: bool = True,
+    still: float = -1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Expected counts of documents (D x K) and words (K x V), float32, and the log-likelihood of the tokens."""
+    """Expected counts of documents (D x K) and words (K x V), float32, and the log-likelihood of the tokens.
+
+    A document whose counts move by less than sqrt(still) of its tokens needs no more passes; words must not be counted
+    then.
+    """
     topics, width = len(alpha), padded(len(alpha), torch.float32)
     columns = torch.zeros(beta.shape[1], width)
     columns[:, :topics] = beta.T
@@ -126,7 +155,7 @@ def expect(
 
     def some(begin: int, end: int) -> None:
         own = [part[places[begin]].numpy() for part in (sums, likelihood, room)]
-        kernel(*arrays, *own, passes, words, begin, end)
+        kernel(*arrays, *own, passes, still, words, begin, end)
 
     in_parallel(some, edges)
     # A token's probability is over the weights of all topics, which add up to the document's own tokens and alpha.

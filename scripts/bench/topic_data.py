@@ -1,0 +1,84 @@
+"""Corpora for the benchmarks: documents that Latent Dirichlet allocation made, and the AP corpus of ../shared/data."""
+
+from __future__ import annotations
+
+import math
+import tarfile
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from polyadic.formats import ldac
+from polyadic.topics.coherence import halves
+from polyadic.topics.corpus import Corpus
+from polyadic.topics.refinement import fold_in
+from polyadic.topics.spectral import Topics
+from scripts.bench.sparse_data import DATA
+
+EVERY, HALVES = 10, 4
+
+
+class Synthetic(NamedTuple):
+    """Documents, and the topics that they were drawn from (K x V)."""
+
+    corpus: Corpus
+    beta: NDArray[np.float64]
+
+
+class Split(NamedTuple):
+    """A corpus to train on, and the documents left out of it in two halves, in several ways."""
+
+    train: Corpus
+    halves: list[tuple[Corpus, Corpus]]
+
+
+def synthetic(documents: int, length: int = 100, topics: int = 10, terms: int = 1000, alpha: float = 0.1) -> Synthetic:
+    """Documents of one length; sparse topics."""
+    random = np.random.default_rng(0)
+    beta = random.dirichlet(np.full(terms, 0.05), topics)
+    mixtures = random.dirichlet(np.full(topics, alpha), documents)
+    counts = np.stack([random.multinomial(length, p / p.sum()) for p in mixtures @ beta])
+    document, word = np.nonzero(counts)
+    place = torch.from_numpy(document), torch.from_numpy(word), torch.from_numpy(counts[document, word])
+    return Synthetic(Corpus.of_places(*place, documents, terms), beta)
+
+
+def l1(beta: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """The mean absolute error of a topic, summed over its words, each topic matched to a true one."""
+    cost = np.abs(beta[:, None] - truth[None]).sum(2)
+    return float(cost[linear_sum_assignment(cost)].mean())
+
+
+def associated_press() -> Split | None:
+    """AP, every tenth document left out (225 of 2,246); None where it is absent."""
+    path = DATA / "ap.tgz"
+    if not path.exists():
+        print("skipped: ap.tgz is not in ../shared/data")
+        return None
+    with tarfile.open(path) as archive:
+        name = next(one for one in archive.getnames() if one.endswith("ap.dat"))
+        file = archive.extractfile(name)
+        assert file is not None
+        rows = ldac.decode(file.read())
+    documents = [(columns.tolist(), values.tolist()) for columns, values, _ in rows.each()]
+    terms = int(rows.columns.max()) + 1
+    train = Corpus.of([one for number, one in enumerate(documents) if number % EVERY], terms)
+    test = Corpus.of(documents[::EVERY], terms)
+    return Split(train, [halves(test, seed) for seed in range(HALVES)])
+
+
+def completion_perplexity(beta: Tensor, split: Split) -> float:
+    """Perplexity of the second halves, given mixtures of the first ones that are likeliest: K x V topics, fixed."""
+    flat = Topics(beta.double(), torch.full((len(beta),), 1e-6, dtype=torch.float64))
+    likelihood, tokens = 0.0, 0.0
+    for seen, scored in split.halves:
+        counts = fold_in(seen, flat, passes=200).double()
+        mixed = counts / counts.sum(1, keepdim=True).clamp_min(1e-30)
+        chance = (mixed[scored.document] * beta.double().T[scored.words]).sum(1)
+        likelihood += float((scored.counts.double() * chance.clamp_min(1e-300).log()).sum())
+        tokens += float(scored.counts.sum())
+    return math.exp(-likelihood / tokens)
