@@ -153,7 +153,8 @@ def fit(job: Job[Hyperparameters]) -> Model:
         topics = _by_moments(job, corpus, settings.seed, settings.max_restarts, settings.max_iterations)
     else:
         topics = _refined(job, corpus, at).topics
-    topics = _of_artifact(topics.beta.float(), topics.alpha.float())
+    order = topics.alpha.argsort(descending=True)
+    topics = _of_artifact(topics.beta[order].float(), topics.alpha[order].float())
     figures, coherences = _figures(job, topics, corpus, test.corpus if test else None)
     job.note(f"lda: {settings.num_topics} topics in {time.perf_counter() - began:.1f} s")
     shown = mixtures(corpus.part(0, min(SHOWN, len(corpus))), topics)
@@ -194,9 +195,9 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
         seed=seed,
         world=job.world,
     )
-    if found.short:
+    if found.short and seed == settings.seed:
         job.note(f"lda: {found.short} documents have fewer than 3 words: the moments leave them out")
-    if found.rank < settings.num_topics:
+    if found.rank < settings.num_topics and seed == settings.seed:
         job.note(f"lda: the second moment has rank {found.rank}: {settings.num_topics} topics depend on one another")
     job.note(
         f"lda: moments of {found.documents} documents over {job.world.size} rank(s), relative error of the "
