@@ -41,16 +41,16 @@ def _case(name: str) -> None:
         dense = torch.rand(300, 300, 300)
         size = dense.numel() * 4
         cp(dense, 2000 if "2000" in name else 16, max_iterations=1 if "2000" in name else 3)
-    print((_memory("VmHWM") - before + own) / 1e6, size / 1e6)
+    print((memory("VmHWM") - before + own) / 1e6, size / 1e6)
 
 
 def _begin() -> float:
     """Forgets the peak so far; the memory that is taken now."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _memory("VmRSS")
+    return memory("VmRSS")
 
 
-def _memory(name: str) -> float:
+def memory(name: str) -> float:
     """A line of this process's status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))

@@ -47,6 +47,26 @@ def synthetic(documents: int, length: int = 100, topics: int = 10, terms: int = 
     return Synthetic(Corpus.of_places(*place, documents, terms), beta)
 
 
+def large(documents: int, length: int = 50, topics: int = 50, terms: int = 20_000) -> Corpus:
+    """Documents of three topics each, some thousand at a time: a corpus that is made as fast as it is read."""
+    random = np.random.default_rng(0)
+    beta = random.dirichlet(np.full(terms, 0.05), topics)
+    chances = (beta.cumsum(1) / beta.sum(1, keepdims=True) + np.arange(topics)[:, None]).ravel()
+    parts = []
+    for first in range(0, documents, 50_000):
+        count = min(50_000, documents - first)
+        three = random.integers(topics, size=(count, 3))
+        topic = np.take_along_axis(three, random.integers(3, size=(count, length)), 1)
+        place = np.searchsorted(chances, topic + random.random((count, length)))
+        word = np.minimum(place - topic * terms, terms - 1)
+        document = torch.arange(count).repeat_interleave(length)
+        ones = torch.ones(count * length)
+        parts.append(Corpus.of_places(document, torch.from_numpy(word.ravel()), ones, count, terms))
+    lengths = torch.cat([torch.zeros(1, dtype=torch.int64), *(part.offsets.diff() for part in parts)])
+    words, counts = (torch.cat([getattr(part, name) for part in parts]) for name in ("words", "counts"))
+    return Corpus(lengths.cumsum(0), words, counts, terms)
+
+
 def l1(beta: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
     """The mean absolute error of a topic, summed over its words, each topic matched to a true one."""
     cost = np.abs(beta[:, None] - truth[None]).sum(2)

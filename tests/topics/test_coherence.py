@@ -26,6 +26,10 @@ def test_halves_are_all_tokens_once() -> None:
     torch.testing.assert_close(dense(first) + dense(second), dense(corpus))
     assert torch.equal(first.lengths, torch.div(corpus.lengths, 2, rounding_mode="floor"))
     assert not torch.equal(dense(halves(corpus, 4)[0]), dense(first))
+    torch.testing.assert_close(dense(halves(corpus.part(20, 40), 3)[0]), dense(first)[20:40])
+    # Of many tokens of two kinds, each half has about as many.
+    even = dense(halves(Corpus.of([([0, 1], [4000, 4000])], 2))[0])
+    assert abs(float(even[0, 0]) - 2000) < 200
 
 
 def test_the_likelihood_is_that_of_the_second_half() -> None:

@@ -21,20 +21,31 @@ AT_ONCE = 2**22
 def halves(corpus: Corpus, seed: int = 0) -> tuple[Corpus, Corpus]:
     """The tokens of each document in two random halves, of an odd number one more in the second.
 
-    A fractional count is rounded to whole tokens.
+    The halves are a function of the document and the seed: whichever rank has it, among whatever others. A fractional
+    count is rounded to whole tokens.
     """
     counts = corpus.counts.round().long()
+    own = _mixed(corpus.words * (2**20 + 7) + counts + seed)
+    own = torch.zeros(len(corpus), dtype=torch.int64).index_add_(0, corpus.document, own)
     document, word = (torch.repeat_interleave(one, counts) for one in (corpus.document, corpus.words))
-    random = torch.rand(len(word), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    order = torch.sort(document + random).indices
-    document, word = document[order], word[order]
     lengths = torch.bincount(document, minlength=len(corpus))
     place = torch.arange(len(word)) - (lengths.cumsum(0) - lengths)[document]
+    by_chance = torch.argsort(_mixed(own[document] + _mixed(place + 1)))
+    order = by_chance[torch.argsort(document[by_chance], stable=True)]
+    word = word[order]  # Documents still follow one another, and so do the places of their tokens.
     first = place < lengths[document] // 2
     ones = torch.ones(len(word))
     return tuple(  # type: ignore[return-value]  # Two of them.
         Corpus.of_places(document[some], word[some], ones[some], len(corpus), corpus.terms) for some in (first, ~first)
     )
+
+
+def _mixed(number: Tensor) -> Tensor:
+    """Numbers that look random, one for each: multiplications and shifts modulo 2^62, as splitmix has them."""
+    for odd in (0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9):
+        number = (number * odd) & (2**62 - 1)
+        number = number ^ (number >> 31)
+    return number
 
 
 def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World, seed: int = 0) -> float:

@@ -26,7 +26,7 @@ ETA = 0.05
 """Smoothing of the topics: tokens of every term that each topic is thought to have had."""
 PASSES = 3
 """Updates of a document's own topics an iteration."""
-FOLD_IN, STILL = 100, 1e-3
+FOLD_IN, STILL = 100, 1e-4
 """Updates of a document whose topics are fixed, at most, and the share of its tokens that may still move."""
 LEAST = 1e-4
 """A Dirichlet's parameter is no smaller than this."""

@@ -73,6 +73,15 @@ class Sdk:
         return output
 
     @property
+    def printed(self) -> str:
+        """What the last script printed, its containers' logs among it."""
+        return self._printed.read_text()
+
+    @property
+    def _printed(self) -> Path:
+        return self.scratch / "printed.txt"
+
+    @property
     def _result(self) -> Path:
         return self.scratch / "result.json"
 
@@ -89,6 +98,7 @@ class Sdk:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise
+        self._printed.write_text(output)
         return process.returncode, output
 
     def _environment(self) -> dict[str, str]:

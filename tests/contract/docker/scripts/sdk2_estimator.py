@@ -33,7 +33,8 @@ def estimator(**more: Any) -> Estimator:
 
 
 def inputs() -> dict[str, TrainingInput]:
-    return {name: TrainingInput(f"file://{folder}") for name, folder in spec["channels"].items()}
+    kind = spec.get("content_type")
+    return {name: TrainingInput(f"file://{folder}", content_type=kind) for name, folder in spec["channels"].items()}
 
 
 def report(value: Any) -> None:
