@@ -14,6 +14,7 @@ from tiny_jobs import DATA, LDA, Kept, documents, job, rows_csv, tiny, train
 
 from polyadic.algorithms import choose
 from polyadic.algorithms import lda as algorithm
+from polyadic.algorithms._corpus_channel import read_corpus
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import recordio
@@ -160,3 +161,17 @@ def test_corpora_without_topics_are_refused(tmp_path: Path) -> None:
     one, prepared = job(LDA, tmp_path / "words", channels)
     with pytest.raises(UserError, match="has 2 terms and the corpus has 8"):
         one.fit(prepared)
+
+
+def test_a_corpus_larger_than_memory_lies_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    text = "".join(",".join(map(str, row)) + "\n" for row in random.integers(0, 3, (300, 7)))
+    files = {"a.csv": text.encode(), "b.csv": text.encode()}
+    _, prepared = job(LDA | {"feature_dim": "7"}, tmp_path, {"train": files})
+    held = read_corpus(prepared, "train", 7).corpus
+    monkeypatch.setattr("polyadic.algorithms._corpus_channel.IN_MEMORY", 1000)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mapped = read_corpus(prepared, "train", 7).corpus
+    assert len(held.words) > 1000 and not list(tmp_path.glob("polyadic-corpus-*"))
+    for name in ("offsets", "words", "counts", "lengths", "frequencies"):
+        assert torch.equal(getattr(mapped, name), getattr(held, name)), name

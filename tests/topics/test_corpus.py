@@ -34,3 +34,14 @@ def test_products_are_those_of_the_dense_counts(columns: int) -> None:
     empty = corpus.part(0, 0)
     assert times(empty, matrix).shape == (0, columns)
     assert not transposed_times(empty, rows[:0]).any()
+
+
+@pytest.mark.parametrize("nonzeros", [1, 7, 50, 10_000])
+def test_batches_are_all_documents_once(nonzeros: int) -> None:
+    corpus = small()
+    batches = list(corpus.batches(nonzeros))
+    assert sum(map(len, batches)) == len(corpus) and all(map(len, batches))
+    assert all(len(one.words) <= nonzeros or len(one) == 1 for one in batches)
+    torch.testing.assert_close(torch.cat([dense(one) for one in batches]), dense(corpus))
+    torch.testing.assert_close(corpus.frequencies, dense(corpus).sum(0))
+    torch.testing.assert_close(corpus.lengths, dense(corpus).sum(1))

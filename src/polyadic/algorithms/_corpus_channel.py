@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from polyadic.formats._rows import UNSTATED, Dealer, Rows, opened
 from polyadic.topics.corpus import Corpus
 
 VOCABULARY = "vocabulary"
+IN_MEMORY = 2**27
+"""Nonzeros that a rank holds in memory (12 bytes each); of more, all lie on the disk and are mapped."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,31 @@ class _Tally:
     fractional: int = 0
 
 
+class _Spilled:
+    """Documents in two files of a temporary folder, which is gone when they are mapped."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="polyadic-corpus-")
+        self._words, self._counts = (Path(self._folder.name) / name for name in ("words", "counts"))
+        self._lengths = [torch.zeros(1, dtype=torch.int64)]
+
+    def append(self, piece: Corpus) -> None:
+        """Writes documents behind those that are there."""
+        self._lengths.append(piece.offsets.diff())
+        for path, part in ((self._words, piece.words), (self._counts, piece.counts)):
+            with path.open("ab") as file:
+                part.numpy().tofile(file)
+
+    def mapped(self, terms: int) -> Corpus:
+        """The corpus, its pages read from the disk when they are wanted."""
+        offsets = torch.cat(self._lengths).cumsum(0)
+        size = int(offsets[-1])
+        words = torch.from_file(str(self._words), size=size, dtype=torch.int64)
+        counts = torch.from_file(str(self._counts), size=size, dtype=torch.float32)
+        self._folder.cleanup()
+        return Corpus(offsets, words, counts, terms)
+
+
 @dataclass
 class _Gathered:
     """The documents so far, in pieces: a width that was given or stated, and the largest key and where it was."""
@@ -154,6 +182,8 @@ class _Gathered:
     width: Width | None
     largest: tuple[int, str] = (-1, "")
     pieces: list[Corpus] = field(default_factory=list)
+    held: int = 0
+    spilled: _Spilled | None = None
     tally: _Tally = field(default_factory=_Tally)
 
     def add(self, rows: Rows, name: str, unit: str) -> None:
@@ -169,6 +199,9 @@ class _Gathered:
             self.largest = (int(rows.columns[at]), f"{name}, {unit} {rows.numbers[row]}")
         self._count(piece)
         self.pieces.append(piece)
+        self.held += len(piece.words)
+        if self.held > IN_MEMORY:
+            self._spill()
 
     def _count(self, piece: Corpus) -> None:
         self.tally.documents += len(piece)
@@ -176,8 +209,19 @@ class _Gathered:
         self.tally.counts += len(piece.counts)
         self.tally.fractional += int((piece.counts != piece.counts.floor()).sum())
 
+    def _spill(self) -> None:
+        """Moves what is held to the disk."""
+        self.spilled = self.spilled or _Spilled()
+        for piece in self.pieces:
+            self.spilled.append(piece)
+        self.pieces.clear()
+        self.held = 0
+
     def join(self, terms: int) -> Corpus:
         """The documents as one corpus; empties the pieces."""
+        if self.spilled:
+            self._spill()
+            return self.spilled.mapped(terms)
         lengths = [torch.zeros(1, dtype=torch.int64), *(one.offsets.diff() for one in self.pieces)]
         words = [torch.zeros(0, dtype=torch.int64), *(one.words for one in self.pieces)]
         counts = [torch.zeros(0), *(one.counts for one in self.pieces)]

@@ -53,15 +53,12 @@ def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World, seed: 
 
     Wallach, Murray, Salakhutdinov and Mimno (ICML 2009), section 5.1; all ranks' documents. NaN where there are none.
     """
-    seen, scored = halves(corpus, seed)
-    sums = torch.zeros(2, dtype=torch.float64)
-    step = max(1, AT_ONCE // max(1, len(topics.alpha)))
-    columns, mixed = topics.beta.T.contiguous(), mixtures(seen, topics)
-    for first in range(0, len(scored.words), step):
-        part = slice(first, first + step)
-        chance = (mixed[scored.document[part]] * columns[scored.words[part]]).sum(1)
-        sums[0] += (scored.counts[part].double() * chance.clamp_min(1e-300).log()).sum()
-    sums[1] = scored.counts.sum()
+    sums, columns = torch.zeros(2, dtype=torch.float64), topics.beta.T.contiguous()
+    for part in corpus.batches(max(1, AT_ONCE // max(1, len(topics.alpha)))):
+        seen, scored = halves(part, seed)
+        chance = (mixtures(seen, topics)[scored.document] * columns[scored.words]).sum(1)
+        sums[0] += (scored.counts.double() * chance.clamp_min(1e-300).log()).sum()
+        sums[1] += scored.counts.sum()
     likelihood, tokens = total(world, sums).tolist()
     return float(likelihood / tokens) if tokens else float("nan")
 
@@ -105,14 +102,11 @@ def diversity(topics: Topics, count: int = 25) -> float:
 def _together(words: Tensor, corpus: Corpus, world: World) -> tuple[Tensor, int]:
     """In how many documents two of these words (U, rising) occur: U x U, float64; and the number of documents."""
     together = torch.zeros(len(words), len(words), dtype=torch.float64)
-    place = torch.searchsorted(words, corpus.words).clamp(max=len(words) - 1)
-    known = words[place] == corpus.words
-    document, place = corpus.document[known], place[known]
-    step = max(1, AT_ONCE // len(words))
-    for first in range(0, len(corpus), step):
-        some = (document >= first) & (document < first + step)
-        occurs = torch.zeros(min(step, len(corpus) - first), len(words))
-        occurs[document[some] - first, place[some]] = 1
+    for part in corpus.batches(max(1, AT_ONCE // len(words))):
+        place = torch.searchsorted(words, part.words).clamp(max=len(words) - 1)
+        known = words[place] == part.words
+        occurs = torch.zeros(len(part), len(words))
+        occurs[part.document[known], place[known]] = 1
         together += (occurs.T @ occurs).double()
     sums = total(world, torch.cat([together.flatten(), together.new_tensor([len(corpus)])]))
     return sums[:-1].reshape(together.shape), int(sums[-1])

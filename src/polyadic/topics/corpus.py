@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+AT_ONCE = 2**24
+"""Nonzeros of a corpus that are worked on at a time; the rest may lie on the disk."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,19 @@ class Corpus:
     @cached_property
     def lengths(self) -> Tensor:
         """Tokens a document: D, float64."""
-        zeros = torch.zeros(len(self), dtype=torch.float64, device=self.counts.device)
-        return zeros.index_add_(0, self.document, self.counts.double())
+        sums = [
+            torch.segment_reduce(part.counts.double(), "sum", offsets=part.offsets, initial=0)
+            for part in self.batches()
+        ]
+        return torch.cat([*sums, torch.zeros(0, dtype=torch.float64, device=self.counts.device)])
+
+    @cached_property
+    def frequencies(self) -> Tensor:
+        """Tokens a term: V, float64."""
+        sums = torch.zeros(self.terms, dtype=torch.float64, device=self.counts.device)
+        for part in self.batches():
+            sums.index_add_(0, part.words, part.counts.double())
+        return sums
 
     @cached_property
     def document(self) -> Tensor:
@@ -62,6 +76,15 @@ class Corpus:
     def to(self, device: torch.device) -> Corpus:
         """The same on a device."""
         return Corpus(self.offsets.to(device), self.words.to(device), self.counts.to(device), self.terms)
+
+    def batches(self, nonzeros: int = AT_ONCE) -> Iterator[Corpus]:
+        """The documents in their order, some at a time: about so many nonzeros, and one document at least."""
+        first = 0
+        while first < len(self):
+            goal = int(self.offsets[first]) + nonzeros
+            last = max(first + 1, int(torch.searchsorted(self.offsets, goal, right=True)) - 1)
+            yield self.part(first, last)
+            first = last
 
     def part(self, first: int, last: int) -> Corpus:
         """Documents [first, last)."""

@@ -165,8 +165,7 @@ def expect(
 
 
 def _beginning(corpus: Corpus, start: Topics, mixed: float, world: World) -> Refined:
-    counts = torch.zeros(corpus.terms, dtype=torch.float64).index_add_(0, corpus.words, corpus.counts.double())
-    counts = total(world, counts)
+    counts = total(world, corpus.frequencies)
     shares = start.alpha / start.alpha.sum()
     words = (1 - mixed) * start.beta * counts.sum() * shares[:, None] + mixed * counts * shares[:, None]
     documents = corpus.lengths.float()[:, None] * shares.float()
