@@ -11,7 +11,17 @@ from corpora import dense, matched, sampled, small
 
 from polyadic.distributed import World
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import Refined, best_start, dirichlet, expect, fold_in, mixtures, refine, smoothed
+from polyadic.topics.refinement import (
+    Refined,
+    best_start,
+    dirichlet,
+    expect,
+    expect_on_device,
+    fold_in,
+    mixtures,
+    refine,
+    smoothed,
+)
 from polyadic.topics.spectral import Topics
 
 
@@ -36,6 +46,9 @@ def test_an_update_is_its_formula(topics: int, passes: int) -> None:
         theta, expected = weights * (share @ beta.T), beta * (weights.T @ share)
     torch.testing.assert_close(documents.double(), theta, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(words.double(), expected, rtol=1e-4, atol=1e-4)
+    plain = expect_on_device(corpus, beta.float(), at.alpha.float(), torch.ones(60, topics), passes=passes)
+    for mine, other in zip(plain, (documents, words, likelihood), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
     seen = counts > 0
     expected_likelihood = (counts[seen] * (chance / total)[seen].log()).sum()
     assert float(likelihood) == pytest.approx(float(expected_likelihood), rel=1e-5)

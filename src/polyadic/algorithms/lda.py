@@ -249,7 +249,7 @@ def _save(job: Job[Hyperparameters], at: Refined) -> None:
     """Keeps where the refinement stands; a collective, for each rank has its own documents."""
     counts = job.world.collect(len(at.documents))
     documents = job.world.gather_rows(at.documents.to(job.world.device)).cpu()
-    tensors = {"words": at.words, "alpha": at.alpha, "documents": documents, "counts": torch.tensor(counts)}
+    tensors = {"words": at.words.cpu(), "alpha": at.alpha.cpu(), "documents": documents, "counts": torch.tensor(counts)}
     if job.world.rank == 0:
         job.checkpoints.save(Snapshot(at.iteration, tensors, {"log_likelihood": at.log_likelihood}))
 
@@ -267,6 +267,7 @@ def _resume(job: Job[Hyperparameters], corpus: Corpus) -> Refined | None:
         documents = snapshot.tensors["documents"][first : first + len(corpus)].clone()
     else:
         documents = corpus.lengths.float()[:, None] * (alpha / alpha.sum()).float()
+    words, documents, alpha = (one.to(world.device) for one in (words, documents, alpha))
     return Refined(words, documents, alpha, snapshot.step, snapshot.numbers["log_likelihood"])
 
 

@@ -75,6 +75,8 @@ class Corpus:
 
     def to(self, device: torch.device) -> Corpus:
         """The same on a device."""
+        if self.counts.device.type == device.type:
+            return self
         return Corpus(self.offsets.to(device), self.words.to(device), self.counts.to(device), self.terms)
 
     def batches(self, nonzeros: int = AT_ONCE) -> Iterator[Corpus]:

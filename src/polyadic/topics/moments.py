@@ -44,6 +44,11 @@ class Whitening:
     documents: int
     short: int
 
+    def leading(self, rank: int, device: str | torch.device) -> Whitening:
+        """The first eigenpairs alone, on a device."""
+        basis, values, mean = (one.to(device) for one in (self.basis[:, :rank], self.values[:rank], self.mean))
+        return Whitening(basis, values, mean, self.documents, self.short)
+
     @property
     def matrix(self) -> Tensor:
         """W = U S^-1/2, which makes the second moment the identity: V x k."""
@@ -62,7 +67,8 @@ def whiten(
 ) -> Whitening:
     """Eigenpairs of the scaled second moment by randomised subspace iteration, a pass over the documents a product."""
     width = min(dimensions + OVERSAMPLING, terms)
-    basis = torch.randn(terms, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    random = torch.Generator().manual_seed(seed)
+    basis = torch.randn(terms, width, generator=random, dtype=torch.float64).to(world.device)
     for _ in range(power_steps + 1):
         basis = torch.linalg.qr(basis)[0]
         product, mean, long, short = _second(documents, basis, alpha0, world)
@@ -86,8 +92,8 @@ def whitened_third(documents: Documents, whitening: Whitening, alpha0: float, wo
     cubes = matrix.new_zeros(k, k, k)
     rows, weights = matrix.new_zeros(len(matrix), k), matrix.new_zeros(len(matrix))
     pairs = matrix.new_zeros(k, k)
-    for corpus in documents():
-        length = corpus.lengths.to(matrix.device)
+    for corpus in (one.to(matrix.device) for one in documents()):
+        length = corpus.lengths
         share = _reciprocal(length * (length - 1) * (length - 2), length)
         points = times(corpus, narrow)
         cubes += _cubes(points, share.float())
@@ -117,8 +123,8 @@ def _second(documents: Documents, basis: Tensor, alpha0: float, world: World) ->
     product, mean, diagonal = basis.new_zeros(terms, k), basis.new_zeros(terms), basis.new_zeros(terms)
     long = short = 0
     narrow = basis.float()
-    for corpus in documents():
-        length = corpus.lengths.to(basis.device)
+    for corpus in (one.to(basis.device) for one in documents()):
+        length = corpus.lengths
         pairs, singles = _reciprocal(length * (length - 1), length), _reciprocal(length, length)
         points = times(corpus, narrow) * pairs.float()[:, None]
         weights = torch.stack([singles, pairs], 1).float()

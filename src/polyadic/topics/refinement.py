@@ -18,7 +18,7 @@ from polyadic.tensor.fibres import padded
 from polyadic.tensor.threads import in_parallel, threads
 from polyadic.topics import kernels
 from polyadic.topics.collectives import total
-from polyadic.topics.corpus import Corpus
+from polyadic.topics.corpus import AT_ONCE, Corpus
 from polyadic.topics.products import document_edges
 from polyadic.topics.spectral import Topics
 
@@ -50,8 +50,8 @@ class Refined:
 
     @property
     def topics(self) -> Topics:
-        """The topics and the Dirichlet's parameters."""
-        return Topics(smoothed(self.words).double(), self.alpha.double())
+        """The topics and the Dirichlet's parameters, on the CPU."""
+        return Topics(smoothed(self.words).double().cpu(), self.alpha.double().cpu())
 
 
 def smoothed(words: Tensor) -> Tensor:
@@ -141,6 +141,8 @@ def expect(
     A document whose counts move by less than sqrt(still) of its tokens needs no more passes; words must not be counted
     then.
     """
+    if documents.device.type != "cpu":
+        return expect_on_device(corpus, beta, alpha, documents, passes=passes, words=words)
     topics, width = len(alpha), padded(len(alpha), torch.float32)
     columns = torch.zeros(beta.shape[1], width)
     columns[:, :topics] = beta.T
@@ -164,9 +166,33 @@ def expect(
     return theta[:, :topics], sums.sum(0)[:, :topics].T, likelihood.sum() - weights
 
 
+def expect_on_device(
+    corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, words: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as `expect` by torch's own operations, some documents on the device at a time: for a GPU."""
+    device, columns, found, first = documents.device, beta.T.contiguous(), [documents[:0]], 0
+    sums, likelihood = torch.zeros_like(columns), torch.zeros((), dtype=torch.float64, device=device)
+    for part in (one.to(device) for one in corpus.batches(max(1, AT_ONCE // len(alpha)))):
+        theta, chosen = documents[first : first + len(part)], columns[part.words]
+        for _ in range(passes):
+            weights = theta + alpha
+            shares = chosen * weights[part.document]
+            chance = shares.sum(1)
+            shares *= torch.where(chance > 0, part.counts / chance, 0.0)[:, None]
+            theta = torch.zeros_like(theta).index_add_(0, part.document, shares)
+        found.append(theta)
+        first += len(part)
+        if words:
+            sums.index_add_(0, part.words, shares)
+            relative = torch.where(chance > 0, chance / weights.sum(1)[part.document], 1.0)
+            likelihood += (part.counts.double() * relative.double().log()).sum()
+    return torch.cat(found), sums.T, likelihood
+
+
 def _beginning(corpus: Corpus, start: Topics, mixed: float, world: World) -> Refined:
     counts = total(world, corpus.frequencies)
     shares = start.alpha / start.alpha.sum()
     words = (1 - mixed) * start.beta * counts.sum() * shares[:, None] + mixed * counts * shares[:, None]
     documents = corpus.lengths.float()[:, None] * shares.float()
-    return Refined(words.float(), documents, start.alpha.double().clamp_min(LEAST))
+    alpha = start.alpha.double().clamp_min(LEAST)
+    return Refined(words.float().to(world.device), documents.to(world.device), alpha.to(world.device))

@@ -79,12 +79,10 @@ def spectral_lda(
     floor = NOISE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
     rank = numerical_rank(whitening.values, floor)
     _check(rank, num_topics, alpha0)
-    kept = Whitening(
-        whitening.basis[:, :rank], whitening.values[:rank], whitening.mean, whitening.documents, whitening.short
-    )
-    third = whitened_third(documents, kept, alpha0, world)
+    third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
+    kept = whitening.leading(rank, "cpu")
     model = _decompose(third, num_topics, max_restarts, max_iterations, tol, seed, world)
-    spectrum = Spectrum(whitening.values, rank, kept.documents, kept.short, model.relative_error)
+    spectrum = Spectrum(whitening.values.cpu(), rank, kept.documents, kept.short, model.relative_error)
     return _topics(model, kept, alpha0), spectrum
 
 
