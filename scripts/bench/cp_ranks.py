@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
 
 import torch
@@ -12,8 +10,7 @@ import torch
 from polyadic.decomposition.cp import Data, Progress, cp
 from polyadic.distributed import World
 from polyadic.tensor.sparse import SparseTensor
-from polyadic.training.environment import free_port
-from scripts.bench.measure import OURS, Case
+from scripts.bench.measure import OURS, Case, of_ranks
 from scripts.bench.sparse_data import zipf
 
 RANK, SWEEPS = 16, 60
@@ -23,20 +20,12 @@ NONZEROS = (2_000_000, 10_000_000)
 def run() -> None:
     """Starts the ranks as torch.distributed.run would; with more nonzeros the same factors travel."""
     for nonzeros in NONZEROS:
-        figures = {"one rank": _ranks(1, nonzeros), OURS: _ranks(2, nonzeros)}
+        figures = {
+            "one rank": of_ranks(1, "scripts.bench.cp_ranks", str(nonzeros)),
+            OURS: of_ranks(2, "scripts.bench.cp_ranks", str(nonzeros)),
+        }
         name = f"sparse CP-ALS, {nonzeros:,} nonzeros, two ranks of one thread each"
         Case(name, figures, {"one rank": 1.7}).report()
-
-
-def _ranks(size: int, nonzeros: int) -> float:
-    port, running = str(free_port()), []
-    for rank in range(size):
-        place = {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
-        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [sys.executable, "-m", "scripts.bench.cp_ranks", str(nonzeros)]
-        running.append(subprocess.Popen(command, env={**os.environ, **place}, stdout=subprocess.PIPE, text=True))
-    outputs = [process.communicate(timeout=300)[0] for process in running]
-    return float(outputs[0].split()[-1])
 
 
 def _rank(nonzeros: int) -> None:

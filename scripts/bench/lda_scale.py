@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import subprocess
 import sys
@@ -14,8 +13,7 @@ import torch
 from polyadic.distributed import World
 from polyadic.topics.refinement import Refined, refine
 from polyadic.topics.spectral import spectral_lda
-from polyadic.training.environment import free_port
-from scripts.bench.measure import OURS, Case
+from scripts.bench.measure import OURS, Case, of_ranks
 from scripts.bench.memory import memory
 from scripts.bench.topic_data import large
 
@@ -34,7 +32,10 @@ def run() -> None:
     }
     name = f"{SIZES[1]:,} documents, {nonzeros:,.0f} nonzeros, K = {TOPICS}: moments and {ITERATIONS} iterations"
     Case(name, {OURS: many}, unit="seconds", more=more).report()
-    figures = {"one rank": _ranks(1), OURS: _ranks(2)}
+    figures = {
+        "one rank": of_ranks(1, "scripts.bench.lda_scale", "rank"),
+        OURS: of_ranks(2, "scripts.bench.lda_scale", "rank"),
+    }
     name = f"refinement of {RANKS_DOCUMENTS:,} documents, K = {TOPICS}, two ranks of one thread each"
     Case(name, figures, {"one rank": 1.7}, "seconds an iteration").report()
 
@@ -55,17 +56,6 @@ def _alone(documents: int) -> None:
     topics, _ = spectral_lda(batches, corpus.terms, TOPICS, max_restarts=1, max_iterations=60)  # type: ignore[arg-type]
     refine(corpus, topics, iterations=ITERATIONS)
     print(time.perf_counter() - began, memory("VmHWM"), len(corpus.words))
-
-
-def _ranks(size: int) -> float:
-    port, running = str(free_port()), []
-    for rank in range(size):
-        place = {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
-        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-        command = [sys.executable, "-m", "scripts.bench.lda_scale", "rank"]
-        running.append(subprocess.Popen(command, env={**os.environ, **place}, stdout=subprocess.PIPE, text=True))
-    outputs = [process.communicate(timeout=300)[0] for process in running]
-    return float(outputs[0].split()[-1])
 
 
 def _rank() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from polyadic.training.environment import free_port
 
 RECORDS = Path("out/bench.jsonl")
 OURS = "polyadic"
@@ -76,6 +81,18 @@ def in_turn(contenders: Mapping[str, Callable[[], float]], rounds: int = 5) -> d
             if number:
                 found[name].append(value)
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def of_ranks(size: int, module: str, *arguments: str) -> float:
+    """The last number that rank 0 prints: `python -m module` on ranks of one thread each, as torchrun starts them."""
+    port, running = str(free_port()), []
+    for rank in range(size):
+        place = {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        command = [sys.executable, "-m", module, *arguments]
+        running.append(subprocess.Popen(command, env={**os.environ, **place}, stdout=subprocess.PIPE, text=True))
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    return float(outputs[0].split()[-1])
 
 
 def copy_bandwidth() -> float:

@@ -112,12 +112,13 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path) -> None:
 def test_the_report_shows_words_and_topics(tmp_path: Path) -> None:
     train("lda", tmp_path / "data").report(tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"alpha.npy", "beta.npy", "topics.json", "topics.png", "report.html"}
+    assert names == {"alpha.npy", "beta.npy", "metrics.json", "topics.json", "topics.png", "report.html"}
+    assert "test:pwll" in orjson.loads((tmp_path / "report" / "metrics.json").read_bytes())
     described = orjson.loads((tmp_path / "report" / "topics.json").read_bytes())
     assert [one["topic"] for one in described] == [0, 1]
     assert all(word.startswith("term") for word in described[0]["words"])
     text = (tmp_path / "report" / "report.html").read_text()
-    assert "term0" in text and "data:image/png;base64," in text
+    assert "term0" in text and "test:perplexity" in text and "data:image/png;base64," in text
 
 
 def test_records_and_tables_are_instances_too(tmp_path: Path) -> None:

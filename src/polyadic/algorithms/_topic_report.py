@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +21,27 @@ _STYLE = "body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding
 
 
 def write_report(
-    folder: Path, topics: Topics, vocabulary: Sequence[str] | None, coherences: Sequence[float], shown: Tensor
+    folder: Path,
+    topics: Topics,
+    vocabulary: Sequence[str] | None,
+    metrics: Mapping[str, float],
+    coherences: Sequence[float],
+    shown: Tensor,
 ) -> None:
-    """Writes beta.npy and alpha.npy, topics.json, topics.png and report.html, that one last.
+    """Writes beta.npy and alpha.npy, metrics.json, topics.json, topics.png and report.html, that one last.
 
-    shown: mixtures of some documents (D x K), which may be none.
+    coherences: NPMI of each topic; shown: mixtures of some documents (D x K), which may be none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "beta.npy", topics.beta.numpy(), allow_pickle=False)
     np.save(folder / "alpha.npy", topics.alpha.numpy(), allow_pickle=False)
     described = describe(topics, vocabulary, coherences)
     (folder / "topics.json").write_bytes(orjson.dumps(described, option=orjson.OPT_INDENT_2) + b"\n")
+    (folder / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
     picture = draw(topics, shown)
     (folder / "topics.png").write_bytes(picture)
     waiting = folder / f".{PAGE}.partial"
-    waiting.write_text(page(described, picture), encoding="utf-8")
+    waiting.write_text(page(described, metrics, picture), encoding="utf-8")
     os.replace(waiting, folder / PAGE)
 
 
@@ -75,7 +81,7 @@ def draw(topics: Topics, shown: Tensor) -> bytes:
     return out.getvalue()
 
 
-def page(described: Sequence[dict[str, object]], picture: bytes) -> str:
+def page(described: Sequence[dict[str, object]], metrics: Mapping[str, float], picture: bytes) -> str:
     """One HTML page without any file beside it."""
     rows = []
     for one in described:
@@ -84,11 +90,13 @@ def page(described: Sequence[dict[str, object]], picture: bytes) -> str:
         coherence = f"{one['NPMI']:.3f}" if "NPMI" in one else ""
         text = html.escape(", ".join(words))
         rows.append(f"<tr><td>{one['topic']}</td><td>{one['share']:.3f}</td><td>{coherence}</td><td>{text}</td></tr>")
+    measured = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items())
     image = base64.b64encode(picture).decode()
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Topics</title><style>{_STYLE}</style>'
         f"<h1>{len(described)} topics</h1><p>Share: of the Dirichlet's parameters. NPMI: coherence of the 10 top words."
         f"</p><table><tr><th>topic</th><th>share</th><th>NPMI</th><th>top words</th></tr>{''.join(rows)}</table>"
+        f"<h2>Measures</h2><table>{measured}</table>"
         f'<h2>Topics against documents</h2><img alt="topics against documents" src="data:image/png;base64,{image}">'
         "</html>\n"
     )

@@ -137,7 +137,7 @@ class Model:
 
     def report(self, folder: Path) -> None:
         """Top words and weights of the topics, topics against documents, and one page of both."""
-        write_report(folder, self.topics, self.vocabulary, self.coherences, self.shown)
+        write_report(folder, self.topics, self.vocabulary, self.metrics, self.coherences, self.shown)
 
 
 def fit(job: Job[Hyperparameters]) -> Model:
