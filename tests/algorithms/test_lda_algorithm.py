@@ -109,6 +109,14 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path) -> None:
             assert answer[2][name] == pytest.approx(value, rel=1e-4), name
 
 
+def test_words_of_any_script_can_be_drawn(tmp_path: Path) -> None:
+    words = "".join(f"\u8bcd $\\frac_{number}\n" for number in range(8)).encode()
+    channels = DATA["lda"]() | {"vocabulary": {"terms.txt": words}}
+    one, prepared = job(LDA, tmp_path, channels)
+    one.fit(prepared).report(tmp_path / "report")  # type: ignore[attr-defined]
+    assert (tmp_path / "report" / "topics.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_report_shows_words_and_topics(tmp_path: Path) -> None:
     train("lda", tmp_path / "data").report(tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}

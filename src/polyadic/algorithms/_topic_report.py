@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def write_report(
     described = describe(topics, vocabulary, coherences)
     (folder / "topics.json").write_bytes(orjson.dumps(described, option=orjson.OPT_INDENT_2) + b"\n")
     (folder / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
-    picture = draw(topics, shown)
+    picture = draw(topics, [_label(one) for one in described], shown)
     (folder / "topics.png").write_bytes(picture)
     waiting = folder / f".{PAGE}.partial"
     waiting.write_text(page(described, metrics, picture), encoding="utf-8")
@@ -60,7 +61,14 @@ def describe(topics: Topics, vocabulary: Sequence[str] | None, coherences: Seque
     return found
 
 
-def draw(topics: Topics, shown: Tensor) -> bytes:
+def _label(described: dict[str, object]) -> str:
+    words = described["words"]
+    assert isinstance(words, dict)
+    # A dollar sign would begin a formula.
+    return f"{described['topic']}  {', '.join(list(words)[:3])}".replace("$", r"\$")
+
+
+def draw(topics: Topics, labels: Sequence[str], shown: Tensor) -> bytes:
     """Topics against documents, these in the order of their main topic, and the Dirichlet's parameters beside them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -73,11 +81,14 @@ def draw(topics: Topics, shown: Tensor) -> bytes:
         main = mixed.argmax(1)
         order = np.lexsort((-mixed.max(1), main))
         left.imshow(mixed[order].T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    left.set(xlabel=f"{len(mixed)} documents, by their main topic", ylabel="topic")
-    right.barh(range(len(topics.alpha)), topics.alpha.numpy())
+    left.set(xlabel=f"{len(mixed)} documents, by their main topic", yticks=range(len(labels)), yticklabels=labels)
+    right.barh(range(len(labels)), topics.alpha.numpy())
     right.set(xlabel="alpha")
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=100)
+    with warnings.catch_warnings():
+        # A word in a script that the font lacks is drawn as boxes; the log need not name every one of them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(out, format="png", dpi=100)
     return out.getvalue()
 
 
