@@ -402,7 +402,7 @@ def test_only_what_can_be_piped_is_said_to_be() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(cp, name)
 
-    channels: Any = training_specification(Piping())["TrainingSpecification"]["TrainingChannels"]  # type: ignore
+    channels: Any = training_specification(Piping())["TrainingSpecification"]["TrainingChannels"]  # type: ignore[arg-type]
     assert channels[0]["SupportedInputModes"] == ["File", "FastFile", "Pipe"]
 
 
