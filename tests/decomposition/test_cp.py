@@ -110,6 +110,20 @@ def test_the_model_after_any_sweep_is_tensorlys(shape: tuple[int, ...], sweeps: 
         assert np.abs(mine.numpy() - other / np.linalg.norm(other, axis=0)).max() < 1e-6
 
 
+@pytest.mark.parametrize("fixed", [(), (1,)])
+def test_a_sweep_over_long_modes_turns_its_last_two(fixed: tuple[int, ...]) -> None:
+    """Each factor is the least squares one given the newest others, in the order 0 1 2, 0 2 1, 0 1 2, ..."""
+    tensor = low_rank((20, 18, 22), 3, seed=4, noise=0.3)[0]
+    factors = [factor.numpy() for factor in random(DenseShare(Slab.whole(tensor), World.alone()), 2, seed=9)]
+    for order in ([0, 1, 2], [0, 2, 1], [0, 1, 2], [0, 2, 1]):
+        for mode in [mode for mode in (sorted(order) if fixed else order) if mode not in fixed]:
+            others = tensorly.tenalg.khatri_rao([factor for m, factor in enumerate(factors) if m != mode])
+            factors[mode] = np.linalg.lstsq(others, tensorly.unfold(tensor.numpy(), mode).T, rcond=None)[0].T
+    ours = cp(tensor, 2, max_iterations=4, tol=0, seed=9, fixed=fixed)
+    expected = tensorly.cp_to_tensor((None, factors))
+    assert np.abs(reconstruct(ours.weights, ours.factors).numpy() - expected).max() < 1e-6 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_collinear_factors_take_the_ridge_path(dtype: torch.dtype) -> None:
     tensor = low_rank((6, 5, 4), 2, noise=0.1)[0].to(dtype)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -108,35 +110,58 @@ def test_the_products_of_slabs_add_up(shape: list[int], parts: int) -> None:
         assert_near(together, exact(tensor, factors, mode))
 
 
-def test_the_passes_over_the_data_are_n_minus_1_to_a_partial_product(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("modes", "sweeps", "expected"), [([0, 1, 2, 3], 4, 5), ([0, 2, 3], 4, 1), ([1, 3], 6, 1)])
+def test_a_pass_over_the_data_serves_as_many_products_as_there_are_modes(
+    modes: list[int], sweeps: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But the first, which serves one less; and all of them where a mode is fixed: its factor stands for ever."""
     tensor, factors = random_tensor([40, 40, 40, 40], 2, torch.float32)
     data, passes = DenseShare(Slab.whole(tensor), World.alone()), []
     contract = DenseShare._contract
 
-    def counted(self: DenseShare, modes: range, used: list[Tensor]) -> Tensor:
-        passes.append(modes)
-        return contract(self, modes, used)
+    def counted(self: DenseShare, used: range, *rest: Any) -> tuple[Tensor, Tensor | None]:
+        passes.append(used)
+        return contract(self, used, *rest)
 
     monkeypatch.setattr(DenseShare, "_contract", counted)
-    for _ in range(3):
-        for mode in range(4):
-            data.mttkrp(mode, factors)
-            factors[mode] = factors[mode].clone()
-    assert len(passes) == 4, "12 products at 3 a pass"
+    data.seek(0, modes, 2)
+    for number in range(sweeps):
+        assert sorted(data.sweep(number)) == modes
+        for mode in data.sweep(number):
+            assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))
+            factors[mode] = factors[mode] * 1.1
+    assert len(passes) == expected
 
 
+@pytest.mark.parametrize("shape", [(40, 41, 42), (20, 21, 22), (4, 5, 6, 40)], ids=["turns", "stays", "cut"])
 @pytest.mark.parametrize("sweeps", [0, 1, 2, 3, 4])
-def test_a_share_that_seeks_goes_on_with_the_same_partial_product(sweeps: int) -> None:
-    tensor, factors = random_tensor([20, 21, 22], 2, torch.float32)
+def test_a_share_that_seeks_goes_on_with_the_same_partial_product(sweeps: int, shape: tuple[int, ...]) -> None:
+    tensor, factors = random_tensor(list(shape), 2, torch.float32)
     whole, again = (DenseShare(Slab.whole(tensor), World.alone()) for _ in range(2))
-    for _ in range(sweeps):
-        for mode in range(3):
+    whole.seek(0, range(len(shape)), 2)
+    for number in range(sweeps):
+        for mode in whole.sweep(number):
             whole.mttkrp(mode, factors)
             factors[mode] = factors[mode] * 1.1
-    again.seek(sweeps, [0, 1, 2], 2)
-    for mode in range(3):
-        assert torch.equal(whole.mttkrp(mode, factors), again.mttkrp(mode, factors))
-        factors[mode] = factors[mode] * 0.9
+    again.seek(sweeps, range(len(shape)), 2)
+    for number in (sweeps, sweeps + 1):
+        assert whole.sweep(number) == again.sweep(number)
+        for mode in whole.sweep(number):
+            assert torch.equal(whole.mttkrp(mode, factors), again.mttkrp(mode, factors))
+            factors[mode] = factors[mode] * 0.9
+
+
+def test_every_rank_takes_the_modes_in_the_same_order() -> None:
+    """Also where one has few rows of the divided mode, or none."""
+    tensor, _ = random_tensor([33, 70, 40], 2, torch.float32)
+    orders = []
+    for rows in (range(35), range(35, 70), range(0)):
+        part = tensor[:, rows.start : rows.stop].contiguous()
+        data = DenseShare(Slab(part, (33, 70, 40), 1, rows.start), World.alone())
+        data.world = replace(data.world, size=2)
+        data.seek(0, range(3), 2)
+        orders.append([data.sweep(number) for number in range(3)])
+    assert orders == [[[0, 1, 2], [0, 2, 1], [0, 1, 2]]] * 3
 
 
 def test_a_large_rank_needs_no_khatri_rao_product(monkeypatch: pytest.MonkeyPatch) -> None:

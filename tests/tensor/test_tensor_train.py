@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorly
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -112,6 +112,7 @@ def test_the_norm_of_a_small_difference_is_not_drowned() -> None:
 
 @few
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5), st.integers(1, 6), seeds, st.floats(1e-10, 0.9))
+@example([2, 4, 1, 2, 2], 4, 45, 0.25)
 def test_rounding_stays_under_its_tolerance(shape: list[int], rank: int, seed: int, tol: float) -> None:
     train = random_train(shape, rank, seed)
     rounded = train.round(tol=tol)

@@ -22,7 +22,7 @@ from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.layout import whole_factor
-from polyadic.tensor.rows import Sums, scale_
+from polyadic.tensor.rows import Sums, scale_, times
 from polyadic.tensor.skinny import KERNELS_UP_TO
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import Mask, SparseShare
@@ -143,6 +143,8 @@ def cp(
     `progress` is where an earlier fit stood; `after_sweep` sees each sweep, and ends the fit by returning False.
     The factors of the result are whole on every rank.
 
+    A sweep updates every mode once, in their order; in a dense tensor of long modes the last two change places from one
+    sweep to the next, which saves passes over the data.
     A^(n) <- M^(n) (*_{m≠n} A^(m)T A^(m))^-1 with the MTTKRP M^(n), columns normalised into the weights, and
     |X - Y|² = |X|² + |Y|² - 2 <X, Y> with <X, Y> from the last MTTKRP: Kolda and Bader, SIAM Review 2009, fig. 3.3.
     Where round-off would drown that difference (a near-exact fit, or components that cancel) the error is
@@ -204,8 +206,8 @@ def _descend(
     while at.iteration < max_iterations and not abs(at.error_before - at.relative_error) < tol:
         began, at.error_before = time.perf_counter(), at.relative_error
         with for_kernels() if update.by_kernels(at) else nullcontext():
-            for mode in update.modes:
-                update.mode(at, mode)
+            for mode in (order := update.data.share.sweep(at.iteration)):
+                update.mode(at, mode, last=mode == order[-1])
             at.relative_error = update.error(at)
         at.iteration, at.seconds = at.iteration + 1, time.perf_counter() - began
         if not after_sweep(at):
@@ -243,13 +245,12 @@ class _Update:
         sparse = isinstance(self.data.share, SparseShare)
         return self.data.share.device.type == "cpu" and (sparse or at.factors[0].shape[1] <= KERNELS_UP_TO)
 
-    def mode(self, at: Progress, mode: int) -> None:
-        """Updates one factor and the weights."""
+    def mode(self, at: Progress, mode: int, *, last: bool) -> None:
+        """Updates one factor and the weights; after the last of a sweep, what its error is taken from."""
         world, layer = self.data.world, self.data.share.layers[mode]
         gram = self._normal(at, mode)
         # In units of |X|, so that the squares of float32 neither overflow nor vanish.
         rows, (own, inner), scale = self._solve(gram, at, mode)
-        last = mode == self.modes[-1]
         # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
         parts = [own.flatten()]
         if last:
@@ -289,19 +290,17 @@ class _Update:
         if self.l2:
             gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
         normal = None if gram.ndim == 3 or self.nonnegative else Normal(gram, share.dtype)
-        plain = normal if SMALL < unit < 1 / SMALL else None
-        scale = torch.ones_like(at.weights)
-        if plain and plain.inverse is not None and isinstance(share, SparseShare) and share.solves(mode, len(gram)):
+        layer, scale = share.layers[mode], torch.ones_like(at.weights)
+        if normal and normal.inverse is not None and SMALL < unit < 1 / SMALL:
             # Columns change little from one mode to the next: divided by the weights so far, they need no more.
             scale = (at.weights / unit).clamp(SMALL, 1 / SMALL)
-            rows, (own, inner) = share.solved(mode, at.factors, (plain.inverse / unit / scale).to(share.dtype))
+            inverse = (normal.inverse / (unit * scale)).to(share.dtype)
+            if isinstance(share, SparseShare) and share.solves(mode, len(gram)):
+                rows, (own, inner) = share.solved(mode, at.factors, inverse)
+            else:
+                rows, (own, inner) = times(layer.combine(share.mttkrp(mode, at.factors)), inverse)
             return rows, (own, inner / unit), scale
-        layer = share.layers[mode]
-        product = layer.combine(share.mttkrp(mode, at.factors))
-        if plain:
-            rows, (own, inner) = plain.solve(product, unit)
-            return rows, (own, inner / unit), scale
-        product = product.div_(unit)
+        product = layer.combine(share.mttkrp(mode, at.factors)).div_(unit)
         if normal:
             return *normal.solve(product), scale
         if self.nonnegative:

@@ -6,6 +6,8 @@ J x R x R where each row has its own (entries that were not observed).
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -31,25 +33,27 @@ class Normal:
 
     def __init__(self, gram: Tensor, dtype: torch.dtype) -> None:
         precision, ridge = torch.finfo(dtype).eps * len(gram), 0.0
-        largest = gram.diagonal().max()
-        if not torch.isfinite(largest):  # No entry is larger: the matrix is positive semidefinite.
+        largest = float(gram.diagonal().max())
+        if not math.isfinite(largest):  # No entry is larger: the matrix is positive semidefinite.
             raise overflow(dtype)
-        eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         while True:
-            self._lower, info = torch.linalg.cholesky_ex(gram + ridge * largest * eye if ridge else gram)
-            weakest = float(self._lower.diagonal().min().square() / largest) if info == 0 else 0.0
+            self._lower, info = torch.linalg.cholesky_ex(gram)
+            weakest = 0.0 if info else float(self._lower.diagonal().min()) ** 2 / largest
             if weakest > precision:
                 break
-            ridge = max(4 * ridge, precision)
-            largest = largest.clamp_min(torch.finfo(gram.dtype).tiny)
+            more, largest = max(4 * ridge, precision) - ridge, max(largest, torch.finfo(gram.dtype).tiny)
+            gram, ridge = (
+                gram + more * largest * torch.eye(len(gram), dtype=gram.dtype, device=gram.device),
+                ridge + more,
+            )
         # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
         self.inverse = torch.cholesky_inverse(self._lower) if weakest > precision**0.5 else None
 
-    def solve(self, product: Tensor, unit: float = 1.0) -> tuple[Tensor, Sums]:
-        """product (J x R) times the inverse / unit: J x R, and its sums."""
+    def solve(self, product: Tensor) -> tuple[Tensor, Sums]:
+        """product (J x R) times the inverse: J x R, and its sums."""
         if self.inverse is not None:
-            return times(product, (self.inverse / unit).to(product.dtype))
-        rows = torch.cholesky_solve(product.T.double() / unit, self._lower).T.to(product.dtype).contiguous()
+            return times(product, self.inverse.to(product.dtype))
+        rows = torch.cholesky_solve(product.T.double(), self._lower).T.to(product.dtype).contiguous()
         return rows, sums_of(rows, product)
 
     def leverage(self, rows: Tensor) -> Tensor:

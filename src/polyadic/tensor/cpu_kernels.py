@@ -173,10 +173,14 @@ def scaled_rows(width: int) -> Any:
 
 @cache
 def dense_rows(width: int) -> Any:
-    """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers."""
+    """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers.
+
+    Where there are `weights` (H x R), sums (P / H x R) += sum over h of weights[h] * out[h], while the rows of out are
+    at hand.
+    """
 
     @jit
-    def kernel(x, factor, out, column, begin, end):
+    def kernel(x, factor, out, weights, sums, column, begin, end):
         p, columns = begin, x.shape[1]
         while p + 6 <= end:
             a, b, c = zeros(x, width), zeros(x, width), zeros(x, width)
@@ -195,12 +199,25 @@ def dense_rows(width: int) -> Any:
             store(out, p + 3, column, d)
             store(out, p + 4, column, e)
             store(out, p + 5, column, f)
+            if len(weights):
+                for row in range(p, p + 6):
+                    head, rest = row // len(sums), row % len(sums)
+                    term, weight = load(out, row, column, width), load(weights, head, column, width)
+                    store(sums, rest, column, multiplied(term, weight, load(sums, rest, column, width)))
             p += 6
         while p < end:
             a = zeros(x, width)
             for q in range(columns):
                 a = scaled(at(x, p, q), load(factor, q, column, width), a)
             store(out, p, column, a)
+            if len(weights):
+                head, rest = p // len(sums), p % len(sums)
+                store(
+                    sums,
+                    rest,
+                    column,
+                    multiplied(a, load(weights, head, column, width), load(sums, rest, column, width)),
+                )
             p += 1
 
     return kernel
@@ -210,11 +227,12 @@ def dense_rows(width: int) -> Any:
 def dense_columns(width: int) -> Any:
     """out[l] = X[l]^T @ factor for X of L x M x Q: six rows of X[l] at a time, a block of columns in the cache.
 
-    A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R.
+    A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R. `weights` (H x R) and `sums`
+    (L · Q / H x R) are as those of `dense_rows`.
     """
 
     @jit
-    def kernel(x, factor, out, block, column, begin, end):
+    def kernel(x, factor, out, weights, sums, block, column, begin, end):
         rows, columns = len(factor), x.shape[1]
         blocks = (columns + block - 1) // block
         for task in range(begin, end):
@@ -246,6 +264,11 @@ def dense_columns(width: int) -> Any:
                 for q in range(left, right):
                     store(out, base + q, column, scaled(at(x, top + m, q), a, load(out, base + q, column, width)))
                 m += 1
+            if len(weights):
+                weight, rest = load(weights, base // len(sums), column, width), base % len(sums)
+                for q in range(left, right):
+                    term = load(out, base + q, column, width)
+                    store(sums, rest + q, column, multiplied(term, weight, load(sums, rest + q, column, width)))
 
     return kernel
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
-from polyadic.tensor import cpu_kernels
 from polyadic.tensor.dense import Slab, khatri_rao, khatri_rao_rows, residual
-from polyadic.tensor.fibres import padded, pieces
+from polyadic.tensor.fibres import padded
 from polyadic.tensor.layout import of_slab
-from polyadic.tensor.skinny import KERNELS_UP_TO, WIDTH, aligned, skinny_product
-from polyadic.tensor.threads import even, in_parallel
+from polyadic.tensor.skinny import KERNELS_UP_TO, aligned, skinny_product
+from polyadic.tensor.weighted import weighted
 
 PARTIAL_SHARE = 4
 """A partial product may take this part of the tensor's memory at most."""
@@ -35,11 +34,11 @@ class _Partial:
 class DenseShare:
     """This rank's slab as CP sees it: `layers` say which rows of each factor it holds.
 
-    Modes are expected in their order, again and again. A pass over the data contracts it with the factor of the mode
-    just updated; what is left serves every other mode before that one's turn comes again, so that N - 1 products come
-    of a pass: the multi-sweep dimension tree of Ma and Solomonik (IPDPS 2021). Where that partial product would be
-    large, one pass serves half of the modes, and where that would be large too, the Khatri-Rao product is formed a few
-    rows at a time and no more is kept than the result.
+    A pass over the data contracts it with the factor that will stand longest; what is left serves every other mode
+    until then: the multi-sweep dimension tree of Ma and Solomonik (IPDPS 2021), whose N - 1 products a pass become N
+    where a sweep's last two modes change places from one sweep to the next, as `sweep` has it. Where that partial
+    product would be large, one pass serves half of the modes, and where that would be large too, the Khatri-Rao product
+    is formed a few rows at a time and no more is kept than the result.
     """
 
     def __init__(self, slab: Slab, world: World) -> None:
@@ -48,15 +47,26 @@ class DenseShare:
         self.dtype, self.device = slab.local.dtype, slab.local.device
         self._partial: _Partial | None = None
         self._next: range | None = None
+        self._modes, self._turns, self._products = list(range(len(self.shape))), False, 0
+
+    def sweep(self, number: int) -> list[int]:
+        """The modes in the order in which sweep `number`, from 0, is to update them."""
+        if self._turns and number % 2:
+            *others, last, before = self._modes
+            return [*others, before, last]
+        return self._modes
 
     def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
         """Goes on as after so many sweeps over `modes`, so that a fit resumed there rounds as one never stopped."""
+        self._modes, self._products, self._partial = list(modes), 0, None
+        self._turns = len(modes) > 2 and all(self._small(mode, rank) for mode in modes[-2:])
         kept: range | None = None
-        self._partial = self._next = None
-        for mode in list(modes) * sweeps:
-            if kept is None or mode in kept:
-                kept = self._contracted(mode, rank)
-            self._next = kept
+        for number in range(sweeps):
+            for mode in self.sweep(number):
+                if kept is None or mode in kept:
+                    kept = self._contracted(mode, rank)
+                self._products += 1
+        self._next = kept
 
     def square(self) -> Tensor:
         """|X|² over all ranks, in float64, without a copy of the whole tensor in it."""
@@ -71,16 +81,24 @@ class DenseShare:
         A factor is taken to be the same as long as it is the same object: none may be changed in place.
         """
         rank = factors[0].shape[1]
+        headed: Tensor | None = None
         if not self._still_good(mode, factors):
             modes = self._choose(mode, rank)
             if modes is None:
+                self._products += 1
                 return self._by_pieces(mode, factors)
             used = [factors[m] for m in modes]
             self._partial = None  # The old one makes room for the new one.
-            self._partial = _Partial(modes, used, self._contract(modes, used))
+            first = factors[0] if mode and modes.start else None
+            product, headed = self._contract(modes, used, first)
+            self._partial = _Partial(modes, used, product)
+        self._products += 1
         assert self._partial is not None
         rest = [m for m in range(len(self.shape)) if m not in self._partial.modes]
-        return _weigh(self._partial.tensor, [factors[m] for m in rest], rest.index(mode))[:, :rank]
+        partial = self._partial.tensor
+        if headed is not None:
+            rest, partial = rest[1:], headed
+        return weighted(partial, [factors[m] for m in rest], rest.index(mode))[:, :rank]
 
     def residual(self, weights: Tensor, factors: Sequence[Tensor], mask: DenseShare | None = None) -> Tensor:
         """|X - Y|² over all ranks by reconstruction, in float64; where there is a mask, over its ones."""
@@ -102,40 +120,58 @@ class DenseShare:
         """The modes to contract at once for this mode's product, or None where the partial would be too large."""
         here, order = self.slab.local.shape, len(self.shape)
         room, width = self.slab.local.numel() // PARTIAL_SHARE, padded(rank, self.dtype)
-        before = (mode - 1) % order
-        if order == 2 or math.prod(here) // max(1, here[before]) * width <= room:
-            return range(before, before + 1)
+        small = [m for m in range(order) if m != mode and self._small(m, rank)]
+        if small or order == 2:
+            longest = max(small or [1 - mode], key=self._stands)
+            return range(longest, longest + 1)
         cut = min(range(1, order), key=lambda c: math.prod(here[:c]) + math.prod(here[c:]))
         other = range(cut, order) if mode < cut else range(cut)
         kept, gone = math.prod(here) // max(1, math.prod(here[m] for m in other)), math.prod(here[m] for m in other)
         return other if (kept + gone) * width <= room else None
 
-    def _contract(self, modes: range, factors: list[Tensor]) -> Tensor:
-        """The tensor times the factors of neighbouring modes: the other modes x R, padded to whole registers."""
+    def _small(self, mode: int, rank: int) -> bool:
+        """Whether what is left of a rank's slab without this mode may be kept: on every rank, or on none."""
+        rows = self.shape[mode] // (self.world.size if mode == self.slab.mode else 1)
+        return rows >= PARTIAL_SHARE * padded(rank, self.dtype)
+
+    def _stands(self, mode: int) -> int:
+        """How many products are yet to come before this mode's factor changes."""
+        number, done = divmod(self._products, len(self._modes))
+        coming = [*self.sweep(number)[done:], *self.sweep(number + 1)]
+        return coming.index(mode) if mode in coming else len(coming)
+
+    def _contract(self, modes: range, factors: list[Tensor], first: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The tensor times the factors of neighbouring modes: the other modes x R, padded to whole registers.
+
+        With the factor of the first mode, also that product times it, summed over its rows, where that comes cheap.
+        """
         here, x = self.slab.local.shape, self.slab.local
         left, right = math.prod(here[: modes.start]), math.prod(here[modes.stop :])
-        columns = aligned(khatri_rao(factors))
+        columns, headed = aligned(khatri_rao(factors)), None
         if x.device.type == "cpu" and columns.shape[1] <= KERNELS_UP_TO and x.numel():
-            flat = skinny_product(x, columns, left, right)
+            flat, headed = skinny_product(x, columns, left, right, None if first is None else aligned(first))
         elif right == 1:
             flat = x.reshape(left, len(columns)) @ columns
         else:
             flat = x.reshape(left, len(columns), right).transpose(1, 2) @ columns
-        return flat.reshape(*here[: modes.start], *here[modes.stop :], columns.shape[1])
+        rest = [*here[: modes.start], *here[modes.stop :], columns.shape[1]]
+        return flat.reshape(rest), None if headed is None else headed.reshape(rest[1:])
 
     def _by_pieces(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """The product by blocks of columns of the unfolding, each against its own rows of the Khatri-Rao product."""
         here, rank = self.slab.local.shape, factors[0].shape[1]
+        if not self.slab.local.numel():
+            return factors[0].new_zeros(here[mode], rank)
         left, right = math.prod(here[:mode]), math.prod(here[mode + 1 :])
         x, out = self.slab.local.reshape(left, here[mode], right), factors[0].new_zeros(here[mode], rank)
         at_once = max(1, max(ROOM, x.numel() // (2 * PARTIAL_SHARE)) // rank)
-        high = max(1, at_once // max(1, right))
+        high = max(1, at_once // right)
         wide = right if right <= at_once else at_once
         for top in range(0, left, high):
             for first in range(0, right, wide):
                 block = x[top : top + high, :, first : first + wide]
                 columns = _columns(factors, mode, (top, min(top + high, left)), (first, min(first + wide, right)))
-                out.addmm_(block.transpose(0, 1).reshape(here[mode], -1), columns)
+                out.addmm_(block.transpose(0, 1).reshape(here[mode], len(columns)), columns)
         return out
 
 
@@ -145,42 +181,3 @@ def _columns(factors: Sequence[Tensor], mode: int, left: tuple[int, int], right:
         khatri_rao_rows(some, *part) for some, part in ((factors[:mode], left), (factors[mode + 1 :], right)) if some
     ]
     return khatri_rao(parts)
-
-
-def _weigh(partial: Tensor, factors: list[Tensor], keep: int) -> Tensor:
-    """Sums partial (J_1 x ... x J_k x R), times their factors, over every mode but `keep`: J_keep x R."""
-    for factor in reversed(factors[keep + 1 :]):
-        partial = _weigh_last(partial, factor)
-    for factor in factors[:keep]:
-        partial = _weigh_first(partial, factor)
-    return partial
-
-
-def _weigh_last(partial: Tensor, factor: Tensor) -> Tensor:
-    if partial.device.type != "cpu" or not partial.numel():
-        return (partial[..., : factor.shape[1]] * factor).sum(-2)
-    width, (*rest, rows) = partial.shape[-1], partial.shape[:-1]
-    out = partial.new_empty(math.prod(rest), width)
-    arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
-    for column, wide in pieces(width, partial.dtype, WIDTH):
-        in_parallel(cpu_kernels.weighted_rows(wide), even(len(out), _enough(rows * wide)), *arrays, column)
-    return out.reshape(*rest, width)
-
-
-def _weigh_first(partial: Tensor, factor: Tensor) -> Tensor:
-    if partial.device.type != "cpu" or not partial.numel():
-        shape = [len(factor), *[1] * (partial.ndim - 2), factor.shape[1]]
-        return (partial[..., : factor.shape[1]] * factor.reshape(shape)).sum(0)
-    width, rest = partial.shape[-1], partial.shape[1:-1]
-    out, block = partial.new_empty(math.prod(rest), width), 64
-    arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
-    tasks = math.ceil(len(out) / block)
-    for column, wide in pieces(width, partial.dtype, WIDTH):
-        edges = even(tasks, _enough(len(factor) * wide * block))
-        in_parallel(cpu_kernels.weighted_columns(wide), edges, *arrays, block, column)
-    return out.reshape(*rest, width)
-
-
-def _enough(work: int) -> int:
-    """Tasks of so much work each that are worth a thread's start."""
-    return max(1, 2**17 // max(1, work))

@@ -64,7 +64,7 @@ def _matrix_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     before, after = tensor.shape[:mode], tensor.shape[mode + 1 :]
     view = tensor.reshape(math.prod(before), tensor.shape[mode], math.prod(after))
     if view.shape[2] == 1 and _for_a_kernel(view, matrix):
-        product = skinny_product(view, aligned(matrix.T), len(view), 1)[:, : len(matrix)]
+        product = skinny_product(view, aligned(matrix.T), len(view), 1)[0][:, : len(matrix)]
         return product.reshape(*before, len(matrix), *after)
     by_rows = view.shape[2] < NARROW
     product = (view.transpose(1, 2) @ matrix.T).transpose(1, 2) if by_rows else matrix @ view

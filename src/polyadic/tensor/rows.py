@@ -16,6 +16,8 @@ from polyadic.tensor.threads import in_parallel
 
 ROWS_A_PART = 8192
 """Rows that a thread takes at a time: they stay in its cache from one kernel to the next."""
+FEW = 2048
+"""Rows under which the library's products, which take less to begin, are as fast."""
 Sums = tuple[Tensor, Tensor]
 """The Gram matrix of rows (R x R), and the inner products of their columns with those of the MTTKRP (R); float64."""
 
@@ -23,7 +25,7 @@ Sums = tuple[Tensor, Tensor]
 def times(product: Tensor, inverse: Tensor) -> tuple[Tensor, Sums]:
     """product (J x R) times a matrix (R x R): J x R, and its sums."""
     width, rank = padded(product.shape[1], product.dtype), product.shape[1]
-    if product.device.type != "cpu" or len(pieces(width, product.dtype)) > 1:
+    if product.device.type != "cpu" or len(product) < FEW or len(pieces(width, product.dtype)) > 1:
         rows = product @ inverse
         return rows, ((rows.T @ rows).double(), (product * rows).sum(0).double())
     whole = _rows_of(product)

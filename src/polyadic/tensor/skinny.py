@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,23 +16,39 @@ KERNELS_UP_TO = 32
 """Columns beyond which the library's matrix product is as fast as our kernels: docs/decisions.md."""
 WIDTH, BLOCK = 16, 256
 ROWS_A_SUM = 4096
+HEADS_A_PART = 4
 IN_CACHE = 2**17
 """Bytes of rows that a thread passes over several times."""
 
 
-def skinny_product(x: Tensor, columns: Tensor, left: int, right: int) -> Tensor:
-    """X (left x K x right) times columns (K x R, padded by `aligned`): (left · right) x R."""
+def skinny_product(
+    x: Tensor, columns: Tensor, left: int, right: int, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """X (left x K x right) times columns (K x R, padded by `aligned`): (left · right) x R.
+
+    Beside it, where there are weights (H x R, padded) and H divides `left`: the product as H x (left / H · right) x R,
+    times the weights, summed over H. None where H is so small that the threads' own sums would take much memory.
+    """
     factor, width = columns.numpy(), columns.shape[1]
     out = x.new_empty(left * right, width)
+    edges = even(left, 6) if right == 1 else even(left * math.ceil(right / BLOCK))
+    parts = len(edges) - 1
+    if weights is None or len(weights) < HEADS_A_PART * parts:
+        weights = columns[:0]
+    rows = len(out) // len(weights) if len(weights) else 0
+    sums = x.new_zeros(parts, rows, width)
+    part = {begin: number for number, begin in enumerate(edges)}
+    arrays, own = (factor, out.numpy(), weights.numpy()), sums.numpy()
+
+    def some(kernel: Any, flat: Any, *rest: int) -> None:
+        kernel(flat, *arrays, own[part[rest[-2]]], *rest)
+
     for column, wide in pieces(width, x.dtype, WIDTH):
         if right == 1:
-            arrays = (x.reshape(left, -1).numpy(), factor, out.numpy())
-            in_parallel(cpu_kernels.dense_rows(wide), even(left, 6), *arrays, column)
+            in_parallel(some, edges, cpu_kernels.dense_rows(wide), x.reshape(left, -1).numpy(), column)
         else:
-            arrays = (x.reshape(-1, right).numpy(), factor, out.numpy())
-            tasks = left * math.ceil(right / BLOCK)
-            in_parallel(cpu_kernels.dense_columns(wide), even(tasks), *arrays, BLOCK, column)
-    return out
+            in_parallel(some, edges, cpu_kernels.dense_columns(wide), x.reshape(-1, right).numpy(), BLOCK, column)
+    return out, sums.sum(0) if len(weights) else None
 
 
 def gram_of_columns(x: Tensor) -> Tensor:
@@ -55,6 +72,6 @@ def gram_of_columns(x: Tensor) -> Tensor:
 
 
 def aligned(factor: Tensor) -> Tensor:
-    """The factor with columns of zeros up to whole registers."""
-    width = padded(factor.shape[1], factor.dtype)
-    return torch.nn.functional.pad(factor, (0, width - factor.shape[1])).contiguous()
+    """The factor with columns of zeros up to whole registers; itself where it has them."""
+    more = padded(factor.shape[-1], factor.dtype) - factor.shape[-1]
+    return torch.nn.functional.pad(factor, (0, more)) if more else factor.contiguous()

@@ -30,6 +30,7 @@ class SparseShare:
         self.dtype, self.device = tensor.values.dtype, tensor.values.device
         self.trees = Trees(self.block.tensor)
         self._stack = Stack(self.block.tensor.shape)
+        self._modes = list(range(len(self.shape)))
 
     @cached_property
     def nonzeros(self) -> int:
@@ -40,8 +41,13 @@ class SparseShare:
         """|X|² over all ranks, in float64."""
         return self.world.sum_(self.block.tensor.values.double().square().sum())
 
+    def sweep(self, number: int) -> list[int]:
+        """The modes in the order in which sweep `number`, from 0, is to update them: always the same."""
+        return self._modes
+
     def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
-        """Nothing is kept from one product to the next."""
+        """Takes up a fit of these modes; nothing is kept from one product to the next."""
+        self._modes = list(modes)
 
     def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """X_(n) (⊙_{m≠n} A^(m)) over this rank's nonzeros, for its held rows of every factor: rows of mode n x R.

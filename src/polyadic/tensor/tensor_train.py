@@ -128,6 +128,9 @@ class TensorTrain:
             signs = positive(left[:, :kept])
             cores[n] = (left[:, :kept] * signs).reshape(rank, rows, kept)
             cores[n + 1] = torch.tensordot((signs * values[:kept])[:, None] * right[:kept], cores[n + 1], 1)
+        found = [len(core) for core in cores[1:]]
+        if found != feasible_ranks(self.shape, found, None):  # A later cut left an earlier rank more than it can use.
+            cores = _lean_left(cores)
         return TensorTrain([core.to(self.cores[0].dtype) for core in cores])
 
     def to_tensorly(self) -> Any:
