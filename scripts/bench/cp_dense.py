@@ -33,7 +33,6 @@ def run() -> None:
                 "pyttb": a_sweep(lambda n, x=array: _pyttb(x, n)),  # type: ignore[misc]
                 "two GEMMs": lambda x=tensor: _gemms(x),  # type: ignore[misc]
             },
-            rounds=3,
         )
         peers = ["TensorLy numpy", "pyttb", *(["TensorLy pytorch"] if len(shape) > 3 else [])]
         figures["the better"] = min(figures[name] for name in peers)

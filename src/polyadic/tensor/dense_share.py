@@ -18,6 +18,8 @@ from polyadic.tensor.weighted import weighted
 
 PARTIAL_SHARE = 4
 """A partial product may take this part of the tensor's memory at most."""
+AT_ONCE = 2**16
+"""Numbers that are squared at a time: they stay in the cache."""
 ROOM = 2**18
 """Numbers of the Khatri-Rao product that may stand in memory in any case."""
 
@@ -47,6 +49,7 @@ class DenseShare:
         self.dtype, self.device = slab.local.dtype, slab.local.device
         self._partial: _Partial | None = None
         self._next: range | None = None
+        self._room = self.slab.local.new_empty(0)
         self._modes, self._turns, self._products = list(range(len(self.shape))), False, 0
 
     def sweep(self, number: int) -> list[int]:
@@ -70,10 +73,12 @@ class DenseShare:
 
     def square(self) -> Tensor:
         """|X|² over all ranks, in float64, without a copy of the whole tensor in it."""
-        parts = [part.double().square().sum() for part in torch.split(self.slab.local.reshape(-1), 2**20)]
-        return self.world.sum_(
-            torch.stack(parts).sum() if parts else self.slab.local.new_zeros((), dtype=torch.float64)
-        )
+        total = self.slab.local.new_zeros((), dtype=torch.float64)
+        room = self.slab.local.new_empty(AT_ONCE, dtype=torch.float64)
+        for part in torch.split(self.slab.local.reshape(-1), AT_ONCE):
+            exact = room[: len(part)].copy_(part)
+            total += exact @ exact
+        return self.world.sum_(total)
 
     def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
         """X_(n) (⊙_{m≠n} A^(m)) over this rank's entries, for its held rows of every factor: rows of mode n x R.
@@ -88,7 +93,7 @@ class DenseShare:
                 self._products += 1
                 return self._by_pieces(mode, factors)
             used = [factors[m] for m in modes]
-            self._partial = None  # The old one makes room for the new one.
+            self._partial = None  # The new one takes its place.
             first = factors[0] if mode and modes.start else None
             product, headed = self._contract(modes, used, first)
             self._partial = _Partial(modes, used, product)
@@ -148,8 +153,12 @@ class DenseShare:
         here, x = self.slab.local.shape, self.slab.local
         left, right = math.prod(here[: modes.start]), math.prod(here[modes.stop :])
         columns, headed = aligned(khatri_rao(factors)), None
+        kept = left * right * columns.shape[1]
         if x.device.type == "cpu" and columns.shape[1] <= KERNELS_UP_TO and x.numel():
-            flat, headed = skinny_product(x, columns, left, right, None if first is None else aligned(first))
+            weights, room = None if first is None else aligned(first), None
+            if len(here) - len(modes) > 1:  # Else the product is the answer itself.
+                room = self._room = self._room if len(self._room) >= kept else x.new_empty(kept)
+            flat, headed = skinny_product(x, columns, left, right, weights, room)
         elif right == 1:
             flat = x.reshape(left, len(columns)) @ columns
         else:

@@ -22,15 +22,17 @@ IN_CACHE = 2**17
 
 
 def skinny_product(
-    x: Tensor, columns: Tensor, left: int, right: int, weights: Tensor | None = None
+    x: Tensor, columns: Tensor, left: int, right: int, weights: Tensor | None = None, room: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """X (left x K x right) times columns (K x R, padded by `aligned`): (left · right) x R.
 
     Beside it, where there are weights (H x R, padded) and H divides `left`: the product as H x (left / H · right) x R,
     times the weights, summed over H. None where H is so small that the threads' own sums would take much memory.
+    The first product takes `room` (that many numbers or more): fresh memory costs the system as much as a pass over it.
     """
     factor, width = columns.numpy(), columns.shape[1]
-    out = x.new_empty(left * right, width)
+    room = x.new_empty(left * right * width) if room is None else room[: left * right * width]
+    out = room.view(left * right, width)
     edges = even(left, 6) if right == 1 else even(left * math.ceil(right / BLOCK))
     parts = len(edges) - 1
     if weights is None or len(weights) < HEADS_A_PART * parts:
