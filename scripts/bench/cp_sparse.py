@@ -26,8 +26,8 @@ def run() -> None:
         data, theirs = Data.of(tensor, World.alone()), _theirs(tensor)
         figures = in_turn(
             {
-                OURS: a_sweep(lambda n, x=data: cp(x, RANK, max_iterations=n, tol=0), 5, 25),  # type: ignore[misc]
-                "pyttb": a_sweep(lambda n, x=theirs: _pyttb(x, n), 1, 3),  # type: ignore[misc]
+                OURS: a_sweep(lambda n, x=data: cp(x, RANK, max_iterations=n, tol=0), 5, 20),  # type: ignore[misc]
+                "pyttb": a_sweep(lambda n, x=theirs: _pyttb(x, n), 1, 2),  # type: ignore[misc]
             },
             rounds=3,
         )
@@ -67,4 +67,4 @@ def _bytes(data: Data, sweep: float) -> dict[str, str]:
 
 def _on_gpu(tensor: SparseTensor) -> dict[str, float]:
     data = Data.of(tensor.to(torch.device("cuda")), World.alone("cuda"))
-    return in_turn({"polyadic on the GPU": a_sweep(lambda n: cp(data, RANK, max_iterations=n, tol=0), 5, 25)})
+    return in_turn({"polyadic on the GPU": a_sweep(lambda n: cp(data, RANK, max_iterations=n, tol=0), 5, 20)})

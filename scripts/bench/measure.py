@@ -20,6 +20,7 @@ from polyadic.training.environment import free_port
 RECORDS = Path("out/bench.jsonl")
 OURS = "polyadic"
 SETTLING = 0.5
+LONG_ENOUGH, MOST = 0.25, 32
 environment: dict[str, Any] = {}
 """Versions and machine, which go with every record; set by __main__."""
 
@@ -63,9 +64,22 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def a_sweep(fit: Callable[[int], object], few: int = 2, many: int = 8) -> Callable[[], float]:
-    """Seconds a sweep of a fit: what `many` sweeps take more than `few`, so that the start is left out."""
-    return lambda: max(seconds(lambda: fit(many)) - seconds(lambda: fit(few)), 1e-9) / (many - few)
+def a_sweep(fit: Callable[[int], object], few: int = 2, more: int = 6) -> Callable[[], float]:
+    """Seconds a sweep of a fit: what `more` sweeps take beyond `few`, so that the start is left out.
+
+    Twice as many, and again, where those take less than LONG_ENOUGH: the starts of two fits differ by some
+    milliseconds.
+    """
+    beyond = [more]
+
+    def measured() -> float:
+        while True:
+            took = seconds(lambda: fit(few + beyond[0])) - seconds(lambda: fit(few))
+            if took >= LONG_ENOUGH or beyond[0] >= MOST * more:
+                return max(took, 1e-9) / beyond[0]
+            beyond[0] *= 2
+
+    return measured
 
 
 def in_turn(contenders: Mapping[str, Callable[[], float]], rounds: int = 5) -> dict[str, float]:

@@ -30,7 +30,7 @@ def test_products_are_those_of_the_dense_counts(columns: int) -> None:
     matrix = torch.randn(corpus.terms, columns, generator=random)
     rows = torch.randn(len(corpus), columns, generator=random)
     torch.testing.assert_close(times(corpus, matrix), counts @ matrix, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(transposed_times(corpus, rows), counts.T @ rows, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(transposed_times(corpus, rows), (counts.T @ rows).double(), atol=1e-4, rtol=1e-5)
     empty = corpus.part(0, 0)
     assert times(empty, matrix).shape == (0, columns)
     assert not transposed_times(empty, rows[:0]).any()

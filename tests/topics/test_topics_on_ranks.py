@@ -25,6 +25,7 @@ def everything(world: World) -> dict[str, Tensor]:
     whitening = whiten(lambda: batches, 50, 3, 0.7, world)
     topics, _ = spectral_lda(lambda: batches, 50, 4, world=world)
     refined = refine(corpus, topics, iterations=25, world=world)
+    again = refine(corpus, topics, iterations=25, world=world)
     npmi, umass = coherence(topics, corpus, world, 4)
     few = share_of(small(60, 50), world)
     return {
@@ -35,6 +36,7 @@ def everything(world: World) -> dict[str, Tensor]:
         "alpha": topics.alpha,
         "refined beta": refined.topics.beta,
         "refined alpha": refined.alpha,
+        "beta refined again": again.topics.beta,
         "likelihood": torch.tensor(refined.log_likelihood / 54_000),
         "npmi": npmi,
         "umass": umass,

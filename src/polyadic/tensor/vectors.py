@@ -154,6 +154,15 @@ def total(typing: Any, vector: Any) -> Any:
     return vector.dtype(vector), generate
 
 
+@intrinsic
+def widened(typing: Any, vector: Any) -> Any:
+    """The vector in float64."""
+    kind = Vector(types.float64, vector.length)
+    return kind(vector), lambda context, builder, signature, values: builder.fpext(
+        values[0], context.get_value_type(kind)
+    )
+
+
 def _fma(builder: Any, left: Any, right: Any, total: Any) -> Any:
     kind = left.type
     function = cgutils.get_or_insert_function(

@@ -9,7 +9,7 @@ from polyadic.distributed import World
 
 def total(world: World, tensor: Tensor) -> Tensor:
     """A tensor added over the ranks, the same on each of them."""
-    return world.sum_(tensor.to(world.device)).to(tensor.device)
+    return world.sum_(tensor.to(world.device, copy=True)).to(tensor.device)
 
 
 def of_first(world: World, tensor: Tensor) -> Tensor:

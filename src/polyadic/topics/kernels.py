@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import added, load, multiplied, product, scaled, store, total, zeros
+from polyadic.tensor.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
 
 PIECE = 8
 """Columns of a product that are taken at a time: a register of float32."""
@@ -33,15 +33,16 @@ def gathered() -> Any:
 
 @cache
 def spread() -> Any:
-    """out[word] += count · rows[d] over the words of the documents."""
+    """out[word] += count · rows[d] over the words of the documents, out in float64."""
 
     @jit
     def kernel(offsets, words, counts, rows, out, begin, end):
         for d in range(begin, end):
             for column in range(0, out.shape[1], PIECE):
-                mine = load(rows, d, column, PIECE)
+                mine = widened(load(rows, d, column, PIECE))
                 for k in range(offsets[d], offsets[d + 1]):
-                    store(out, words[k], column, scaled(counts[k], mine, load(out, words[k], column, PIECE)))
+                    sum_ = load(out, words[k], column, PIECE)
+                    store(out, words[k], column, scaled(np.float64(counts[k]), mine, sum_))
 
     return kernel
 

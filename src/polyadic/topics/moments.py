@@ -4,6 +4,7 @@ Shapes: documents D, terms V, whitened dimensions k. Of a document with counts n
 E2 = (n n^T - diag n) / (m (m - 1)) and E3 likewise over ordered triples of different tokens. With a0 the sum of the
 Dirichlet's parameters a_i and topics b_i, the corrected moments scaled by a0 (a0 + 1) and a0 (a0 + 1) (a0 + 2) / 2 are
 sum a_i b_i b_i^T and sum a_i b_i ∘ b_i ∘ b_i (Anandkumar, Foster, Hsu, Kakade and Liu, NIPS 2012, theorem 3.1).
+Sums over documents are in float64, so that their order, which goes by the ranks and threads, does not matter.
 """
 
 from __future__ import annotations
@@ -89,29 +90,26 @@ def whitened_third(documents: Documents, whitening: Whitening, alpha0: float, wo
     """
     matrix, k = whitening.matrix, whitening.matrix.shape[1]
     narrow = matrix.float()
-    cubes = matrix.new_zeros(k, k, k)
-    rows, weights = matrix.new_zeros(len(matrix), k), matrix.new_zeros(len(matrix))
-    pairs = matrix.new_zeros(k, k)
+    cubes, pairs = matrix.new_zeros(k, k, k), matrix.new_zeros(k, k)
+    spread = matrix.new_zeros(len(matrix), k + 2)
     for corpus in (one.to(matrix.device) for one in documents()):
         length = corpus.lengths
-        share = _reciprocal(length * (length - 1) * (length - 2), length)
+        share = _reciprocal(length * (length - 1) * (length - 2), length)[:, None]
+        second = _reciprocal(length * (length - 1), length)[:, None]
         points = times(corpus, narrow)
-        cubes += _cubes(points, share.float())
-        weighted = torch.cat([points, torch.ones_like(points[:, :1])], 1) * share.float()[:, None]
-        spread = transposed_times(corpus, weighted).double()
-        rows += spread[:, :k]
-        weights += spread[:, k]
-        second = _reciprocal(length * (length - 1), length)
-        pairs += (points.T @ (points * second.float()[:, None])).double()
-        pairs -= matrix.T @ (transposed_times(corpus, second.float()[:, None]).double() * matrix)
-    sums = [cubes, rows, weights, pairs]
+        spread += transposed_times(corpus, torch.cat([points * share, share, second], 1).float())
+        exact = points.double()
+        cubes += _cubes(exact, share)
+        pairs += exact.T @ (exact * second)
+    sums = [cubes, pairs, spread]
     flat = total(world, torch.cat([part.flatten() for part in sums]))
     parts = torch.split(flat, [part.numel() for part in sums])
-    cubes, rows, weights, pairs = (part.reshape(one.shape) for part, one in zip(parts, sums, strict=True))
+    cubes, pairs, spread = (part.reshape(one.shape) for part, one in zip(parts, sums, strict=True))
+    rows, (weights, diagonal) = spread[:, :k], spread[:, k:].T
     third = cubes - _symmetric(torch.einsum("ta,tb,tc->abc", rows, matrix, matrix))
     third = (third + 2 * torch.einsum("t,ta,tb,tc->abc", weights, matrix, matrix, matrix)) / whitening.documents
     mean = matrix.T @ whitening.mean
-    second = pairs / whitening.documents
+    second = (pairs - matrix.T @ (diagonal[:, None] * matrix)) / whitening.documents
     third -= alpha0 / (alpha0 + 2) * _symmetric(torch.einsum("ab,c->abc", second, mean))
     third += 2 * alpha0**2 / ((alpha0 + 1) * (alpha0 + 2)) * torch.einsum("a,b,c->abc", mean, mean, mean)
     return of_first(world, third * alpha0 * (alpha0 + 1) * (alpha0 + 2) / 2)
@@ -128,7 +126,7 @@ def _second(documents: Documents, basis: Tensor, alpha0: float, world: World) ->
         pairs, singles = _reciprocal(length * (length - 1), length), _reciprocal(length, length)
         points = times(corpus, narrow) * pairs.float()[:, None]
         weights = torch.stack([singles, pairs], 1).float()
-        sums = transposed_times(corpus, torch.cat([points, weights], 1)).double()
+        sums = transposed_times(corpus, torch.cat([points, weights], 1))
         product += sums[:, :k]
         mean += sums[:, k]
         diagonal += sums[:, k + 1]
@@ -155,12 +153,12 @@ def _symmetric(tensor: Tensor) -> Tensor:
 
 
 def _cubes(points: Tensor, share: Tensor) -> Tensor:
-    """The sum over the documents of share · p∘p∘p: k x k x k, float64, some documents at a time."""
+    """The sum over the documents of share · p∘p∘p: k x k x k, some documents at a time."""
     k = points.shape[1]
-    cubes = points.new_zeros(k, k * k, dtype=torch.float64)
+    cubes = points.new_zeros(k, k * k)
     step = max(1, AT_ONCE // k**2)
     for first in range(0, len(points), step):
         some = points[first : first + step]
         squares = (some[:, :, None] * some[:, None, :]).flatten(1)
-        cubes += ((some * share[first : first + step, None]).T @ squares).double()
+        cubes += (some * share[first : first + step]).T @ squares
     return cubes.reshape(k, k, k)

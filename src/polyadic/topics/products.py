@@ -29,13 +29,13 @@ def times(corpus: Corpus, matrix: Tensor) -> Tensor:
 
 
 def transposed_times(corpus: Corpus, rows: Tensor) -> Tensor:
-    """X^T times rows (D x K, float32): V x K. Every word takes its documents' rows; threads add up apart."""
+    """X^T times rows (D x K, float32): V x K, float64. Every word takes its documents' rows; threads add up apart."""
     if rows.device.type != "cpu":
-        terms = rows[corpus.document] * corpus.counts[:, None]
-        return rows.new_zeros(corpus.terms, rows.shape[1]).index_add_(0, corpus.words, terms)
+        terms = rows[corpus.document].double() * corpus.counts[:, None]
+        return terms.new_zeros(corpus.terms, rows.shape[1]).index_add_(0, corpus.words, terms)
     padded = aligned(rows)
     edges = document_edges(corpus, parts=threads())
-    sums = padded.new_zeros(max(1, len(edges) - 1), corpus.terms, padded.shape[1])
+    sums = padded.new_zeros(max(1, len(edges) - 1), corpus.terms, padded.shape[1], dtype=torch.float64)
     arrays = [part.numpy() for part in (corpus.offsets, corpus.words, corpus.counts, padded)]
     number = {begin: place for place, begin in enumerate(edges)}
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from image_jobs import made
 from image_sdk import REPOSITORY, Sdk, free_port
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ from polyadic.training.checkpoint import NoCheckpoints
 NIPS = REPOSITORY.parent / "shared" / "data" / "nips-train_1.pbr"
 TERMS, TOPICS = 12419, 5
 AWS = {"num_topics": TOPICS, "feature_dim": TERMS, "mini_batch_size": 350, "alpha0": 1.0}
-# One start: of these documents some others begin beside a saddle, where round-off decides which way they go.
-HYPERPARAMETERS = {**AWS, "refine_iterations": 20, "refine_starts": 1}
+HYPERPARAMETERS = {**AWS, "refine_iterations": 20}
 ASKED = 3
 
 
@@ -54,11 +52,9 @@ def test_the_job_of_aws_trains_and_serves(sdk2: Sdk, image: str, scratch: Path, 
     assert len(scores) == 1, sdk2.printed[-4000:]
     assert float(scores[0]) > unigram_pwll(rows)
 
-    corpus = corpus_of(rows)
-    expected = mixtures(corpus, topics_of_one_process())
-    found = mixtures(corpus, topics_in(scratch / "output" / "model.tar.gz"))
-    # Each within half of it, so the topics of one host and of two are within 1e-3 of each other.
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-4)
+    expected, topics = topics_of_one_process(), topics_in(scratch / "output" / "model.tar.gz")
+    assert (topics.beta - expected.beta).abs().sum(1).max() < 1e-5
+    found = mixtures(corpus_of(rows), topics)
     if hosts == 2:
         assert len(answers) == 6
         for kind, mixed in answers.items():
