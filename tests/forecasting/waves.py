@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM
+from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM, TrainShape
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecaster
 from polyadic.forecasting.windows import Batch, Pool, Series
@@ -28,7 +28,7 @@ def network(cell: str = "tt-lstm", likelihood: str = "student-T", dropout: float
     torch.manual_seed(0)
 
     def build(inputs: int) -> Cell:
-        return LSTM(inputs, 5) if cell == "lstm" else TensorTrainLSTM(inputs, 5, 2, 2, 3)
+        return LSTM(inputs, 5) if cell == "lstm" else TensorTrainLSTM(inputs, 5, TrainShape(2, 2, 3))
 
     return Forecaster(build, LIKELIHOODS[likelihood], HOURLY.num_features, layers, dropout)
 

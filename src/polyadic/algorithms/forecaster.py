@@ -25,7 +25,7 @@ from polyadic.algorithms._scoring import score
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.cells import CELLS, Cell
+from polyadic.forecasting.cells import CELLS, Cell, TrainShape
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecaster, sample
 from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
@@ -68,9 +68,15 @@ class Hyperparameters(hyper.Hyperparameters):
         tunable=(1, 1000),
     )
     cell: CellName = hyper.hyperparameter("recurrent cell", "tt-lstm")
-    tt_lags: int = hyper.hyperparameter("hidden states that the tensor-train cell looks back on", 2, ge=1)
-    tt_order: int = hyper.hyperparameter("order of its polynomial in these states", 2, ge=1)
-    tt_rank: int = hyper.hyperparameter("rank of its tensor train", 4, ge=1, tunable=(1, 16))
+    tt_lags: int = hyper.hyperparameter("hidden states that mlstm and the tensor-train cells look back on", 2, ge=1)
+    tt_order: int = hyper.hyperparameter(
+        "order of a tensor-train cell's polynomial in these states; cores of a compressed matrix", 2, ge=1
+    )
+    tt_rank: int = hyper.hyperparameter("rank of the tensor train", 4, ge=1, tunable=(1, 16))
+    tt_output: Literal["inside", "core"] = hyper.hyperparameter(
+        "where the gates' index stands: inside the last core, or in a core of its own, with far fewer parameters",
+        "inside",
+    )
     num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
     num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
     likelihood: LikelihoodName = hyper.hyperparameter("noise model", "student-T")
@@ -146,9 +152,10 @@ class Model:
 def build(settings: Hyperparameters) -> Forecaster:
     """The untrained network: its weights are a function of the seed."""
 
+    train = TrainShape(settings.tt_lags, settings.tt_order, settings.tt_rank, settings.tt_output == "core")
+
     def cell(inputs: int) -> Cell:
-        train = {"lags": settings.tt_lags, "order": settings.tt_order, "rank": settings.tt_rank}
-        return CELLS[settings.cell].make(inputs, settings.num_cells, **train)
+        return CELLS[settings.cell].make(inputs, settings.num_cells, train)
 
     torch.manual_seed(settings.seed)
     features = Frequency.parse(settings.time_freq).num_features

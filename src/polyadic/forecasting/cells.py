@@ -1,6 +1,6 @@
 """Recurrent cells, each with its equation, its parameter count and a readable reference form.
 
-Shapes: B batch, T time, D input, H hidden, L lags, S = H L + 1 state with its constant 1, G = 4 H gates, R rank.
+Shapes: B batch, T time, D input, H hidden, L lags, S = H L + 1 state with its constant 1, G gates, R rank.
 A cell maps x_BTD and a state to h_BTH and the next state; a state is a tuple of tensors, the batch first.
 """
 
@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from polyadic.forecasting.recurrence import recurrence
+from polyadic.forecasting.tt_matrix import TensorTrainMatrix
+
 State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class TrainShape:
+    """A cell's tensor train: L lags, order P, rank R; `output_core`: G as a core of its own, not inside the last."""
+
+    lags: int = 1
+    order: int = 2
+    rank: int = 2
+    output_core: bool = False
 
 
 class Cell(nn.Module, ABC):
@@ -25,7 +39,7 @@ class Cell(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
+    def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
         """The cell of these sizes, which takes of a tensor train's what it has a use for."""
 
     @abstractmethod
@@ -62,7 +76,7 @@ class LSTM(Cell):
             self._weights()[2][hidden_size : 2 * hidden_size] += 1
 
     @classmethod
-    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
+    def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
         """A cell without a tensor train."""
         return cls(input_size, hidden_size)
 
@@ -97,24 +111,22 @@ class LSTM(Cell):
         return 4 * self.hidden_size * (self.lstm.input_size + self.hidden_size + 2)
 
 
-class TensorTrainLSTM(Cell):
-    """The higher-order tensor-train LSTM of Yu, Zheng, Anandkumar and Yue (2017, arXiv 1711.00073).
+class _TensorTrainCell(Cell):
+    """z = W_x x_t + b + W · s_t^{⊗P}, s_t = [h_{t-1}; ...; h_{t-L}; 1], W (S x ... x S x G) a tensor train.
 
-    s_t = [h_{t-1}; ...; h_{t-L}; 1], z = W_x x_t + b + W · s_t^{⊗P}, split into i, j, f, o;
-    c_t = c_{t-1} sigmoid(f + 1) + sigmoid(i) tanh(j), h_t = tanh(c_t) sigmoid(o).
-    W, of shape S x ... x S x G, is a tensor train: core p is R_{p-1} x S x R_p, with R_0 = 1, R_P = G, R between.
-    Contracted core by core: O(P R² S + R S G) a step, where W itself has S^P G entries.
+    Core p is R_{p-1} x S x R_p, with R_0 = 1 and R between; the last ends in G, or in the R rows of a core R x G.
     """
 
-    name = "tt-lstm"
+    gates: ClassVar[int]
 
-    def __init__(self, input_size: int, hidden_size: int, lags: int, order: int, rank: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, train: TrainShape) -> None:
         super().__init__()
-        self.hidden_size, self.lags = hidden_size, lags
-        self.input = nn.Linear(input_size, 4 * hidden_size)
-        ranks = [1, *[rank] * (order - 1), 4 * hidden_size]
-        state = hidden_size * lags + 1
+        self.hidden_size, self.lags = hidden_size, train.lags
+        gates, state = self.gates * hidden_size, hidden_size * train.lags + 1
+        self.input = nn.Linear(input_size, gates)
+        ranks = [1, *[train.rank] * (train.order - 1), train.rank if train.output_core else gates]
         self.cores = nn.ParameterList(torch.empty(before, state, after) for before, after in pairwise(ranks))
+        self.output = nn.Parameter(torch.empty(train.rank, gates)) if train.output_core else None
         self._initialise()
 
     @torch.no_grad()
@@ -132,11 +144,53 @@ class TensorTrainLSTM(Cell):
             core[0, -1, 0] = 1
         self.cores[-1][0].uniform_(-bound, bound).div_(math.sqrt(self.lags))
         self.cores[-1][0, -1] = 0
+        if self.output is not None:
+            bound = math.sqrt(3 / len(self.output))  # The variance of a product with as many rows is kept.
+            self.output.uniform_(-bound, bound)
 
     @classmethod
-    def make(cls, input_size: int, hidden_size: int, *, lags: int, order: int, rank: int) -> Cell:
-        """A cell with all of them."""
-        return cls(input_size, hidden_size, lags, order, rank)
+    def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
+        """A cell with all of the train."""
+        return cls(input_size, hidden_size, train)
+
+    def _power(self, s_BS: Tensor) -> Tensor:
+        """W · s^{⊗P}, with W and the outer product formed in full: B x G."""
+        weight, power = self.cores[0], s_BS
+        for core in self.cores[1:]:
+            weight = torch.tensordot(weight, core, 1)
+            power = (power[:, :, None] * s_BS[:, None, :]).flatten(1)
+        whole: Tensor = power @ (weight if self.output is None else weight @ self.output).flatten(0, -2)
+        return whole
+
+    def _state(self, lags_BX: Tensor) -> Tensor:
+        return torch.cat([lags_BX, lags_BX.new_ones(len(lags_BX), 1)], 1)
+
+    def _shifted(self, lags_BX: Tensor, h: Tensor) -> Tensor:
+        return torch.cat([h, lags_BX[:, : -self.hidden_size]], 1)
+
+    def count(self) -> int:
+        """sum_p R_{p-1} S R_p + G (D + 1), and R G for a core of the output."""
+        cores: int = sum(math.prod(core.shape) for core in self.cores)
+        output = 0 if self.output is None else self.output.numel()
+        return cores + output + self.gates * self.hidden_size * (self.input.in_features + 1)
+
+
+class TensorTrainLSTM(_TensorTrainCell):
+    """The higher-order tensor-train LSTM of Yu, Zheng, Anandkumar and Yue (2017, arXiv 1711.00073).
+
+    z = W_x x_t + b + W · s_t^{⊗P}, split into i, j, f, o;
+    c_t = c_{t-1} sigmoid(f + 1) + sigmoid(i) tanh(j), h_t = tanh(c_t) sigmoid(o).
+    Contracted core by core: O(P R² S + R S G) a step, where W itself has S^P G entries.
+    """
+
+    name = "tt-lstm"
+    gates = 4
+
+    def __init__(self, input_size: int, hidden_size: int, train: TrainShape) -> None:
+        super().__init__(input_size, hidden_size, train)
+        self._forget: Tensor
+        forget = torch.arange(4).repeat_interleave(hidden_size) == 2
+        self.register_buffer("_forget", forget.float(), persistent=False)
 
     def initial(self, x_BTD: Tensor) -> State:
         """Every lag and c = 0."""
@@ -145,48 +199,109 @@ class TensorTrainLSTM(Cell):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Contracts the cores one after the other: linear in P."""
-        lags_BLH, c = state
-        one = x_BTD.new_ones(len(x_BTD), 1)
-        cores = [core.flatten(0, 1) for core in self.cores]
-        outputs = []
-        for linear in self.input(x_BTD).unbind(1):
-            s = torch.cat([lags_BLH, one], 1)
-            v = s @ cores[0]
-            for core in cores[1:]:
-                v = (v[:, :, None] * s[:, None, :]).flatten(1) @ core
-            h, c = _gates(linear + v, c)
-            lags_BLH = torch.cat([h, lags_BLH[:, : -self.hidden_size]], 1)
-            outputs.append(h)
-        return torch.stack(outputs, 1), (lags_BLH, c)
+        linear = nn.functional.linear(x_BTD, self.input.weight, self.input.bias + self._forget)
+        h_BTH, lags, c = recurrence(linear, state[0], state[1], list(self.cores), self.output)
+        assert c is not None
+        return h_BTH, (lags, c)
 
     def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-        """Forms W and the outer product s^{⊗P} in full."""
-        lags_BLH, c = state
-        order, weight = len(self.cores), self.cores[0]
-        for core in self.cores[1:]:
-            weight = torch.tensordot(weight, core, 1)
+        """Step by step."""
+        lags_BX, c = state
         outputs = []
         for linear in self.input(x_BTD).unbind(1):
-            s = torch.cat([lags_BLH, x_BTD.new_ones(len(x_BTD), 1)], 1)
-            power = s
-            for _ in range(order - 1):
-                power = (power[:, :, None] * s[:, None, :]).flatten(1)
-            h, c = _gates(linear + power @ weight.flatten(0, -2), c)
-            lags_BLH = torch.cat([h, lags_BLH[:, : -self.hidden_size]], 1)
+            i, j, f, o = (linear + self._power(self._state(lags_BX))).chunk(4, -1)
+            c = c * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
+            outputs.append(c.tanh() * o.sigmoid())
+            lags_BX = self._shifted(lags_BX, outputs[-1])
+        return torch.stack(outputs, 1), (lags_BX, c)
+
+
+class MultiLagLSTM(TensorTrainLSTM):
+    """An LSTM of L hidden states: z = W_x x_t + b + W_1 h_{t-1} + ... + W_L h_{t-L}; the rest as above."""
+
+    name = "mlstm"
+
+    @classmethod
+    def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
+        """A train of order 1."""
+        return cls(input_size, hidden_size, TrainShape(train.lags, order=1))
+
+
+class TensorTrainRNN(_TensorTrainCell):
+    """The same paper's recurrence without gates: h_t = tanh(W_x x_t + b + W · s_t^{⊗P})."""
+
+    name = "tt-rnn"
+    gates = 1
+
+    def initial(self, x_BTD: Tensor) -> State:
+        """Every lag = 0."""
+        return (x_BTD.new_zeros(len(x_BTD), self.lags * self.hidden_size),)
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        """Contracts the cores one after the other: linear in P."""
+        h_BTH, lags, _ = recurrence(self.input(x_BTD), state[0], None, list(self.cores), self.output)
+        return h_BTH, (lags,)
+
+    def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        """Step by step."""
+        (lags_BX,), outputs = state, []
+        for linear in self.input(x_BTD).unbind(1):
+            outputs.append((linear + self._power(self._state(lags_BX))).tanh())
+            lags_BX = self._shifted(lags_BX, outputs[-1])
+        return torch.stack(outputs, 1), (lags_BX,)
+
+
+class CompressedLSTM(Cell):
+    """An LSTM whose matrices W_x (4 H x D) and W_h (4 H x H) are tensor trains of P cores (Yang, Krompass, Tresp 2017).
+
+    The equation is that of `lstm`; the trains are those of Novikov, Podoprikhin, Osokin and Vetrov (NIPS 2015).
+    """
+
+    name = "tt-compressed-lstm"
+
+    def __init__(self, input_size: int, hidden_size: int, train: TrainShape) -> None:
+        super().__init__()
+        self.hidden_size, std = hidden_size, 1 / math.sqrt(3 * hidden_size)
+        self.of_input = TensorTrainMatrix(4 * hidden_size, input_size, train.order, train.rank, std)
+        self.of_hidden = TensorTrainMatrix(4 * hidden_size, hidden_size, train.order, train.rank, std)
+        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
+        with torch.no_grad():
+            self.bias[hidden_size : 2 * hidden_size] = 1
+
+    @classmethod
+    def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
+        """A cell with as many cores and the rank, but no lags."""
+        return cls(input_size, hidden_size, train)
+
+    def initial(self, x_BTD: Tensor) -> State:
+        """h = c = 0."""
+        zeros = x_BTD.new_zeros(len(x_BTD), self.hidden_size)
+        return zeros, zeros
+
+    def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        """The dense matrices once, then torch's fused kernel."""
+        weights = [self.of_input.dense(), self.of_hidden.dense(), self.bias, torch.zeros_like(self.bias)]
+        before = (state[0][None].contiguous(), state[1][None].contiguous())
+        h_BTH, h, c = torch.lstm(x_BTD, before, weights, True, 1, 0.0, self.training, False, True)
+        return h_BTH, (h[0], c[0])
+
+    def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+        """Step by step, each product core by core."""
+        h, c = state
+        outputs = []
+        for x in x_BTD.unbind(1):
+            i, f, j, o = (self.of_input(x) + self.of_hidden(h) + self.bias).chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * j.tanh()
+            h = o.sigmoid() * c.tanh()
             outputs.append(h)
-        return torch.stack(outputs, 1), (lags_BLH, c)
+        return torch.stack(outputs, 1), (h, c)
 
     def count(self) -> int:
-        """sum_p R_{p-1} S R_p + 4 H (D + 1)."""
-        cores: int = sum(math.prod(core.shape) for core in self.cores)
-        return cores + 4 * self.hidden_size * (self.input.in_features + 1)
+        """The cores of both matrices, and 4 H."""
+        return self.of_input.count() + self.of_hidden.count() + 4 * self.hidden_size
 
 
-def _gates(z_BG: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    i, j, f, o = z_BG.chunk(4, -1)
-    c = c * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
-    return c.tanh() * o.sigmoid(), c
-
-
-CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in Cell.__subclasses__()}
+CELLS: dict[str, type[Cell]] = {
+    cell.name: cell for cell in (LSTM, MultiLagLSTM, TensorTrainLSTM, TensorTrainRNN, CompressedLSTM)
+}
 """Every cell of this file, by its name."""
