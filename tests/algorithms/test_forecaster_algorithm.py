@@ -258,7 +258,10 @@ def test_bad_training_data_is_refused(what: str, tmp_path: Path) -> None:
         ({"time_freq": "99999999999999999999min"}, "time_freq"),
         ({"test_quantiles": "[0.5, 1.5]"}, "quantile 1.5 is out of range: a quantile lies between 0 and 1"),
         ({"test_quantiles": "[]"}, "quantile"),
-        ({"cell": "gru"}, "hyperparameter cell is 'gru': it must be lstm or mlstm or tt-lstm or tt-rnn or tt-compressed-lstm"),
+        (
+            {"cell": "gru"},
+            "hyperparameter cell is 'gru': it must be lstm or mlstm or tt-lstm or tt-rnn or tt-compressed-lstm",
+        ),
         ({"context_length": "0"}, "hyperparameter context_length is 0: it must be an integer, 1 or more"),
     ],
 )

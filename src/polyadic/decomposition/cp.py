@@ -64,7 +64,9 @@ class Progress:
             return self.best
         if not self.grams:
             return CPTensor(self.weights, list(self.factors), self.relative_error)
-        lengths = [lengths_of(gram) for gram in self.grams]
+        # A factor that has been fixed stays as it began, to the bit.
+        near = 8 * torch.finfo(self.factors[0].dtype).eps
+        lengths = [torch.where((one - 1).abs() < near, 1, one) for one in map(lengths_of, self.grams)]
         factors = [factor / length.to(factor.dtype) for factor, length in zip(self.factors, lengths, strict=True)]
         return CPTensor(reduce(torch.mul, lengths, self.weights), factors, self.relative_error)
 
