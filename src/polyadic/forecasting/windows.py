@@ -23,10 +23,16 @@ SMALLEST_RATIO = 0.02
 
 @dataclass(frozen=True)
 class Series:
-    """A target (T, NaN where missing) and the minutes since 1970 of its first time stamps and those to forecast."""
+    """A target (T, NaN where missing) and the minutes since 1970 of its first time stamps and those to forecast.
+
+    cat: the category of the series in each of its groupings, from 0; dynamic: J features of every time stamp, those to
+    forecast included (J x T or more), None where there are none.
+    """
 
     target: Floats
     minutes: NDArray[np.int64]
+    cat: tuple[int, ...] = ()
+    dynamic: Floats | None = None
 
 
 @dataclass(frozen=True)
