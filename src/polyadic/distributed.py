@@ -167,11 +167,13 @@ class World:
         return (self.size > 1 and bool(self.sum_(torch.tensor(float(flag), device=self.device)) > 0)) or flag
 
     def data_parallel(self, module: nn.Module) -> nn.Module:
-        """The module whose backward pass averages gradients over the ranks."""
+        """The module whose backward pass averages gradients over the ranks; its buffers are alike from the start."""
         if self.size == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True)
+        return DistributedDataParallel(
+            module, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False
+        )
 
 
 def _whole(name: str, default: int) -> int:

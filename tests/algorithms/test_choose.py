@@ -149,10 +149,15 @@ def test_a_misspelt_required_hyperparameter_has_its_nearest_named_without_an_alg
     assert "did you mean 'prediction_length'?" in message
 
 
-@pytest.mark.parametrize("likelihood", ["negative-binomial", "beta", "deterministic-L1"])
-def test_a_likelihood_of_deepars_that_is_not_here_is_refused_with_those_that_are(likelihood: str) -> None:
-    message = refusal({**DEEPAR, "likelihood": likelihood})
-    assert message == f"hyperparameter likelihood is {likelihood!r}: it must be gaussian or student-T"
+@pytest.mark.parametrize("likelihood", ["gaussian", "beta", "negative-binomial", "student-T", "deterministic-L1"])
+def test_every_likelihood_of_deepars_is_here_however_it_is_capitalised(likelihood: str) -> None:
+    for written in (likelihood, likelihood.lower(), likelihood.upper()):
+        assert choose({**DEEPAR, "likelihood": written})[1].model_dump()["likelihood"] == likelihood
+
+
+def test_another_likelihood_is_refused_with_those_that_are_here() -> None:
+    message = refusal({**DEEPAR, "likelihood": "poisson"})
+    assert message.startswith("hyperparameter likelihood is 'poisson': it must be gaussian or student-T or ")
 
 
 def test_algorithms_are_found_by_being_there() -> None:

@@ -213,7 +213,7 @@ def flipped(data: bytes, at: int) -> bytes:
 GOOD = lines(records())
 FILES: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, r"channel train holds no data: no file ends in \.json or .* \(found: nothing in"),
-    "other files": ({"series.csv": b"1,2"}, r"\(found: series\.csv in"),
+    "other files": ({"series.txt": b"1,2"}, r"\(found: series\.txt in"),
     "broken JSON": (
         {"a.json": GOOD + b'{"start": \n'},
         r"a\.json is not readable as JSON Lines: broken JSON at line 5",
@@ -292,12 +292,6 @@ def test_short_series_are_left_out_with_a_warning(tmp_path: Path, capsys: pytest
     warned = capsys.readouterr().err
     assert "warning: 2 of 6 series are shorter than 9 points and are left out" in warned
     assert "warning: 1 test series are shorter than 9 points and are left out" in warned
-
-
-def test_features_that_are_not_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with_cat = [{**one, "cat": [0], "dynamic_feat": [[0.0] * 24]} for one in records()]
-    fit(tmp_path, {"a.json": lines(with_cat)})
-    assert "warning: 4 series of channel train have cat or dynamic_feat" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])

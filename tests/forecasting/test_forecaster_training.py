@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ranks import on_ranks
@@ -14,7 +16,7 @@ from waves import network, pool, waves
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
-from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
+from polyadic.forecasting.training import Cursor, Epoch, Plan, Training, standardise
 from polyadic.forecasting.windows import Series
 
 State = tuple[dict[str, Tensor], dict[str, float]]
@@ -147,6 +149,28 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert 0 < rates[-1] < 0.01
 
 
+def scales(training: Training, series: list[Series]) -> tuple[Tensor, Tensor]:
+    standardise(training.network, pool(series), training.world, divided=True)
+    return training.network.feature_mean_J, training.network.feature_deviation_J
+
+
+def test_features_are_standardised_by_the_training_data() -> None:
+    series = waves(4)
+    mean, deviation = scales(prepare(PLAN), series)
+    points = np.concatenate([one.dynamic for one in series if one.dynamic is not None], 1).astype(np.float64)
+    assert mean.tolist() == pytest.approx(points.mean(1).tolist(), rel=1e-6)
+    assert deviation.tolist() == pytest.approx(points.std(1).tolist(), rel=1e-6)
+
+
+def test_a_feature_far_from_zero_keeps_its_deviation_and_a_constant_one_is_left_as_it_is() -> None:
+    far = [
+        replace(one, dynamic=np.stack([1e6 + np.arange(30), np.full(30, 0.1)]).astype(np.float32)) for one in waves(2)
+    ]
+    mean, deviation = scales(prepare(PLAN), far)
+    assert deviation.tolist() == pytest.approx([np.arange(30).std(), 1], rel=1e-5)
+    assert mean.tolist() == pytest.approx([1e6 + 14.5, 0.1])
+
+
 FOUR = ["replicated", "divided", "unequal", "one empty"]
 
 
@@ -165,6 +189,7 @@ def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float]
     for kind in kinds:
         mine = shares(kind, world.size)[world.rank] if world.size > 1 else waves(4)
         training = Training(network(), pool(mine), PLAN, world, divided=kind != "replicated")
+        standardise(training.network, training.share, world, divided=kind != "replicated")
         losses: list[float] = []
         training.run(Cursor(), always, lambda _, epoch, losses=losses: losses.append(epoch.loss))  # type: ignore[misc]
         answers.append((losses, weights(training)))

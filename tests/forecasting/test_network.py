@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from waves import CONTEXT, PREDICTION, network, one_of, windows
+from waves import CONTEXT, HOURLY, PREDICTION, network, one_of, waves, windows
 
 from polyadic.forecasting import network as network_module
-from polyadic.forecasting.network import sample
-from polyadic.forecasting.windows import Batch
+from polyadic.forecasting.cells import LSTM
+from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.network import Forecaster, sample
+from polyadic.forecasting.windows import Batch, Pool
 
 each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
-each_likelihood = pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
+each_likelihood = pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
+mirrored = pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
 
 
 def step_by_step(cell: str, likelihood: str, batch: Batch) -> Tensor:
@@ -27,20 +31,24 @@ def step_by_step(cell: str, likelihood: str, batch: Batch) -> Tensor:
     for time in range(values.shape[1]):
         before = values[:, time - 1] if time else torch.zeros(len(values))
         known = seen[:, time - 1] if time else torch.zeros(len(values))
-        inputs = torch.cat([torch.stack([before, known, ratio], 1), batch.calendar_BTK[:, time]], 1)
+        dynamic = (batch.dynamic_BTJ[:, time] - net.feature_mean_J) / net.feature_deviation_J
+        embedded = [weight[batch.cat_BN[:, number]] for number, weight in enumerate(net.embeddings.parameters())]
+        inputs = torch.cat([torch.stack([before, known, ratio], 1), batch.calendar_BTK[:, time], dynamic, *embedded], 1)
         stack = net.encoder if time < CONTEXT else net.decoder
         hidden, states = stack(inputs[:, None], states)
         if time >= CONTEXT:
             raw = net.head(hidden[:, 0])
             raw = torch.cat([raw[:, :1] + before[:, None], raw[:, 1:]], 1)
-            total = total + (net.likelihood.nll(raw, values[:, time]) * seen[:, time]).sum()
+            total = (
+                total + (net.likelihood.nll(raw, values[:, time], batch.level_B, batch.scale_B) * seen[:, time]).sum()
+            )
     return total
 
 
 @each_cell
 @each_likelihood
 def test_the_teacher_forced_loss_equals_step_by_step(cell: str, likelihood: str) -> None:
-    batch = windows(7)
+    batch = windows(7, likelihood)
     assert 0 < batch.weight_BP.mean() < 1
     loss = network(cell, likelihood)(batch)
     torch.testing.assert_close(loss, step_by_step(cell, likelihood, batch), atol=1e-4, rtol=1e-5)
@@ -65,7 +73,7 @@ def test_a_value_without_weight_does_not_enter_the_loss() -> None:
 @each_likelihood
 @pytest.mark.parametrize("paths", [1, 7, 20])
 def test_a_forecast_does_not_depend_on_its_neighbours(cell: str, likelihood: str, paths: int) -> None:
-    batch, net = windows(6), network(cell, likelihood).eval()
+    batch, net = windows(6, likelihood), network(cell, likelihood).eval()
     together = sample(net, batch, paths, seed=3)
     assert together.shape == (6, paths, PREDICTION)
     for row in range(6):
@@ -80,22 +88,33 @@ def test_forecasts_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     torch.testing.assert_close(sample(net, batch, 10, seed=3), whole, atol=1e-5, rtol=1e-5)
 
 
-def test_a_forecast_is_a_function_of_the_seed() -> None:
-    batch, net = windows(2), network().eval()
+@each_likelihood
+def test_a_forecast_is_a_function_of_the_seed(likelihood: str) -> None:
+    batch, net = windows(2, likelihood), network(likelihood=likelihood).eval()
     one = sample(net, batch, 8, seed=3)
     torch.rand(5)
     assert torch.equal(sample(net, batch, 8, seed=3), one)
-    assert not torch.allclose(sample(net, batch, 8, seed=4), one)
+    assert torch.allclose(sample(net, batch, 8, seed=4), one) == (likelihood == "deterministic-L1")
 
 
-@each_likelihood
+def test_forecasts_are_such_as_the_likelihood_takes() -> None:
+    for likelihood in ("negative-binomial", "beta"):
+        drawn = sample(network(likelihood=likelihood).eval(), windows(5, likelihood), 50, seed=0)
+        LIKELIHOODS[likelihood].refuse(drawn.numpy().reshape(-1))
+        assert drawn.std(1).min() > 0
+
+
+def test_every_path_of_a_deterministic_forecast_is_the_same() -> None:
+    drawn = sample(network(likelihood="deterministic-L1").eval(), windows(3), 6, seed=0)
+    assert torch.equal(drawn, drawn[:, :1].expand_as(drawn))
+
+
+@mirrored
 def test_mirrored_paths_take_the_noise_out_of_the_first_steps_mean(likelihood: str) -> None:
     batch, net = windows(4), network(likelihood=likelihood).eval()
     first = sample(net, batch, 10, seed=0)[:, :, 0]
-    calendar = batch.calendar_BTK[:, CONTEXT : CONTEXT + 1]
     previous, observed = batch.past_BC[:, -1:], batch.observed_BC[:, -1:]
-    ratio = torch.asinh(batch.level_B / batch.scale_B)[:, None]
-    inputs = torch.cat([torch.stack([previous, observed, ratio], -1), calendar], -1)
+    inputs = net.inputs(batch, previous, observed, CONTEXT)
     location = net.raw(net.decoder(inputs, net.encode(batch))[0], previous)[:, 0, 0]
     expected = location * batch.scale_B + batch.level_B
     torch.testing.assert_close(first.mean(1), expected.detach(), atol=1e-4, rtol=1e-5)
@@ -117,6 +136,32 @@ def test_a_path_goes_on_from_its_own_draws() -> None:
         net.head.weight.zero_()
     spread = sample(net, windows(1), 4000, seed=1)[0].std(0)
     torch.testing.assert_close(spread / spread[0], torch.tensor([1.0, 2.0, 3.0]).sqrt(), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["dynamic_BTJ", "cat_BN"])
+def test_a_forecast_depends_on_what_is_known_of_its_own_series(name: str) -> None:
+    batch, net = windows(4), network().eval()
+    value = getattr(batch, name).clone()
+    value[1] = value[1] + 5 if name == "dynamic_BTJ" else 1 - value[1]
+    one, other = sample(net, batch, 4, seed=0), sample(net, dataclasses.replace(batch, **{name: value}), 4, seed=0)
+    assert not torch.allclose(one[1], other[1])
+    torch.testing.assert_close(one[[0, 2, 3]], other[[0, 2, 3]])
+
+
+def test_a_feature_of_the_last_step_changes_the_last_step_alone() -> None:
+    batch, net = windows(4), network().eval()
+    later = batch.dynamic_BTJ.clone()
+    later[:, -1] += 3
+    one, other = sample(net, batch, 4, seed=0), sample(net, dataclasses.replace(batch, dynamic_BTJ=later), 4, seed=0)
+    assert torch.equal(one[:, :, :-1], other[:, :, :-1]) and not torch.allclose(one[:, :, -1], other[:, :, -1])
+
+
+def test_a_network_without_covariates_takes_none() -> None:
+    net = Forecaster(lambda inputs: LSTM(inputs, 4), LIKELIHOODS["gaussian"], HOURLY.num_features, 1, 0.0)
+    assert not {name for name in net.state_dict() if "feature" in name or "embedding" in name}
+    none = Pool(waves(2), HOURLY, CONTEXT, PREDICTION).take(np.arange(5))
+    assert none.dynamic_BTJ.shape == (5, CONTEXT + PREDICTION, 0) and none.cat_BN.shape == (5, 0)
+    assert net(none).isfinite() and sample(net.eval(), none, 3, seed=0).shape == (5, 3, PREDICTION)
 
 
 def test_the_horizons_values_do_not_leak_into_a_forecast() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def series_of(lengths: Sequence[int], seed: int = 0, missing: float = 0.0) -> li
     for number, length in enumerate(lengths):
         target = random.normal(50, 10, length).astype(np.float32)
         target[random.random(length) < missing] = np.nan
-        made.append(Series(target, HOURLY.minutes(datetime(2020, 1, 1 + number), length + 3)))
+        dynamic = random.normal(size=(3, length + number % 2)).astype(np.float32)
+        cat = (number, number % 2)
+        made.append(Series(target, HOURLY.minutes(datetime(2020, 1, 1 + number), length + 3), cat, dynamic))
     return made
 
 
@@ -34,14 +37,16 @@ def observed(series: Sequence[Series]) -> list[Series]:
     return [one for one in series if np.isfinite(one.target).any()]
 
 
-def every_window(series: Sequence[Series], context: int, prediction: int) -> list[tuple[Floats, Floats, Floats]]:
-    """Context, horizon and calendar of each window, by slicing; of series in which anything is observed."""
+def every_window(series: Sequence[Series], context: int, prediction: int) -> list[tuple[Any, ...]]:
+    """Context, horizon, calendar, features and categories of each window, by slicing; of series with an observation."""
     windows = []
     for one in observed(series):
         for first in range(len(one.target) - context - prediction + 1):
             cut, end = first + context, first + context + prediction
             calendar = HOURLY.features(one.minutes[first:end])
-            windows.append((one.target[first:cut], one.target[cut:end], calendar))
+            assert one.dynamic is not None
+            dynamic = one.dynamic[:, first:end].T
+            windows.append((one.target[first:cut], one.target[cut:end], calendar, dynamic, np.array(one.cat)))
     return windows
 
 
@@ -49,7 +54,7 @@ def every_window(series: Sequence[Series], context: int, prediction: int) -> lis
 @given(st.lists(st.integers(0, 20), max_size=6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
 def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, seed: int) -> None:
     series = series_of(lengths, seed, missing=0.3)
-    pool = Pool(series, HOURLY, context, prediction)
+    pool = Pool(series, HOURLY, context, prediction, groupings=2, features=3)
     windows = every_window(series, context, prediction)
     assert len(pool) == len(windows)
     usable = [len(one.target) for one in observed(series) if len(one.target) >= context + prediction]
@@ -57,7 +62,7 @@ def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, 
     if not windows:
         return
     numbers = np.random.default_rng(seed).permutation(len(windows))
-    parts = [np.stack([windows[number][part] for number in numbers]) for part in range(3)]
+    parts = [np.stack([windows[number][part] for number in numbers]) for part in range(5)]
     expected, found = batch(*parts), pool.take(numbers)
     for name, value in vars(found).items():
         assert torch.equal(value, getattr(expected, name)), name
@@ -134,12 +139,32 @@ def test_a_missing_value_is_marked_and_weighs_nothing() -> None:
 
 
 def test_a_blank_window_is_finite_and_weighs_nothing() -> None:
-    for pool in (Pool([], HOURLY, 4, 2), Pool(series_of([9]), HOURLY, 4, 2)):
+    for pool in (Pool([], HOURLY, 4, 2, 2, 3), Pool(series_of([9]), HOURLY, 4, 2, 2, 3)):
         blank = pool.blank()
         assert blank.past_BC.shape == (1, 4) and blank.future_BP.shape == (1, 2)
         assert blank.calendar_BTK.shape == (1, 6, HOURLY.num_features)
+        assert blank.dynamic_BTJ.shape == (1, 6, 3) and blank.cat_BN.tolist() == [[0, 0]]
         assert blank.weight_BP.sum() == 0 and blank.observed_BC.sum() == 0
         assert all(value.isfinite().all() for value in vars(blank).values())
+
+
+def test_features_and_categories_that_are_not_asked_for_are_left_out() -> None:
+    series = series_of([9, 8])
+    found = Pool(series, HOURLY, 4, 2, groupings=1, features=2).take(np.array([0, 5]))
+    assert found.cat_BN.tolist() == [[0], [1]]
+    for row, one in enumerate(series):
+        assert one.dynamic is not None
+        first = [0, 1][row]
+        assert np.array_equal(found.dynamic_BTJ[row], one.dynamic[:2, first : first + 6].T)
+    none = Pool(series, HOURLY, 4, 2).take(np.array([0]))
+    assert none.cat_BN.shape == (1, 0) and none.dynamic_BTJ.shape == (1, 6, 0)
+
+
+def test_moments_are_sums_over_the_points_of_usable_series() -> None:
+    series, mean = series_of([9, 3, 8]), np.array([0.5, -1.0, 2.0])
+    found = Pool(series, HOURLY, 4, 2, 2, 3).moments(mean)
+    points = np.concatenate([one.dynamic[:, : len(one.target)].T for one in series if len(one.target) >= 6])  # type: ignore[index]
+    assert found.tolist() == pytest.approx([17, *(points - mean).sum(0), *((points - mean) ** 2).sum(0)])
 
 
 def test_draw_is_a_function_of_seed_epoch_and_step() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ from polyadic.forecasting.windows import Batch, Pool, Series
 
 HOURLY = Frequency.parse("H")
 CONTEXT, PREDICTION = 6, 3
+FEATURES, CARDINALITIES = 2, (3, 2)
 
 
 def floats(values: object) -> NDArray[np.float32]:
@@ -30,28 +32,40 @@ def network(cell: str = "tt-lstm", likelihood: str = "student-T", dropout: float
     def build(inputs: int) -> Cell:
         return LSTM(inputs, 5) if cell == "lstm" else TensorTrainLSTM(inputs, 5, TrainShape(2, 2, 3))
 
-    return Forecaster(build, LIKELIHOODS[likelihood], HOURLY.num_features, layers, dropout)
+    made = Forecaster(
+        build, LIKELIHOODS[likelihood], HOURLY.num_features, layers, dropout, FEATURES, CARDINALITIES, embedding=3
+    )
+    made.feature_mean_J += torch.tensor([20.0, 0.0])
+    made.feature_deviation_J *= torch.tensor([9.0, 0.5])
+    return made
 
 
-def waves(count: int, length: int = 30, missing: float = 0.05) -> list[Series]:
-    """Noisy daily waves, each of its own phase and level, with a few values missing."""
+def waves(count: int, length: int = 30, missing: float = 0.05, likelihood: str = "student-T") -> list[Series]:
+    """Noisy daily waves, each of its own phase and level, with a few values missing; as the likelihood takes them.
+
+    Each has two dynamic features and a category in each of two groupings.
+    """
     random, made = np.random.default_rng(count), []
     for number in range(count):
         time = np.arange(length)
         target = 10 + number + 3 * np.sin(2 * np.pi * time / 24 + number) + 0.3 * random.normal(size=length)
+        target = {"beta": target / 40, "negative-binomial": np.floor(target)}.get(likelihood, target)
         target[random.random(length) < missing] = np.nan
-        made.append(Series(target.astype(np.float32), HOURLY.minutes(datetime(2021, 3, 1 + number), length)))
+        minutes, cat = HOURLY.minutes(datetime(2021, 3, 1 + number), length), (number % 3, number % 2)
+        dynamic = np.stack([10 + time + number, np.cos(time / 5 + number)]).astype(np.float32)
+        made.append(Series(target.astype(np.float32), minutes, cat, dynamic))
     return made
 
 
 def pool(series: list[Series]) -> Pool:
     """Their windows."""
-    return Pool(series, HOURLY, CONTEXT, PREDICTION)
+    return Pool(series, HOURLY, CONTEXT, PREDICTION, len(CARDINALITIES), FEATURES)
 
 
-def windows(count: int) -> Batch:
-    """A batch of different windows, a few of their values missing."""
-    whole = pool(waves(4))
+def windows(count: int, likelihood: str = "student-T") -> Batch:
+    """A batch of different windows as a likelihood sees them, a few of their values missing."""
+    made, see = waves(4, likelihood=likelihood), LIKELIHOODS[likelihood].see
+    whole = pool([replace(one, target=see(one.target)) for one in made])
     return whole.take(np.linspace(0, len(whole) - 1, count).astype(np.int64))
 
 

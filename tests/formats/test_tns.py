@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sparse_values import refusal
 
@@ -53,7 +53,9 @@ def plainly(text: str) -> list[tuple[float, ...]] | None:
     lines = [line.partition("#")[0].replace("\t", " ").split(" ") for line in text.replace("\r\n", "\n").split("\n")]
     rows = [[number(field) for field in line if field] for line in lines if any(line)]
     good = all(
-        len(row) == len(rows[0]) >= 3 and None not in row and all(n == int(n) >= 1 for n in row[:-1] if n is not None)
+        len(row) == len(rows[0]) >= 3
+        and None not in row
+        and all(n == int(n) and 1 <= n <= LARGEST_MODE for n in row[:-1] if n is not None)
         for row in rows
     )
     return [tuple(float(n) for n in row if n is not None) for row in rows] if rows and good else None
@@ -64,6 +66,7 @@ TOKENS = ["1", "2", "7", "30", " ", "  ", "\t", "\n", "\r\n", "1 1 1\n", "\n2 1 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), min_size=3, max_size=12).map("".join))
+@example("1e11 1 1\n")
 def test_a_fast_reading_is_a_plain_one(text: str) -> None:
     expected = plainly(text)
     try:

@@ -33,28 +33,62 @@ def read_records(path: Path) -> list[Any]:
 
 
 def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
-    """A series from {"start": "YYYY-MM-DD HH:MM:SS", "target": [numbers, null or "NaN"]}, stamped `ahead` steps on."""
+    """A series from {"start": "YYYY-MM-DD HH:MM:SS", "target": [numbers, null or "NaN"]}, stamped `ahead` steps on.
+
+    It may have "cat", whole numbers from 0, and "dynamic_feat", lists of a number a time stamp, the `ahead` included.
+    Arrays do for lists of numbers.
+    """
     if not isinstance(record, dict) or not {"start", "target"} <= record.keys():
         raise UserError(f'got {shorten(record)}: a series is {{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}}')
-    values = record["target"]
-    if not isinstance(values, list):
-        raise UserError(f"target is {shorten(values)}: it must be a list of numbers, null where one is missing")
-    target = _numbers(values)
-    return Series(target, frequency.minutes(parse_start(record["start"]), len(target) + ahead))
+    target = _numbers(record["target"], "target", "a list of numbers, null where one is missing")
+    minutes = frequency.minutes(parse_start(record["start"]), len(target) + ahead)
+    dynamic = _features(record.get("dynamic_feat"), len(target), ahead)
+    return Series(target, minutes, _categories(record.get("cat")), dynamic)
 
 
-def _numbers(values: list[Any]) -> NDArray[np.float32]:
-    """Values as float32, NaN for null and "NaN"."""
-    advice = "it must be a list of numbers, null where one is missing"
-    if not set(map(type, values)) <= {int, float}:
+def _numbers(values: object, name: str, rule: str) -> NDArray[np.float32]:
+    """Values as float32, NaN for null and "NaN"; `rule` says what they must be."""
+    if not isinstance(values, (list, np.ndarray)):
+        raise UserError(f"{name} is {shorten(values)}: it must be {rule}")
+    if isinstance(values, list) and not set(map(type, values)) <= {int, float}:
         wrong = [one for one in values if type(one) not in (int, float) and one is not None and one != "NaN"]
         if wrong:
-            raise UserError(f"target holds {shorten(wrong[0])}: {advice}")
+            raise UserError(f"{name} holds {shorten(wrong[0])}: it must be {rule}")
         values = [one if type(one) in (int, float) else math.nan for one in values]
-    beyond = next((one for one in values if abs(one) > LARGEST), None)
-    if beyond is not None:
-        raise UserError(f"target holds {shorten(beyond)}, which is beyond {LARGEST:.1e}: scale the series down")
-    return np.array(values, np.float32)
+    array = np.asarray(values, np.float64)
+    beyond = np.abs(array) > LARGEST
+    if beyond.any():
+        raise UserError(f"{name} holds {array[beyond][0]}, which is beyond {LARGEST:.1e}: scale the series down")
+    return array.astype(np.float32)
+
+
+def _categories(cat: object) -> tuple[int, ...]:
+    """The category of each grouping; none for null."""
+    if cat is None:
+        return ()
+    if not isinstance(cat, list) or not all(type(one) is int and one >= 0 for one in cat):
+        raise UserError(f"cat is {shorten(cat)}: it must be a list of whole numbers from 0, such as [0, 3]")
+    return tuple(cat)
+
+
+def _features(features: object, length: int, ahead: int) -> NDArray[np.float32] | None:
+    """J x (length + ahead); None where there are no features. Those of a request may be longer; what is over is cut."""
+    if features is None:
+        return None
+    if not isinstance(features, list):
+        raise UserError(f"dynamic_feat is {shorten(features)}: it must be a list of features, each a list of numbers")
+    found, needed = list[NDArray[np.float32]](), length + ahead
+    for number, feature in enumerate(features):
+        name = f"dynamic_feat[{number}]"
+        values = _numbers(feature, name, "a list of numbers, one a time stamp")
+        if len(values) < needed or (len(values) > needed and not ahead):
+            rule = f"the target's {length} and {ahead} to forecast" if ahead else "as many as target has"
+            raise UserError(f"{name} has {len(values)} values: there must be {needed}, {rule}")
+        if not np.isfinite(values).all():
+            at = int(np.argmin(np.isfinite(values)))
+            raise UserError(f"{name} has no number at place {at + 1}: only target may have missing values")
+        found.append(values[:needed])
+    return np.stack(found) if found else None
 
 
 def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:

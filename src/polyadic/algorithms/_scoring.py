@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def score(job: Job[Any], forecast: Forecast, season: int, series: list[Series]) 
     """
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
     began, levels = time.perf_counter(), settings.test_quantiles
-    history = [Series(one.target[:-horizon], one.minutes) for one in series]
+    history = [replace(one, target=one.target[:-horizon]) for one in series]
     ours = naive = Accuracy.nothing(len(levels))
     for first in range(0, len(series), 64):
         part = slice(first, first + 64)

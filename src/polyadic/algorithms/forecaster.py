@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,25 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from polyadic.algorithms import _hyperparameters as hyper
+from polyadic.algorithms._covariates import CardinalityText, Covariates, FeaturesText, refuse_test, resolve
 from polyadic.algorithms._deepar import (
     DECILES,
     MOST_SAMPLES,
     parse_configuration,
-    read_records,
     read_series,
     refuse_quantiles,
 )
 from polyadic.algorithms._job import ChannelSpec, Job, Metric, Snapshot
 from polyadic.algorithms._scoring import score
+from polyadic.algorithms._series_files import CONTENT_TYPES, SUFFIXES, read_files, refuse_differing
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.cells import CELLS, Cell, TrainShape
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecaster, sample
-from polyadic.forecasting.training import Cursor, Epoch, Plan, Training
+from polyadic.forecasting.training import Cursor, Epoch, Plan, Training, standardise
 from polyadic.forecasting.windows import Pool, Series, batch
-from polyadic.formats import jsonlines
 
 if TYPE_CHECKING:
     CellName = str
@@ -39,14 +39,22 @@ else:
     CellName = Literal[tuple(CELLS)]
     LikelihoodName = Literal[tuple(LIKELIHOODS)]
 
+FEWEST_OBSERVATIONS = 300
+"""That DeepAR asks for in all of training."""
+
 NAME = "forecaster"
 SUMMARY = "probabilistic forecasts of many time series by a tensor-train LSTM; a drop-in for DeepAR"
 CHANNELS = (
-    ChannelSpec("train", "JSON Lines (.json, .json.gz): start and target of a series a line", jsonlines.CONTENT_TYPES),
-    ChannelSpec("test", "the same; the last prediction_length points are withheld", jsonlines.CONTENT_TYPES, False),
+    ChannelSpec(
+        "train",
+        "series: start, target, cat, dynamic_feat in JSON Lines (.json, .json.gz) or Parquet (.parquet); or CSV (.csv, "
+        ".csv.gz), long (item_id,timestamp,target and features) or wide (timestamp and a series a column)",
+        CONTENT_TYPES,
+    ),
+    ChannelSpec("test", "the same; the last prediction_length points are withheld", CONTENT_TYPES, False),
 )
 METRICS = (
-    Metric("train loss", about="mean negative log-likelihood of a scaled value, an epoch"),
+    Metric("train loss", about="mean negative log-likelihood of a value (scaled, unless a count or between 0 and 1)"),
     Metric("train windows_per_second", unit="speed", minimize=False),
     Metric("train final_loss", objective=True),
     Metric("test RMSE", objective=True),
@@ -79,7 +87,11 @@ class Hyperparameters(hyper.Hyperparameters):
     )
     num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
     num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
-    likelihood: LikelihoodName = hyper.hyperparameter("noise model", "student-T")
+    likelihood: LikelihoodName = hyper.hyperparameter(
+        "noise model: gaussian and student-T for any numbers, beta for values between 0 and 1, negative-binomial for "
+        "counts; deterministic-L1 forecasts a point",
+        "student-T",
+    )
     learning_rate: float = hyper.hyperparameter("of AdamW, at its peak", 1e-3, gt=0, tunable=(1e-5, 1e-1))
     mini_batch_size: int = hyper.hyperparameter("windows in a step, over all hosts", 128, ge=1, tunable=(32, 1028))
     dropout_rate: float = hyper.hyperparameter("after each layer", 0.1, ge=0, lt=1, tunable=(0, 0.2))
@@ -89,9 +101,20 @@ class Hyperparameters(hyper.Hyperparameters):
     num_eval_samples: int = hyper.hyperparameter("sample paths of a test forecast", 100, ge=1, le=MOST_SAMPLES)
     test_quantiles: list[float] = hyper.hyperparameter("quantiles scored on the test channel", list(DECILES))
     seed: int = hyper.hyperparameter("of weights, windows and sample paths", 0, ge=0)
-    cardinality: str = hyper.hyperparameter("accepted for DeepAR's sake; cat is not used by this version", "auto")
-    embedding_dimension: int = hyper.hyperparameter("accepted for DeepAR's sake, without effect", 10, ge=1)
-    num_dynamic_feat: str = hyper.hyperparameter("accepted for DeepAR's sake; dynamic_feat is not used", "auto")
+    cardinality: CardinalityText = hyper.hyperparameter(
+        "categories in each grouping of `cat`: `auto` (as many as the training data have), `ignore`, or a list such as "
+        "[3,7]",
+        "auto",
+    )
+    embedding_dimension: int = hyper.hyperparameter("numbers that embed a category", 10, ge=1, tunable=(1, 50))
+    num_dynamic_feat: FeaturesText = hyper.hyperparameter(
+        "features in `dynamic_feat`: `auto` (as many as the training data have), `ignore`, or their number", "auto"
+    )
+
+    @property
+    def covariates(self) -> Covariates:
+        """What a network of these hyperparameters uses of cat and dynamic_feat."""
+        return Covariates.of(self.cardinality, self.num_dynamic_feat)
 
 
 @dataclass(frozen=True)
@@ -109,7 +132,8 @@ class Model:
 
     def __init__(self, settings: Hyperparameters, network: Forecaster, metrics: Mapping[str, float]) -> None:
         self.settings, self.network, self.metrics = settings, network.eval(), metrics
-        self.frequency = Frequency.parse(settings.time_freq)
+        self.frequency, self.likelihood = Frequency.parse(settings.time_freq), network.likelihood
+        self.covariates = settings.covariates
 
     def artifact(self) -> Artifact:
         """The network's weights under their own names."""
@@ -121,6 +145,8 @@ class Model:
         needed = self.settings.context_length
         if len(series.target) < needed:
             raise UserError(f"target has {len(series.target)} values: at least context_length, {needed}, are needed")
+        self.likelihood.refuse(series.target)
+        self.covariates.refuse(series)
         return Query(series, *parse_configuration(configuration))
 
     def predict(self, instances: list[Query]) -> list[dict[str, Any]]:
@@ -136,17 +162,40 @@ class Model:
     def forecast(self, series: list[Series], paths: int) -> NDArray[np.float32]:
         """Sample paths of the prediction_length points after each series: B x S x P."""
         context, steps = self.settings.context_length, self.settings.prediction_length
-        past = np.stack([one.target[-context:] for one in series])
+        past = self.likelihood.see(np.stack([one.target[-context:] for one in series]))
         minutes = np.stack([one.minutes[len(one.target) - context :][: context + steps] for one in series])
         calendar = self.frequency.features(minutes.reshape(-1)).reshape(*minutes.shape, -1)
         unknown = np.full((len(series), steps), np.nan, np.float32)
         device = next(self.network.parameters()).device
-        drawn = sample(self.network, batch(past, unknown, calendar).to(device), paths, self.settings.seed)
-        return drawn.cpu().numpy()
+        windows = batch(past, unknown, calendar, self._dynamic(series), self._cat(series)).to(device)
+        return sample(self.network, windows, paths, self.settings.seed).cpu().numpy()
+
+    def _dynamic(self, series: list[Series]) -> NDArray[np.float32]:
+        """The features of each context and of what follows it: B x T x J."""
+        count, context = self.covariates.features or 0, self.settings.context_length
+        length = context + self.settings.prediction_length
+        features = np.zeros((len(series), length, count), np.float32)
+        for row, one in enumerate(series):
+            if one.dynamic is not None:
+                first = len(one.target) - context
+                features[row] = one.dynamic[:count, first : first + length].T
+        return features
+
+    def _cat(self, series: list[Series]) -> NDArray[np.int64]:
+        """The categories: B x N."""
+        count = len(self.covariates.cardinalities or ())
+        return np.array([one.cat[:count] for one in series], np.int64).reshape(len(series), count)
 
     def example(self) -> object:
-        """A series that rises by one a step."""
-        return {"start": "2000-01-01 00:00:00", "target": list(range(self.settings.context_length))}
+        """A series that rises with every step, in the first category of each grouping, its features zero."""
+        length = self.settings.context_length + self.settings.prediction_length
+        used = self.covariates
+        return {
+            "start": "2000-01-01 00:00:00",
+            "target": self.likelihood.example(self.settings.context_length),
+            **({"cat": [0] * len(used.cardinalities)} if used.cardinalities else {}),
+            **({"dynamic_feat": [[0.0] * length] * used.features} if used.features else {}),
+        }
 
 
 def build(settings: Hyperparameters) -> Forecaster:
@@ -159,8 +208,17 @@ def build(settings: Hyperparameters) -> Forecaster:
 
     torch.manual_seed(settings.seed)
     features = Frequency.parse(settings.time_freq).num_features
-    likelihood = LIKELIHOODS[settings.likelihood]
-    return Forecaster(cell, likelihood, features, settings.num_layers, settings.dropout_rate)
+    used = settings.covariates
+    return Forecaster(
+        cell,
+        LIKELIHOODS[settings.likelihood],
+        features,
+        settings.num_layers,
+        settings.dropout_rate,
+        used.features or 0,
+        used.cardinalities or (),
+        settings.embedding_dimension,
+    )
 
 
 def load(artifact: Artifact) -> Model:
@@ -173,10 +231,11 @@ def load(artifact: Artifact) -> Model:
 
 def fit(job: Job[Hyperparameters]) -> Model:
     """Trains on channel `train`, keeps the weights, and scores channel `test` where there is one."""
-    settings = job.hyperparameters
-    training, cursor = _prepare(job)
+    settings, training, cursor = _prepare(job)
     # Read before the training: a fault in it must not come to light after hours.
     test = _read_test(job) if "test" in job.channels else None
+    if test is not None:
+        refuse_test(settings.covariates, test)
     network, count = training.network, sum(p.numel() for p in training.network.parameters())
     job.note(
         f"forecaster: {settings.cell}, {count:,} parameters, {training.windows:,} windows, "
@@ -206,12 +265,23 @@ def fit(job: Job[Hyperparameters]) -> Model:
     return model
 
 
-def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
+def _prepare(job: Job[Hyperparameters]) -> tuple[Hyperparameters, Training, Cursor]:
+    """The hyperparameters with `auto` found, the training, and where it stands."""
     settings = job.hyperparameters
     frequency = Frequency.parse(settings.time_freq)
     refuse_quantiles(settings.test_quantiles)
     series = _read_channel(job, "train", frequency)
-    pool = Pool(series, frequency, settings.context_length, settings.prediction_length)
+    used = resolve(settings.cardinality, settings.num_dynamic_feat, series, job.world)
+    settings = settings.model_copy(update=used.written)
+    seen = [replace(one, target=LIKELIHOODS[settings.likelihood].see(one.target)) for one in series]
+    pool = Pool(
+        seen,
+        frequency,
+        settings.context_length,
+        settings.prediction_length,
+        len(used.cardinalities or ()),
+        used.features or 0,
+    )
     needed = settings.context_length + settings.prediction_length
     short = sum(len(one.target) < needed for one in series)
     if not job.world.any(len(pool) > 0):
@@ -229,14 +299,15 @@ def _prepare(job: Job[Hyperparameters]) -> tuple[Training, Cursor]:
         settings.seed,
         settings.early_stopping_patience,
     )
-    network = build(settings).to(job.world.device)
-    training = Training(network, pool, plan, job.world, job.channels["train"].divided)
+    network, divided = build(settings).to(job.world.device), job.channels["train"].divided
+    standardise(network, pool, job.world, divided)
+    training = Training(network, pool, plan, job.world, divided)
     snapshot = job.world.from_first(job.checkpoints.latest() if job.world.rank == 0 else None)
     if snapshot is None:
-        return training, Cursor()
+        return settings, training, Cursor()
     cursor = training.restore(dict(snapshot.tensors), dict(snapshot.numbers))
     job.note(f"resuming from the checkpoint of epoch {cursor.epoch}, step {cursor.step}")
-    return training, cursor
+    return settings, training, cursor
 
 
 def _save(job: Job[Hyperparameters], training: Training, at: Cursor) -> None:
@@ -267,18 +338,22 @@ def _read_test(job: Job[Hyperparameters]) -> list[Series]:
 
 def _read_channel(job: Job[Hyperparameters], channel: str, frequency: Frequency) -> list[Series]:
     """A channel's series; where each host has its own, this rank's share of its host's."""
-    series, ignored = [], 0
-    for path in job.files(channel, jsonlines.SUFFIXES):
-        for number, record in enumerate(read_records(path), 1):
-            try:
-                series.append(read_series(record, frequency, 0))
-            except UserError as error:
-                raise UserError(f"channel {channel}, {path.name}, series {number}: {error}") from None
-            ignored += "cat" in record or "dynamic_feat" in record
-    if ignored:
-        job.note(f"warning: {ignored} series of channel {channel} have cat or dynamic_feat: this version ignores both")
-    world = job.world
-    return series[world.local_rank :: world.local_size] if job.channels[channel].divided else series
+    world, refuse = job.world, LIKELIHOODS[job.hyperparameters.likelihood].refuse
+    series, extent = read_files(job.files(channel, SUFFIXES), channel, frequency, refuse)
+    refuse_differing(extent, channel, world)
+    if job.channels[channel].divided:
+        series = series[world.local_rank :: world.local_size]
+    if channel == "train":
+        _warn_of_few(job, sum(int(np.isfinite(one.target).sum()) for one in series))
+    return series
+
+
+def _warn_of_few(job: Job[Hyperparameters], observed: int) -> None:
+    """A line for people where all ranks' training series have less to learn from than DeepAR asks for."""
+    if job.channels["train"].divided:
+        observed = sum(job.world.collect(observed))
+    if observed < FEWEST_OBSERVATIONS:
+        job.note(f"warning: channel train has {observed} observations: give {FEWEST_OBSERVATIONS} or more")
 
 
 def _answer(query: Query, samples_SP: NDArray[np.float32]) -> dict[str, Any]:

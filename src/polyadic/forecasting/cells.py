@@ -199,7 +199,7 @@ class TensorTrainLSTM(_TensorTrainCell):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Contracts the cores one after the other: linear in P."""
-        linear = nn.functional.linear(x_BTD, self.input.weight, self.input.bias + self._forget)
+        linear = nn.functional.linear(x_BTD.transpose(0, 1), self.input.weight, self.input.bias + self._forget)
         h_BTH, lags, c = recurrence(linear, state[0], state[1], list(self.cores), self.output)
         assert c is not None
         return h_BTH, (lags, c)
@@ -239,7 +239,7 @@ class TensorTrainRNN(_TensorTrainCell):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Contracts the cores one after the other: linear in P."""
-        h_BTH, lags, _ = recurrence(self.input(x_BTD), state[0], None, list(self.cores), self.output)
+        h_BTH, lags, _ = recurrence(self.input(x_BTD.transpose(0, 1)), state[0], None, list(self.cores), self.output)
         return h_BTH, (lags,)
 
     def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:

@@ -1,11 +1,12 @@
 """The sequence-to-sequence forecaster: an encoder and a decoder, each a stack of one kind of cell.
 
-Shapes: B windows, C context, P prediction, T time, F inputs a step, H hidden, S sample paths.
+Shapes: B windows, C context, P prediction, T time, F inputs a step, H hidden, S sample paths; K calendar features,
+J dynamic features, N groupings, E numbers that embed a category.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import torch
@@ -40,49 +41,74 @@ class Stack(nn.Module):
 
 
 class Forecaster(nn.Module):
-    """p(y_{t} | y_{<t}, calendar), its location a step away from y_{t-1} (Sutskever et al. 2014; DeepAR 2017).
+    """p(y_{t} | y_{<t}, features_{<=t}), its location a step away from y_{t-1} (Sutskever et al. 2014; DeepAR 2017).
 
-    The input of a step is [y_{t-1}; observed_{t-1}; asinh(level/scale); calendar_t], all in the window's scale.
+    The input of a step is [y_{t-1}; observed_{t-1}; asinh(level/scale); calendar_t; dynamic_t; embedded categories]:
+    y in the window's scale, each dynamic feature less its mean over its deviation.
     """
 
+    feature_mean_J: Tensor
+    feature_deviation_J: Tensor
+
     def __init__(
-        self, cell: Callable[[int], Cell], likelihood: Likelihood, calendar: int, layers: int, dropout: float
+        self,
+        cell: Callable[[int], Cell],
+        likelihood: Likelihood,
+        calendar: int,
+        layers: int,
+        dropout: float,
+        dynamic: int = 0,
+        cardinalities: Sequence[int] = (),
+        embedding: int = 10,
     ) -> None:
         super().__init__()
-        inputs = 3 + calendar
+        inputs = 3 + calendar + dynamic + embedding * len(cardinalities)
         self.likelihood = likelihood
         self.encoder = Stack(cell, inputs, layers, dropout)
         self.decoder = Stack(cell, inputs, layers, dropout)
         self.head = nn.Linear(self.decoder.hidden_size, likelihood.size)
         nn.init.zeros_(self.head.bias)
+        self.embeddings = nn.ModuleList(nn.Embedding(cardinality, embedding) for cardinality in cardinalities)
+        self.register_buffer("feature_mean_J", torch.zeros(dynamic), persistent=dynamic > 0)
+        self.register_buffer("feature_deviation_J", torch.ones(dynamic), persistent=dynamic > 0)
 
     def forward(self, batch: Batch) -> Tensor:
         """The weighted sum of the horizon's negative log-likelihoods, with the actual past of each step."""
         previous = torch.cat([batch.past_BC[:, -1:], batch.future_BP[:, :-1]], 1)
         observed = torch.cat([batch.observed_BC[:, -1:], batch.weight_BP[:, :-1]], 1)
-        length = batch.past_BC.shape[1]
-        inputs = _inputs(batch, previous, observed, batch.calendar_BTK[:, length:])
+        inputs = self.inputs(batch, previous, observed, batch.past_BC.shape[1])
         hidden, _ = self.decoder(inputs, self.encode(batch))
-        nll = self.likelihood.nll(self.raw(hidden, previous), batch.future_BP)
+        level, scale = batch.level_B[:, None], batch.scale_B[:, None]
+        nll = self.likelihood.nll(self.raw(hidden, previous), batch.future_BP, level, scale)
         return (nll * batch.weight_BP).sum()
 
     def encode(self, batch: Batch) -> list[State]:
         """The states after the context."""
         previous = torch.nn.functional.pad(batch.past_BC[:, :-1], (1, 0))
         observed = torch.nn.functional.pad(batch.observed_BC[:, :-1], (1, 0))
-        length = batch.past_BC.shape[1]
-        states: list[State] = self.encoder(_inputs(batch, previous, observed, batch.calendar_BTK[:, :length]), None)[1]
+        states: list[State] = self.encoder(self.inputs(batch, previous, observed, 0), None)[1]
         return states
+
+    def inputs(self, batch: Batch, previous_BT: Tensor, observed_BT: Tensor, first: int) -> Tensor:
+        """What the steps from `first` on see, B x T x F, given the value before each and whether it is observed."""
+        steps = slice(first, first + previous_BT.shape[1])
+        ratio = torch.asinh(batch.level_B / batch.scale_B)[:, None].expand_as(previous_BT)
+        dynamic = (batch.dynamic_BTJ[:, steps] - self.feature_mean_J) / self.feature_deviation_J
+        embedded = [one(cat_B)[:, None] for one, cat_B in zip(self.embeddings, batch.cat_BN.unbind(1), strict=True)]
+        return torch.cat(
+            [
+                torch.stack([previous_BT, observed_BT, ratio], -1),
+                batch.calendar_BTK[:, steps],
+                dynamic,
+                *(one_B1E.expand(-1, previous_BT.shape[1], -1) for one_B1E in embedded),
+            ],
+            -1,
+        )
 
     def raw(self, hidden_BTH: Tensor, previous_BT: Tensor) -> Tensor:
         """The likelihood's raw outputs, the location counted from the value before."""
         raw: Tensor = self.head(hidden_BTH)
         return torch.cat([raw[..., :1] + previous_BT[..., None], raw[..., 1:]], -1)
-
-
-def _inputs(batch: Batch, previous_BT: Tensor, observed_BT: Tensor, calendar_BTK: Tensor) -> Tensor:
-    ratio = torch.asinh(batch.level_B / batch.scale_B)[:, None].expand_as(previous_BT)
-    return torch.cat([torch.stack([previous_BT, observed_BT, ratio], -1), calendar_BTK], -1)
 
 
 @torch.inference_mode()
@@ -114,13 +140,13 @@ def _sample_chunk(network: Forecaster, batch: Batch, u_SP: Tensor, v_SP: Tensor)
     states = [tuple(part.repeat_interleave(paths, 0) for part in state) for state in network.encode(batch)]
     many = Batch(**{name: value.repeat_interleave(paths, 0) for name, value in vars(batch).items()})
     previous, observed = many.past_BC[:, -1:], many.observed_BC[:, -1:]
+    level, scale = many.level_B[:, None], many.scale_B[:, None]
     drawn = []
     for step in range(steps):
-        calendar = many.calendar_BTK[:, length + step : length + step + 1]
-        hidden, states = network.decoder(_inputs(many, previous, observed, calendar), states)
+        hidden, states = network.decoder(network.inputs(many, previous, observed, length + step), states)
         u, v = (uniform[:, step].repeat(len(batch.past_BC))[:, None] for uniform in (u_SP, v_SP))
-        previous = network.likelihood.sample(network.raw(hidden, previous), u, v)
+        previous = network.likelihood.sample(network.raw(hidden, previous), u, v, level, scale)
         observed = torch.ones_like(previous)
         drawn.append(previous)
-    path = torch.cat(drawn, 1) * many.scale_B[:, None] + many.level_B[:, None]
+    path = network.likelihood.restore(torch.cat(drawn, 1) * scale + level)
     return path.reshape(len(batch.past_BC), paths, steps)

@@ -1,8 +1,8 @@
 """The recurrence of the tensor-train cells, forward and backward through time, in few operations a step.
 
 Shapes: B batch, T time, H hidden, L lags, X = L H lagged hidden states, S = X + 1 with the constant 1, G gates (4 H, or
-H), R rank. All of time lies newest first, U for T, so that a step's lags are a slice of the hidden states; a core is
-taken apart into the part that multiplies the lags and the one that multiplies the constant.
+H), R rank. Hidden states lie newest first in `past` (B x T H + X), so that a step's lags are a slice of it; a core is
+taken apart into the rows of the lags and those of the constant.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-AT_ONCE = 2**22
+from polyadic.forecasting import recurrence_kernels
+
+AT_ONCE = 2**19
 """Numbers of the states' products that stand in memory at a time while a core's gradient is summed."""
 
 
 def recurrence(
-    linear_BTG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, cores: Sequence[Tensor], output: Tensor | None = None
+    linear_TBG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, cores: Sequence[Tensor], output: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """h_BTH, and the lags and c after the last step, of z_t = linear_t + W · s_t^{⊗P}, W a tensor train.
 
-    linear: the input's part of z; lags, newest first; cores: core p is R_{p-1} x S x R_p, R_0 = 1, the last ending in
-    G, or in the rows of `output` (R x G). With a c (B x H) z holds the gates i, j, f, o of an LSTM,
-    c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j), h_t = sigmoid(o) tanh(c_t); without one h_t = tanh(z).
-    Contracted core by core, O(P R² S + R S G) a step; a core's gradient is one product over all steps.
+    linear: the input's part of z, time first, which is written over; lags, newest first; cores: core p is
+    R_{p-1} x S x R_p, R_0 = 1, the last ending in G, or in the rows of `output` (R x G). With a c (B x H) z holds the
+    gates i, j, f, o of an LSTM, c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j), h_t = sigmoid(o) tanh(c_t); without one
+    h_t = tanh(z). Contracted core by core, O(P R² S + R S G) a step; a core's gradient is one product over all steps.
     """
     found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
-        linear_BTG, lags_BX, c_BH, output, *cores
+        linear_TBG.contiguous(), lags_BX, c_BH, output, *cores
     )
     return found
 
@@ -39,135 +41,179 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, linear_BTG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, output: Tensor | None, *cores: Tensor
+        ctx: Any, z_TBG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, output: Tensor | None, *cores: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        (batch, steps, gates), lagged = linear_BTG.shape, lags_BX.shape[1]
-        train, hidden = _Train(cores, output), gates if c_BH is None else c_BH.shape[1]
+        (steps, batch, width), lagged = z_TBG.shape, lags_BX.shape[1]
+        train, hidden = _Train(cores, output), width if c_BH is None else c_BH.shape[1]
         past = torch.cat([lags_BX.new_empty(batch, steps * hidden), lags_BX], 1)
-        z_UBG = linear_BTG.transpose(0, 1).flip(0)
-        between = [z_UBG.new_empty(steps, batch, ends) for ends in train.inner]
+        between = train.rooms(z_TBG)
         cells = tanhs = None
         if c_BH is not None:
             cells, tanhs = c_BH.new_empty(steps + 1, batch, hidden), c_BH.new_empty(steps, batch, hidden)
-            cells[steps] = c_BH
-        for u in reversed(range(steps)):
-            z, h = z_UBG[u], past[:, u * hidden : (u + 1) * hidden]
-            train.add_(z, past[:, (u + 1) * hidden : (u + 1) * hidden + lagged], [v[u] for v in between])
+            cells[0] = c_BH
+        for t in range(steps):
+            first, z = (steps - 1 - t) * hidden, z_TBG[t]
+            train.add_(z, past, first + hidden, lagged, [v[t] for v in between])
             if cells is None or tanhs is None:
-                h.copy_(z.tanh_())
-                continue
-            i, j = z[:, :hidden].sigmoid_(), z[:, hidden : 2 * hidden].tanh_()
-            f, o = z[:, 2 * hidden :].sigmoid_().chunk(2, 1)
-            torch.mul(f, cells[u + 1], out=cells[u]).addcmul_(i, j)
-            torch.mul(o, torch.tanh(cells[u], out=tanhs[u]), out=h)
-        ctx.save_for_backward(past, z_UBG, cells, tanhs, output, *between, *cores)
+                past[:, first : first + hidden] = z.tanh_()
+            else:
+                gates(z, cells[t], cells[t + 1], tanhs[t], past, first)
+        ctx.save_for_backward(past, z_TBG, cells, tanhs, output, *between, *cores)
         ctx.levels, ctx.lagged = len(between), lagged
         h_BTH = past[:, : steps * hidden].view(batch, steps, hidden).flip(1)
-        return h_BTH, past[:, :lagged].clone(), None if cells is None else cells[0].clone()
+        return h_BTH, past[:, :lagged].clone(), None if cells is None else cells[steps].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dh_BTH: Tensor, dlags_BX: Tensor, dc_BH: Tensor | None) -> tuple[Tensor | None, ...]:
-        past, z_UBG, cells, tanhs, output, *rest = ctx.saved_tensors
+        past, z_TBG, cells, tanhs, output, *rest = ctx.saved_tensors
         between, cores = rest[: ctx.levels], rest[ctx.levels :]
-        (batch, steps, hidden), lagged = dh_BTH.shape, ctx.lagged
+        (_, steps, hidden), lagged = dh_BTH.shape, ctx.lagged
         train = _Train(cores, output)
         dpast = torch.cat([dh_BTH.flip(1).flatten(1), torch.zeros_like(dlags_BX)], 1)
         dpast[:, :lagged] += dlags_BX
         dc = None if dc_BH is None else dc_BH.clone()
-        # What a gate's change does to c and h, of all steps at once: the loop is left with four products.
-        slopes = 1 - z_UBG.square() if dc is None else _slopes(z_UBG, cells, tanhs)
-        dz_UBG, dbetween = torch.empty_like(z_UBG), [torch.empty_like(v) for v in between]
-        for u in range(steps):
-            dh, dz, slope = dpast[:, u * hidden : (u + 1) * hidden], dz_UBG[u], slopes[u]
+        dz_TBG, dbetween = torch.empty_like(z_TBG), [torch.empty_like(v) for v in between]
+        for t in reversed(range(steps)):
+            first, dz = (steps - 1 - t) * hidden, dz_TBG[t]
             if dc is None:
-                torch.mul(dh, slope, out=dz)
+                torch.mul(dpast[:, first : first + hidden], 1 - z_TBG[t].square(), out=dz)
             else:
-                dc.addcmul_(dh, slope[:, 4 * hidden :])
-                inner, dinner = (one[:, : 3 * hidden].view(batch, 3, hidden) for one in (slope, dz))
-                torch.mul(dc[:, None], inner, out=dinner)
-                torch.mul(dh, slope[:, 3 * hidden : 4 * hidden], out=dz[:, 3 * hidden :])
-                dc *= z_UBG[u, :, 2 * hidden : 3 * hidden]
-            before = slice((u + 1) * hidden, (u + 1) * hidden + lagged)
-            train.back(dz, past[:, before], [v[u] for v in between], [v[u] for v in dbetween], dpast[:, before])
-        lags_UBX = past.as_strided((steps, batch, lagged), (hidden, past.shape[1], 1), hidden)
-        dcores, doutput = train.gradients(lags_UBX, between, dbetween, dz_UBG)
-        return dz_UBG.flip(0).transpose(0, 1), dpast[:, steps * hidden :], dc, doutput, *dcores
-
-
-def _slopes(gates_UBG: Tensor, cells: Tensor, tanhs: Tensor) -> Tensor:
-    """Derivatives of c by i, j and f, of h by o and by c, side by side: U x B x 5 H."""
-    i, j, f, o = gates_UBG.chunk(4, 2)
-    of_cell = [j * i * (1 - i), i * (1 - j.square()), cells[1:] * f * (1 - f)]
-    return torch.cat([*of_cell, tanhs * o * (1 - o), o * (1 - tanhs.square())], 2)
+                gates_back(z_TBG[t], cells[t], tanhs[t], dpast, first, dc, dz)
+            train.back(dz, past, first + hidden, lagged, [v[t] for v in between], [v[t] for v in dbetween], dpast)
+        dcores, doutput = train.gradients(past, hidden, lagged, between, dbetween, dz_TBG)
+        return dz_TBG, dpast[:, steps * hidden :], dc, doutput, *dcores
 
 
 class _Train:
-    """Cores for one step at a time: each as a matrix for the products of lags (R X x R') and one for the 1 (R x R')."""
+    """Cores for a step at a time, each as a matrix: the R X rows of its lags, and below them the R of the constant."""
 
     def __init__(self, cores: Sequence[Tensor], output: Tensor | None) -> None:
-        self.lags = [core[:, :-1].flatten(0, 1) for core in cores]
-        self.ones = [core[:, -1] for core in cores]
-        self.output = output
+        self.cores, self.output = [torch.cat([core[:, :-1].flatten(0, 1), core[:, -1]]) for core in cores], output
+        self.ranks = [len(core) for core in cores]
 
-    @property
-    def inner(self) -> list[int]:
-        """The columns of what is kept between the cores, and before the output."""
-        ends = [one.shape[1] for one in self.ones]
-        return ends if self.output is not None else ends[:-1]
+    def rooms(self, z_TBG: Tensor) -> list[Tensor]:
+        """Room for what comes between the cores, and before the output (T x B x R each); the first one's 1 is added."""
+        kept = self.cores if self.output is not None else self.cores[:-1]
+        rooms = [z_TBG.new_empty(*z_TBG.shape[:2], core.shape[1]) for core in kept]
+        if rooms:
+            rooms[0][:] = self.cores[0][-1]
+        else:
+            z_TBG += self.cores[0][-1]
+        return rooms
 
-    def add_(self, z: Tensor, x: Tensor, between: Sequence[Tensor]) -> None:
-        """Adds W · s^{⊗P} to z (B x G), for lags x (B x X); what is found between the cores goes to `between`."""
-        v: Tensor | None = None
-        for number, (lags, one) in enumerate(zip(self.lags, self.ones, strict=True)):
+    def add_(self, z: Tensor, past: Tensor, first: int, lagged: int, between: Sequence[Tensor]) -> None:
+        """Adds W · s^{⊗P} to z (B x G), for the lags at `first`; what is found between the cores goes to `between`."""
+        for number, core in enumerate(self.cores):
             inner = number < len(between)
-            room = between[number] if inner else z
-            if v is None:
-                torch.addmm(one[0] if inner else room.add_(one[0]), x, lags, out=room)
+            if number == 0:
+                (between[0] if inner else z).addmm_(past[:, first : first + lagged], core[:-1])
+                continue
+            states = z.new_empty(len(z), len(core))
+            products(between[number - 1], past, first, lagged, states)
+            if inner:
+                torch.mm(states, core, out=between[number])
             else:
-                torch.addmm(room, v, one, beta=0 if inner else 1, out=room)
-                room.addmm_(_products(v, x), lags)
-            v = room
-        if self.output is not None and v is not None:
-            z.addmm_(v, self.output)
-
-    def back(self, dz: Tensor, x: Tensor, between: Sequence[Tensor], dbetween: Sequence[Tensor], dx: Tensor) -> None:
-        """Adds to dx (B x X) what dz (B x G) says of the lags; what it says between the cores goes to `dbetween`."""
+                z.addmm_(states, core)
         if self.output is not None:
-            torch.mm(dz, self.output.T, out=dbetween[-1])
-            dz = dbetween[-1]
-        for number in reversed(range(1, len(self.lags))):
-            v, dv = between[number - 1], dbetween[number - 1]
-            products = (dz @ self.lags[number].T).view(*v.shape, x.shape[1])
-            torch.mm(dz, self.ones[number].T, out=dv)
-            dv += torch.bmm(products, x[:, :, None])[:, :, 0]
-            dx += torch.bmm(v[:, None], products)[:, 0]
-            dz = dv
-        dx += dz @ self.lags[0].T
+            z.addmm_(between[-1], self.output)
+
+    def back(
+        self,
+        dz: Tensor,
+        past: Tensor,
+        first: int,
+        lagged: int,
+        between: Sequence[Tensor],
+        dbetween: Sequence[Tensor],
+        dpast: Tensor,
+    ) -> None:
+        """Adds to dpast what dz (B x G) says of the lags; what it says between the cores goes to `dbetween`."""
+        if self.output is not None:
+            dz = torch.mm(dz, self.output.T, out=dbetween[-1])
+        for number in reversed(range(1, len(self.cores))):
+            states = dz @ self.cores[number].T
+            products_back(states, between[number - 1], past, first, lagged, dbetween[number - 1], dpast)
+            dz = dbetween[number - 1]
+        dpast[:, first : first + lagged].addmm_(dz, self.cores[0][:-1].T)
 
     def gradients(
-        self, x_UBX: Tensor, between: Sequence[Tensor], dbetween: Sequence[Tensor], dz_UBG: Tensor
+        self,
+        past: Tensor,
+        hidden: int,
+        lagged: int,
+        between: Sequence[Tensor],
+        dbetween: Sequence[Tensor],
+        dz_TBG: Tensor,
     ) -> tuple[list[Tensor], Tensor | None]:
         """The gradients of the cores and of the output, some steps at a time."""
-        found, after = [], [*dbetween, dz_UBG]
-        for number, (lags, one) in enumerate(zip(self.lags, self.ones, strict=True)):
-            dlags, rank = torch.zeros_like(lags), len(one)
-            steps = max(1, AT_ONCE // max(1, x_UBX[0].numel() * rank))
-            dv = after[number]
-            for first in range(0, len(x_UBX), steps):
-                some = slice(first, first + steps)
-                x = x_UBX[some].flatten(0, 1)
-                dlags.addmm_(
-                    (_products(between[number - 1][some].flatten(0, 1), x) if number else x).T, dv[some].flatten(0, 1)
-                )
-            dv = dv.flatten(0, 1)
-            done = between[number - 1].flatten(0, 1).T @ dv if number else dv.sum(0, keepdim=True)
-            found.append(torch.cat([dlags.view(rank, x_UBX.shape[2], -1), done[:, None]], 1))
+        (steps, batch, _), found, after = dz_TBG.shape, [], [*dbetween, dz_TBG]
+        for number, (core, rank) in enumerate(zip(self.cores, self.ranks, strict=True)):
+            dcore, at_once = torch.zeros_like(core), max(1, AT_ONCE // (batch * len(core)))
+            room, ones = core.new_empty(min(steps, at_once), batch, len(core)), core.new_ones(batch, 1)
+            for first in range(0, steps, at_once):
+                last = min(steps, first + at_once)
+                for t in range(first, last):
+                    v = between[number - 1][t] if number else ones
+                    products(v, past, (steps - t) * hidden, lagged, room[t - first])
+                states, dv = room[: last - first].flatten(0, 1), after[number][first:last].flatten(0, 1)
+                dcore.addmm_(states.T, dv)
+            lags, one = dcore[: rank * lagged].view(rank, lagged, -1), dcore[rank * lagged :, None]
+            found.append(torch.cat([lags, one], 1))
         if self.output is None:
             return found, None
-        return found, between[-1].flatten(0, 1).T @ dz_UBG.flatten(0, 1)
+        return found, between[-1].flatten(0, 1).T @ dz_TBG.flatten(0, 1)
 
 
-def _products(v_BR: Tensor, x_BX: Tensor) -> Tensor:
-    """Every product of a column of v and one of x: B x R X."""
-    return (v_BR[:, :, None] * x_BX[:, None, :]).flatten(1)
+def products(v: Tensor, past: Tensor, first: int, lagged: int, out: Tensor) -> None:
+    """out (B x R (X + 1)): every product of a number of v (B x R) and a lag, the lags fastest; then v itself."""
+    if v.device.type == "cpu":
+        recurrence_kernels.products()(v.numpy(), past.numpy(), first, lagged, out.numpy())
+        return
+    wide = v.shape[1] * lagged
+    torch.mul(v[:, :, None], past[:, None, first : first + lagged], out=out[:, :wide].view(*v.shape, lagged))
+    out[:, wide:] = v
+
+
+def products_back(d: Tensor, v: Tensor, past: Tensor, first: int, lagged: int, dv: Tensor, dpast: Tensor) -> None:
+    """What d, the gradient of `products`, says of v, to dv (B x R), and of the lags, added to dpast."""
+    if v.device.type == "cpu":
+        arrays = [one.numpy() for one in (d, v, past)]
+        recurrence_kernels.products_back()(*arrays, first, lagged, dv.numpy(), dpast.numpy())
+        return
+    wide, behind = v.shape[1] * lagged, slice(first, first + lagged)
+    lags = d[:, :wide].view(*v.shape, lagged)
+    torch.add(torch.bmm(lags, past[:, behind, None])[:, :, 0], d[:, wide:], out=dv)
+    dpast[:, behind] += torch.bmm(v[:, None], lags)[:, 0]
+
+
+def gates(z: Tensor, before: Tensor, after: Tensor, squashed: Tensor, past: Tensor, first: int) -> None:
+    """From z (B x 4 H) the gates i, j, f, o in its place; the next cell and its tanh (B x H), h at `first` of past."""
+    if z.device.type == "cpu" and z.dtype == torch.float32:
+        arrays = [one.numpy() for one in (z, before, after, squashed, past)]
+        recurrence_kernels.gates()(*arrays, first)
+        return
+    hidden = before.shape[1]
+    i, j = z[:, :hidden].sigmoid_(), z[:, hidden : 2 * hidden].tanh_()
+    f, o = z[:, 2 * hidden :].sigmoid_().chunk(2, 1)
+    torch.mul(f, before, out=after).addcmul_(i, j)
+    torch.mul(o, torch.tanh(after, out=squashed), out=past[:, first : first + hidden])
+
+
+def gates_back(
+    opened: Tensor, before: Tensor, squashed: Tensor, dpast: Tensor, first: int, dc: Tensor, dz: Tensor
+) -> None:
+    """What dh, at `first` of dpast, and dc (B x H) say of the gates, to dz (B x 4 H); dc becomes the cell before's.
+
+    opened (B x 4 H): the gates' values; before and squashed (B x H): the cell before the step, tanh of the one after.
+    """
+    if dc.device.type == "cpu":
+        arrays = [one.numpy() for one in (opened, before, squashed, dpast)]
+        recurrence_kernels.gates_back()(*arrays, first, dc.numpy(), dz.numpy())
+        return
+    i, j, f, o = opened.chunk(4, 1)
+    dh = dpast[:, first : first + dc.shape[1]]
+    dc += dh * o * (1 - squashed.square())
+    parts = [dc * j * i * (1 - i), dc * i * (1 - j.square()), dc * before * f * (1 - f), dh * squashed * o * (1 - o)]
+    torch.cat(parts, 1, out=dz)
+    dc *= f

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from polyadic.distributed import World
@@ -20,6 +21,8 @@ FEWEST_STEPS = 32
 """Steps in an epoch of a small corpus."""
 LARGEST_GRADIENT = 10.0
 WARM_UP = 0.05
+SMALLEST_DEVIATION = 1e-6
+"""Of a feature's mean: what is less is rounding."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,23 @@ class Training:
             weight=tensors["weight"],
             best=_below(tensors, "best."),
         )
+
+
+def standardise(network: Forecaster, share: Pool, world: World, divided: bool) -> None:
+    """Gives the network mean and deviation of each dynamic feature over the training data of all ranks."""
+
+    def moments(mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = torch.from_numpy(share.moments(mean_J)).to(world.device)
+        count, *rest = (world.sum_(sums) if divided else sums).cpu().numpy()
+        scaled: NDArray[np.float64] = np.array(rest).reshape(2, -1) / max(count, 1)
+        return scaled
+
+    mean_J = moments(np.zeros(network.feature_mean_J.shape))[0]
+    # About the mean itself: the squares of a feature far from zero would leave no digit of its deviation.
+    deviation_J = np.sqrt(moments(mean_J)[1])
+    network.feature_mean_J.copy_(torch.from_numpy(mean_J))
+    known = deviation_J > SMALLEST_DEVIATION * np.abs(mean_J)
+    network.feature_deviation_J.copy_(torch.from_numpy(np.where(known, deviation_J, 1)))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

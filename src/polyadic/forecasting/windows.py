@@ -1,6 +1,7 @@
 """Series, the windows cut out of them, and their scaling by what the model may see.
 
-Shapes: B windows, C context, P prediction, K calendar features; a missing value is NaN in a series.
+Shapes: B windows, C context, P prediction, T = C + P, K calendar features, J dynamic features, N groupings; a missing
+value is NaN in a series.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from polyadic.forecasting.calendar import Frequency
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
 
 SMALLEST_RATIO = 0.02
 """Of the level to the scale: a context that hardly moves says little about how far the horizon will."""
@@ -37,13 +39,18 @@ class Series:
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows, scaled by their own contexts. `weight` is 1 where a horizon's value is observed, else 0."""
+    """Windows, scaled by their own contexts. `weight` is 1 where a horizon's value is observed, else 0.
+
+    `dynamic` holds the features as they were given, `cat` the category of the series in each grouping.
+    """
 
     past_BC: Tensor
     observed_BC: Tensor
     future_BP: Tensor
     weight_BP: Tensor
     calendar_BTK: Tensor
+    dynamic_BTJ: Tensor
+    cat_BN: Tensor
     level_B: Tensor
     scale_B: Tensor
 
@@ -75,9 +82,16 @@ def fill_forward(values: Floats) -> Floats:
     return np.where(np.isfinite(filled), filled, 0).astype(np.float32)
 
 
-def batch(context: Floats, horizon: Floats, calendar: Floats) -> Batch:
-    """Windows of a context (B x C), a horizon (B x P, NaN where unknown) and calendar features (B x C+P x K)."""
+def batch(
+    context: Floats, horizon: Floats, calendar: Floats, dynamic: Floats | None = None, cat: Integers | None = None
+) -> Batch:
+    """Windows of a context (B x C), a horizon (B x P, NaN where unknown) and calendar features (B x T x K).
+
+    Dynamic features (B x T x J) and categories (B x N) are none where they are not given.
+    """
     level, size = scale(context)
+    dynamic = np.zeros((*calendar.shape[:2], 0), np.float32) if dynamic is None else dynamic
+    cat = np.zeros((len(context), 0), np.int64) if cat is None else cat
     window = (np.concatenate([context, horizon], 1) - level[:, None]) / size[:, None]
     length = context.shape[1]
     values = torch.from_numpy(fill_forward(window))
@@ -87,15 +101,28 @@ def batch(context: Floats, horizon: Floats, calendar: Floats) -> Batch:
         future_BP=values[:, length:],
         weight_BP=torch.from_numpy(np.isfinite(horizon).astype(np.float32)),
         calendar_BTK=torch.from_numpy(calendar),
+        dynamic_BTJ=torch.from_numpy(dynamic),
+        cat_BN=torch.from_numpy(cat),
         level_B=torch.from_numpy(level),
         scale_B=torch.from_numpy(size),
     )
 
 
 class Pool:
-    """Every window of context + prediction steps in a rank's series, by number; series without a value have none."""
+    """Every window of context + prediction steps in a rank's series, by number; series without a value have none.
 
-    def __init__(self, series: Sequence[Series], frequency: Frequency, context: int, prediction: int) -> None:
+    Every series has N categories and J dynamic features or more; those beyond are left out.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[Series],
+        frequency: Frequency,
+        context: int,
+        prediction: int,
+        groupings: int = 0,
+        features: int = 0,
+    ) -> None:
         self.context, self.prediction = context, prediction
         length = context + prediction
         usable = [one for one in series if len(one.target) >= length and np.isfinite(one.target).any()]
@@ -106,22 +133,37 @@ class Pool:
         self._target = np.concatenate([one.target for one in usable] or [np.zeros(0, np.float32)])
         minutes = np.concatenate([one.minutes[: len(one.target)] for one in usable] or [np.zeros(0, np.int64)])
         self._calendar = frequency.features(minutes)
+        self._dynamic = np.zeros((len(self._target), features), np.float32)
+        for one, end in zip(usable, np.cumsum(sizes), strict=True):
+            if one.dynamic is not None:
+                self._dynamic[end - len(one.target) : end] = one.dynamic[:features, : len(one.target)].T
+        self._cat = np.array([one.cat[:groupings] for one in usable], np.int64).reshape(len(usable), groupings)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def take(self, numbers: NDArray[np.int64]) -> Batch:
         """The windows of these numbers, counted from 0 through the series in order."""
-        first = numbers + self._shift[np.searchsorted(self._ends, numbers, side="right")]
+        owners = np.searchsorted(self._ends, numbers, side="right")
+        first = numbers + self._shift[owners]
         steps = first[:, None] + np.arange(self.context + self.prediction)
         window = self._target[steps]
-        return batch(window[:, : self.context], window[:, self.context :], self._calendar[steps])
+        context, horizon = window[:, : self.context], window[:, self.context :]
+        return batch(context, horizon, self._calendar[steps], self._dynamic[steps], self._cat[owners])
+
+    def moments(self, mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sums over all points of 1, and of each dynamic feature's distance from a mean and its square: 1 + 2 J."""
+        away = self._dynamic - mean_J
+        return np.concatenate([[len(away)], away.sum(0), np.square(away).sum(0)])
 
     def blank(self) -> Batch:
         """One window in which nothing is observed: a rank without a window in this step still computes."""
         nothing = np.full((1, self.context + self.prediction), np.nan, np.float32)
-        features = np.zeros((*nothing.shape, self._calendar.shape[1]), np.float32)
-        return batch(nothing[:, : self.context], nothing[:, self.context :], features)
+        calendar, dynamic = (
+            np.zeros((*nothing.shape, one.shape[1]), np.float32) for one in (self._calendar, self._dynamic)
+        )
+        cat = np.zeros((1, self._cat.shape[1]), np.int64)
+        return batch(nothing[:, : self.context], nothing[:, self.context :], calendar, dynamic, cat)
 
 
 def draw(seed: int, epoch: int, step: int, count: int, windows: int) -> NDArray[np.int64]:

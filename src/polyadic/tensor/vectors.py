@@ -140,6 +140,12 @@ def added(typing: Any, left: Any, right: Any) -> Any:
 
 
 @intrinsic
+def subtracted(typing: Any, left: Any, right: Any) -> Any:
+    """left - right."""
+    return left(left, right), lambda context, builder, signature, values: builder.fsub(*values)
+
+
+@intrinsic
 def total(typing: Any, vector: Any) -> Any:
     """The sum of a vector's numbers."""
 
@@ -161,6 +167,53 @@ def widened(typing: Any, vector: Any) -> Any:
     return kind(vector), lambda context, builder, signature, values: builder.fpext(
         values[0], context.get_value_type(kind)
     )
+
+
+@intrinsic
+def logistic(typing: Any, vector: Any) -> Any:
+    """1 / (1 + exp(-x)) of a vector of float32, within some 1e-7."""
+    return vector(vector), lambda context, builder, signature, values: _logistic(builder, values[0])
+
+
+@intrinsic
+def tangent(typing: Any, vector: Any) -> Any:
+    """tanh x = 2 / (1 + exp(-2 x)) - 1 of a vector of float32, within some 1e-7."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = values[0].type
+        twice = _logistic(builder, builder.fadd(values[0], values[0]))
+        return builder.fsub(builder.fadd(twice, twice), _all(kind, 1.0))
+
+    return vector(vector), generate
+
+
+def _logistic(builder: Any, x: Any) -> Any:
+    one = _all(x.type, 1.0)
+    return builder.fdiv(one, builder.fadd(one, _exponential(builder, builder.fneg(x))))
+
+
+def _exponential(builder: Any, x: Any) -> Any:
+    """exp of a vector of float32: 2^n times a polynomial in x - n log 2, as in the Cephes library (Moshier, 1989)."""
+    kind, whole = x.type, ir.VectorType(_INT32, x.type.count)
+
+    def call(name: str, *values: Any) -> Any:
+        function = ir.FunctionType(kind, [kind] * len(values))
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{_suffix(kind)}"), values)
+
+    x = call("llvm.minnum", call("llvm.maxnum", x, _all(kind, -87.0)), _all(kind, 88.0))
+    n = call("llvm.rint", builder.fmul(x, _all(kind, 1.44269504)))
+    x = _fma(builder, n, _all(kind, -0.693359375), x)
+    x = _fma(builder, n, _all(kind, 2.12194440e-4), x)
+    found = _all(kind, 1.9875691500e-4)
+    for term in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
+        found = _fma(builder, found, x, _all(kind, term))
+    power = builder.shl(builder.add(builder.fptosi(n, whole), _all(whole, 127)), _all(whole, 23))
+    return builder.fmul(found, builder.bitcast(power, kind))
+
+
+def _all(kind: Any, number: float) -> Any:
+    """A vector whose numbers are all the same."""
+    return ir.Constant(kind, [number] * kind.count)
 
 
 def _fma(builder: Any, left: Any, right: Any, total: Any) -> Any:

@@ -1,0 +1,86 @@
+"""Series in Parquet: DeepAR's fields as columns, a series a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polyadic.errors import UserError, shorten
+from polyadic.formats._refusal import refusing
+
+FIELDS = ("start", "target", "cat", "dynamic_feat")
+AT_ONCE = 1024
+"""Series that are read together."""
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """A record a row, its numbers in float64 arrays, NaN for null; UserError that names the file and the column."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    with refusing(path.name, "Parquet file"), pa.OSFile(str(path)) as source:
+        file = ParquetFile(source)
+        found = file.schema_arrow.names
+        names = [name for name in FIELDS if name in found]
+        if names[:2] != ["start", "target"]:
+            raise UserError(
+                f"{path.name} has the columns {shorten(found)}: a table of series has start and target, and may have "
+                "cat and dynamic_feat"
+            )
+        for batch in file.iter_batches(AT_ONCE, columns=names):
+            columns = [_values(batch.column(name), name, path.name) for name in names]
+            yield from (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _values(column: Any, name: str, file: str) -> list[Any]:
+    """The values of a column; of `cat` as they are, for its rule is the same as in JSON."""
+    if name == "start":
+        return _starts(column, file)
+    return column.to_pylist() if name == "cat" else _numbers(column, name, file)
+
+
+def _starts(column: Any, file: str) -> list[Any]:
+    """Time stamps as text, those of UTC without their zone."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        if kind.tz not in (None, "UTC", "Etc/UTC", "+00:00"):
+            raise UserError(f"{file}: column start has the time zone {kind.tz}: give local time without a zone, or UTC")
+        column = column.cast(pa.timestamp("us"), safe=False)
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        raise UserError(f"{file}: column start holds {kind}: it must hold time stamps, or text YYYY-MM-DD HH:MM:SS")
+    starts: list[Any] = column.cast(pa.string()).to_pylist()
+    return starts
+
+
+def _numbers(column: Any, name: str, file: str) -> list[Any]:
+    """An array a series, or lists of arrays for lists of lists; None for null."""
+    import pyarrow as pa
+
+    depth = 2 if name == "dynamic_feat" else 1
+    wanted, inner = pa.float64(), column.type
+    for _ in range(depth):
+        wanted, inner = pa.list_(wanted), _inside(inner)
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    if inner is None or not any(test(inner) for test in tests):
+        rule = "lists of numbers" if depth == 1 else "lists of lists of numbers"
+        raise UserError(f"{file}: column {name} holds {column.type}: it must hold {rule}")
+    return [_arrays(row, depth) for row in column.cast(wanted, safe=False)]
+
+
+def _inside(kind: Any) -> Any:
+    """What lists of a type hold, which of nulls alone may be anything; None where it is no list."""
+    import pyarrow as pa
+
+    if kind is None or pa.types.is_null(kind):
+        return kind
+    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return kind.value_type if any(test(kind) for test in tests) else None
+
+
+def _arrays(row: Any, depth: int) -> Any:
+    if not row.is_valid:
+        return None
+    return row.values.to_numpy(zero_copy_only=False) if depth == 1 else [_arrays(one, depth - 1) for one in row]

@@ -1,0 +1,85 @@
+"""The kernels between a recurrence's products, against torch's forms of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from polyadic.forecasting import recurrence
+from polyadic.tensor.cpu_kernels import jit
+from polyadic.tensor.vectors import load, logistic, store, tangent
+
+each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+HIDDEN = [1, 7, 8, 16, 21]
+
+
+class Elsewhere:
+    """What says that a tensor lies on a GPU, so that torch's form is taken."""
+
+    type = "cuda"
+
+
+def randoms(dtype: torch.dtype, *shapes: tuple[int, ...]) -> list[Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return [torch.randn(*shape, generator=random, dtype=torch.float64).to(dtype) for shape in shapes]
+
+
+def in_torch(function: Any, monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Tensor, "device", Elsewhere())
+        function(*arguments)
+
+
+@pytest.mark.parametrize(("lagged", "rank"), [(1, 1), (8, 3), (13, 2), (24, 4)])
+@each_dtype
+def test_products_and_their_gradients_are_torchs(
+    lagged: int, rank: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    v, past, d = randoms(dtype, (5, rank), (5, lagged + 9), (5, rank * (lagged + 1)))
+    mine, other = torch.empty_like(d), torch.empty_like(d)
+    recurrence.products(v, past, 4, lagged, mine)
+    in_torch(recurrence.products, monkeypatch, v, past, 4, lagged, other)
+    assert torch.equal(mine, other)
+    dv, dpast = torch.empty_like(v), torch.ones_like(past)
+    other_dv, other_dpast = torch.empty_like(v), torch.ones_like(past)
+    recurrence.products_back(d, v, past, 4, lagged, dv, dpast)
+    in_torch(recurrence.products_back, monkeypatch, d, v, past, 4, lagged, other_dv, other_dpast)
+    torch.testing.assert_close(dv, other_dv)
+    torch.testing.assert_close(dpast, other_dpast)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@each_dtype
+def test_gates_and_their_gradients_are_torchs(hidden: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    z, before, dpast, dc = randoms(dtype, (5, 4 * hidden), (5, hidden), (5, 2 * hidden), (5, hidden))
+    found = []
+    for plain in (False, True):
+        opened, dh, behind = 4 * z, dpast.clone(), dc.clone()
+        after, squashed, past, dz = (torch.zeros_like(one) for one in (before, before, dpast, z))
+        forward, back = (
+            (opened, before, after, squashed, past, hidden),
+            (opened, before, squashed, dh, hidden, behind, dz),
+        )
+        for function, arguments in ((recurrence.gates, forward), (recurrence.gates_back, back)):
+            in_torch(function, monkeypatch, *arguments) if plain else function(*arguments)
+        found.append((opened, after, squashed, past, behind, dz))
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, atol=2e-6 if dtype == torch.float32 else 1e-12, rtol=1e-5)
+
+
+def test_logistic_and_tangent_are_right_over_all_of_float32() -> None:
+    @jit
+    def kernel(x, one, other):
+        for row in range(len(x)):
+            store(one, row, 0, logistic(load(x, row, 0, 8)))
+            store(other, row, 0, tangent(load(x, row, 0, 8)))
+
+    around = torch.cat([torch.linspace(-30, 30, 8000), torch.tensor([-3e38, -1e4, -90, -1e-30, 0, 1e-30, 90, 3e38])])
+    x = around.reshape(-1, 8).contiguous()
+    one, other = torch.empty_like(x), torch.empty_like(x)
+    kernel(x.numpy(), one.numpy(), other.numpy())
+    torch.testing.assert_close(one.double(), x.double().sigmoid(), atol=1.5e-7, rtol=0)
+    torch.testing.assert_close(other.double(), x.double().tanh(), atol=3e-7, rtol=0)
