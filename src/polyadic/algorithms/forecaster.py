@@ -98,6 +98,8 @@ class Hyperparameters(hyper.Hyperparameters):
     early_stopping_patience: int | None = hyper.hyperparameter(
         "epochs without a lower loss before it stops", None, ge=1
     )
+    weight_decay: float = hyper.hyperparameter("of AdamW", 0.0, ge=0)
+    gradient_clip: float = hyper.hyperparameter("largest norm of a step's gradient", 10.0, gt=0)
     num_eval_samples: int = hyper.hyperparameter("sample paths of a test forecast", 100, ge=1, le=MOST_SAMPLES)
     test_quantiles: list[float] = hyper.hyperparameter("quantiles scored on the test channel", list(DECILES))
     seed: int = hyper.hyperparameter("of weights, windows and sample paths", 0, ge=0)
@@ -298,6 +300,8 @@ def _prepare(job: Job[Hyperparameters]) -> tuple[Hyperparameters, Training, Curs
         settings.learning_rate,
         settings.seed,
         settings.early_stopping_patience,
+        settings.weight_decay,
+        settings.gradient_clip,
     )
     network, divided = build(settings).to(job.world.device), job.channels["train"].divided
     standardise(network, pool, job.world, divided)

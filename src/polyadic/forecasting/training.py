@@ -19,7 +19,6 @@ from polyadic.forecasting.windows import Batch, Pool, draw
 
 FEWEST_STEPS = 32
 """Steps in an epoch of a small corpus."""
-LARGEST_GRADIENT = 10.0
 WARM_UP = 0.05
 SMALLEST_DEVIATION = 1e-6
 """Of a feature's mean: what is less is rounding."""
@@ -27,13 +26,18 @@ SMALLEST_DEVIATION = 1e-6
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do. `patience` counts epochs; None never stops early."""
+    """What a training is to do. `patience` counts epochs; None never stops early.
+
+    weight_decay: AdamW's; gradient_clip: the largest norm that a step's gradient may have, of all weights together.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
     seed: int
     patience: int | None = None
+    weight_decay: float = 0.0
+    gradient_clip: float = 10.0
 
 
 @dataclass
@@ -87,7 +91,7 @@ class Training:
         self.windows = sum(sizes)
         self._offset = sum(sizes[: world.rank]) if divided else None
         self.steps = max(FEWEST_STEPS, math.ceil(points / share.prediction / plan.batch_size))
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
     def run(
         self,
@@ -128,7 +132,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         # Data parallelism averages over the ranks; the loss is already a share of the whole batch's mean.
         (loss * self.world.size).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
         self.optimizer.step()
         cursor.step += 1
         cursor.loss = cursor.loss.to(loss.device) + loss.detach().double() * weight
