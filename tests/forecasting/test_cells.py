@@ -125,6 +125,22 @@ def test_a_sequence_does_not_see_its_neighbours_or_its_future(build: Build) -> N
     assert not torch.allclose(after[1, 4:], before[1, 4:])
 
 
+@every_cell
+def test_a_gradient_may_lie_across_memory(build: Build) -> None:
+    """As that of a transposed state does."""
+    cell, x, state = case(build, 3, 5, 3, 16)
+    cell, x, state = cell.double(), x.double(), tuple(part.double() for part in state)
+    weights, wanted = [torch.randn(part.shape[1], 3).double() for part in state], list(cell.parameters())
+
+    def gradients(after: State) -> tuple[torch.Tensor, ...]:
+        return torch.autograd.grad(
+            sum((one.T * weight).sum() for one, weight in zip(after, weights, strict=True)), wanted
+        )
+
+    for mine, other in zip(gradients(cell(x, state)[1]), gradients(cell.reference(x, state)[1]), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-7, rtol=1e-6)
+
+
 @pytest.mark.parametrize("output", [False, True])
 def test_gradients_are_summed_some_steps_at_a_time(output: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     cell, x, state = case(partial(TensorTrainLSTM.make, train=TrainShape(2, 3, 3, output)), 3, 11, 3, 4)

@@ -72,7 +72,7 @@ class _Recurrence(torch.autograd.Function):
         train = _Train(cores, output)
         dpast = torch.cat([dh_BTH.flip(1).flatten(1), torch.zeros_like(dlags_BX)], 1)
         dpast[:, :lagged] += dlags_BX
-        dc = None if dc_BH is None else dc_BH.clone()
+        dc = None if dc_BH is None else dc_BH.clone(memory_format=torch.contiguous_format)
         dz_TBG, dbetween = torch.empty_like(z_TBG), [torch.empty_like(v) for v in between]
         for t in reversed(range(steps)):
             first, dz = (steps - 1 - t) * hidden, dz_TBG[t]
