@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--hosts", metavar="N", type=int, default=1)
     one.add_argument("--distribution", choices=DISTRIBUTIONS, default=DISTRIBUTIONS[0])
     one.add_argument("--checkpoints", metavar="DIR", type=Path, help="kept as /opt/ml/checkpoints")
-    one.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets the two archives")
+    one.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets the archives and the events")
     one.set_defaults(command=train)
 
     two = commands.add_parser("endpoint", parents=[where], help="serve models until Ctrl-C")

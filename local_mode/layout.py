@@ -48,6 +48,10 @@ class HostLayout:
         return self.base / "output" / "data"
 
     @property
+    def tensorboard(self) -> Path:
+        return self.base / "output" / "tensorboard"
+
+    @property
     def failure_reason(self) -> str:
         """The first 1,024 characters of the failure file, which is what SageMaker keeps; "" without one."""
         file = self.base / "output" / "failure"

@@ -1,5 +1,6 @@
 """A training job from its layout to model.tar.gz."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class TrainingResult:
 def run_training(
     job: TrainingJob, backend: Backend, stop: StopRequest, on_line: LineSink = print_line
 ) -> TrainingResult:
-    """Runs all hosts to their end and leaves model.tar.gz and output.tar.gz in `job.output`.
+    """Runs all hosts to their end and leaves model.tar.gz, output.tar.gz and tensorboard/ in `job.output`.
 
     A stop sends SIGTERM to the hosts; what they save within 120 s is collected as usual.
     """
@@ -83,6 +84,7 @@ def _collect(
     # The first host's files win where two hosts wrote the same name, so it goes last.
     backwards = list(reversed(layouts))
     pack([layout.output_data for layout in backwards], job.output / "output.tar.gz")
+    _collect_events(job, layouts)
     failures = {
         layout.name: layout.failure_reason or f"exit code {codes[layout.name]}, and no failure file was written"
         for layout in layouts
@@ -94,3 +96,10 @@ def _collect(
     if pack([layout.model for layout in backwards], archive) == 0:
         on_line(f"warning: no host wrote anything to /opt/ml/model, so {archive} is empty")
     return TrainingResult(archive, {})
+
+
+def _collect_events(job: TrainingJob, layouts: Sequence[HostLayout]) -> None:
+    """Adds the TensorBoard events to those of earlier runs, as S3 keeps them: a resumed job goes on with its curves."""
+    for layout in layouts:
+        if layout.tensorboard.is_dir():
+            shutil.copytree(layout.tensorboard, job.output / "tensorboard", dirs_exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 from botocore.loaders import Loader  # type: ignore[import-untyped]
 from botocore.model import ServiceModel, Shape  # type: ignore[import-untyped]
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
-from tiny_jobs import SETTINGS, train
+from tiny_jobs import DATA, SETTINGS, job, train
 
 from polyadic.algorithms import algorithms
 from polyadic.algorithms._hyperparameters import parse
@@ -127,6 +127,10 @@ def test_metric_definitions_match_what_a_job_prints(
     train(name, tmp_path)
     for number, changes in enumerate(VARIANTS.get(name, [])):
         train(name, tmp_path / str(number), changes)
+    if "validation" in [channel.name for channel in algorithms()[name].CHANNELS]:
+        data = DATA[name]()
+        algorithm, prepared = job(SETTINGS[name], tmp_path / "validated", {**data, "validation": data["test"]})
+        algorithm.fit(prepared)
     lines = capsys.readouterr().out.splitlines()
     values = {
         one["Name"]: [match[1] for line in lines if (match := re.search(one["Regex"], line))] for one in definitions

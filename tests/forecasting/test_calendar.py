@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.forecasting.calendar import Frequency, parse_start
+from polyadic.forecasting.calendar import Calendar, Frequency, parse_start
 
 EPOCH = datetime(1970, 1, 1)
 STEPS = {"min": timedelta(minutes=1), "H": timedelta(hours=1), "D": timedelta(1), "W": timedelta(7)}
@@ -86,8 +86,8 @@ def test_months_are_stamped_by_their_first_day(count: int, start: datetime, step
 @given(units, st.integers(1, 40), starts, st.integers(1, 20))
 def test_features_lie_on_circles(unit: str, count: int, start: datetime, steps: int) -> None:
     frequency = Frequency(count, unit)
-    features = frequency.features(frequency.minutes(start, steps))
-    assert features.shape == (steps, frequency.num_features)
+    features = Calendar(frequency.cycles).features(frequency.minutes(start, steps))
+    assert features.shape == (steps, Calendar(frequency.cycles).num_features)
     assert features.dtype == np.float32
     sine, cosine = np.split(features, 2, 1)
     assert np.allclose(sine**2 + cosine**2, 1, atol=1e-6)
@@ -96,14 +96,14 @@ def test_features_lie_on_circles(unit: str, count: int, start: datetime, steps: 
 @pytest.mark.parametrize(("text", "period"), [("H", 7 * 24), ("5min", 7 * 288), ("2H", 84)])
 def test_features_of_hours_and_minutes_come_back_every_week_and_no_sooner(text: str, period: int) -> None:
     frequency = Frequency.parse(text)
-    features = frequency.features(frequency.minutes(datetime(2024, 5, 6, 1), period + 1))
+    features = Calendar(frequency.cycles).features(frequency.minutes(datetime(2024, 5, 6, 1), period + 1))
     assert np.allclose(features[0], features[period], atol=1e-5)
     assert np.abs(features[1:period] - features[0]).max(1).min() > 1e-4
 
 
 def test_the_week_begins_on_monday_at_midnight() -> None:
     frequency = Frequency.parse("D")
-    week = frequency.features(frequency.minutes(datetime(2024, 1, 1), 7))  # A Monday.
+    week = Calendar(frequency.cycles).features(frequency.minutes(datetime(2024, 1, 1), 7))  # A Monday.
     angle = np.arctan2(week[:, 0], week[:, 2]) % (2 * np.pi)
     assert np.allclose(angle, 2 * np.pi * np.arange(7) / 7, atol=1e-5)
 
@@ -111,7 +111,7 @@ def test_the_week_begins_on_monday_at_midnight() -> None:
 def test_the_year_begins_on_1_january_also_before_1970() -> None:
     frequency = Frequency.parse("M")
     for year in (1901, 1969, 1970, 2024):
-        features = frequency.features(frequency.minutes(datetime(year, 1, 15), 7))
+        features = Calendar(frequency.cycles).features(frequency.minutes(datetime(year, 1, 15), 7))
         assert np.allclose(features[0], [0, 1], atol=1e-6)
         assert np.allclose(features[6], [0, -1], atol=0.05)  # 1 July
 

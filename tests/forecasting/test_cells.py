@@ -210,3 +210,17 @@ def test_the_reference_does_form_the_outer_product() -> None:
     state = 11
     for order in (2, 3, 4):
         assert flops(TensorTrainLSTM(4, 5, TrainShape(2, order, 3)), False) > 2 * 2 * 3 * state**order * 20
+
+
+@pytest.mark.parametrize("cell", ["tt-lstm", "mlstm", "tt-rnn"])
+def test_a_state_stays_in_float32_where_products_are_in_bfloat16(cell: str) -> None:
+    torch.manual_seed(0)
+    made, x = CELLS[cell].make(4, 5, TrainShape(2, 2, 3)), torch.randn(3, 6, 4)
+    exact, _ = made(x, made.initial(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded, state = made(x, made.initial(x))
+    torch.autograd.backward(rounded.sum())
+    assert rounded.dtype == torch.float32 and {part.dtype for part in state} == {torch.float32}
+    torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0.02)
+    assert not torch.equal(rounded, exact)
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in made.parameters())

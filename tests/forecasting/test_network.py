@@ -1,4 +1,4 @@
-"""The sequence-to-sequence network: its loss, and its sample paths."""
+"""What the networks of every decoder have in common."""
 
 from __future__ import annotations
 
@@ -7,61 +7,27 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from waves import CONTEXT, HOURLY, PREDICTION, network, one_of, waves, windows
+from waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, waves, windows
 
-from polyadic.forecasting import network as network_module
 from polyadic.forecasting.cells import LSTM
 from polyadic.forecasting.likelihoods import LIKELIHOODS
-from polyadic.forecasting.network import Forecaster, sample
-from polyadic.forecasting.windows import Batch, Pool
+from polyadic.forecasting.network import Shape
+from polyadic.forecasting.windows import Pool
 
+each_decoder = pytest.mark.parametrize("decoder", sorted(DECODERS))
 each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
-each_likelihood = pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
-mirrored = pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
 
 
-def step_by_step(cell: str, likelihood: str, batch: Batch) -> Tensor:
-    """The loss with the encoder and the decoder fed one step at a time, each with the actual value before."""
-    net = network(cell, likelihood)
-    values = torch.cat([batch.past_BC, batch.future_BP], 1)
-    seen = torch.cat([batch.observed_BC, batch.weight_BP], 1)
-    ratio = torch.asinh(batch.level_B / batch.scale_B)
-    states, total = None, torch.zeros(())
-    for time in range(values.shape[1]):
-        before = values[:, time - 1] if time else torch.zeros(len(values))
-        known = seen[:, time - 1] if time else torch.zeros(len(values))
-        dynamic = (batch.dynamic_BTJ[:, time] - net.feature_mean_J) / net.feature_deviation_J
-        embedded = [weight[batch.cat_BN[:, number]] for number, weight in enumerate(net.embeddings.parameters())]
-        inputs = torch.cat([torch.stack([before, known, ratio], 1), batch.calendar_BTK[:, time], dynamic, *embedded], 1)
-        stack = net.encoder if time < CONTEXT else net.decoder
-        hidden, states = stack(inputs[:, None], states)
-        if time >= CONTEXT:
-            raw = net.head(hidden[:, 0])
-            raw = torch.cat([raw[:, :1] + before[:, None], raw[:, 1:]], 1)
-            total = (
-                total + (net.likelihood.nll(raw, values[:, time], batch.level_B, batch.scale_B) * seen[:, time]).sum()
-            )
-    return total
-
-
-@each_cell
-@each_likelihood
-def test_the_teacher_forced_loss_equals_step_by_step(cell: str, likelihood: str) -> None:
-    batch = windows(7, likelihood)
-    assert 0 < batch.weight_BP.mean() < 1
-    loss = network(cell, likelihood)(batch)
-    torch.testing.assert_close(loss, step_by_step(cell, likelihood, batch), atol=1e-4, rtol=1e-5)
-
-
-def test_the_loss_is_a_sum_over_windows() -> None:
-    batch, net = windows(5), network()
+@each_decoder
+def test_the_loss_is_a_sum_over_windows(decoder: str) -> None:
+    batch, net = windows(5), network(decoder=decoder)
     parts = [net(one_of(batch, row)) for row in range(5)]
     torch.testing.assert_close(torch.stack(parts).sum(), net(batch), atol=1e-4, rtol=1e-5)
 
 
-def test_a_value_without_weight_does_not_enter_the_loss() -> None:
-    batch, net = windows(5), network()
+@each_decoder
+def test_a_value_without_weight_does_not_enter_the_loss(decoder: str) -> None:
+    batch, net = windows(5), network(decoder=decoder)
     other = dataclasses.replace(batch, weight_BP=batch.weight_BP.clone(), future_BP=batch.future_BP.clone())
     other.weight_BP[:, -1] = 0
     changed = dataclasses.replace(other, future_BP=other.future_BP.clone())
@@ -69,78 +35,10 @@ def test_a_value_without_weight_does_not_enter_the_loss() -> None:
     assert torch.equal(net(other), net(changed))
 
 
-@each_cell
-@each_likelihood
-@pytest.mark.parametrize("paths", [1, 7, 20])
-def test_a_forecast_does_not_depend_on_its_neighbours(cell: str, likelihood: str, paths: int) -> None:
-    batch, net = windows(6, likelihood), network(cell, likelihood).eval()
-    together = sample(net, batch, paths, seed=3)
-    assert together.shape == (6, paths, PREDICTION)
-    for row in range(6):
-        alone = sample(net, one_of(batch, row), paths, seed=3)[0]
-        torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-5)
-
-
-def test_forecasts_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch, net = windows(7), network().eval()
-    whole = sample(net, batch, 10, seed=3)
-    monkeypatch.setattr(network_module, "SEQUENCES_AT_ONCE", 25)
-    torch.testing.assert_close(sample(net, batch, 10, seed=3), whole, atol=1e-5, rtol=1e-5)
-
-
-@each_likelihood
-def test_a_forecast_is_a_function_of_the_seed(likelihood: str) -> None:
-    batch, net = windows(2, likelihood), network(likelihood=likelihood).eval()
-    one = sample(net, batch, 8, seed=3)
-    torch.rand(5)
-    assert torch.equal(sample(net, batch, 8, seed=3), one)
-    assert torch.allclose(sample(net, batch, 8, seed=4), one) == (likelihood == "deterministic-L1")
-
-
-def test_forecasts_are_such_as_the_likelihood_takes() -> None:
-    for likelihood in ("negative-binomial", "beta"):
-        drawn = sample(network(likelihood=likelihood).eval(), windows(5, likelihood), 50, seed=0)
-        LIKELIHOODS[likelihood].refuse(drawn.numpy().reshape(-1))
-        assert drawn.std(1).min() > 0
-
-
-def test_every_path_of_a_deterministic_forecast_is_the_same() -> None:
-    drawn = sample(network(likelihood="deterministic-L1").eval(), windows(3), 6, seed=0)
-    assert torch.equal(drawn, drawn[:, :1].expand_as(drawn))
-
-
-@mirrored
-def test_mirrored_paths_take_the_noise_out_of_the_first_steps_mean(likelihood: str) -> None:
-    batch, net = windows(4), network(likelihood=likelihood).eval()
-    first = sample(net, batch, 10, seed=0)[:, :, 0]
-    previous, observed = batch.past_BC[:, -1:], batch.observed_BC[:, -1:]
-    inputs = net.inputs(batch, previous, observed, CONTEXT)
-    location = net.raw(net.decoder(inputs, net.encode(batch))[0], previous)[:, 0, 0]
-    expected = location * batch.scale_B + batch.level_B
-    torch.testing.assert_close(first.mean(1), expected.detach(), atol=1e-4, rtol=1e-5)
-    assert first.std(1).min() > 0
-    torch.testing.assert_close(first[:, :5] + first[:, 5:], 2 * expected.detach()[:, None].expand(-1, 5))
-
-
-def test_mirrored_paths_have_a_mean_near_that_of_many() -> None:
-    batch, net = windows(3), network(likelihood="gaussian").eval()
-    few, many = sample(net, batch, 100, seed=1), sample(net, batch, 20_000, seed=2)
-    spread = many.std(1)
-    assert ((few.mean(1) - many.mean(1)).abs() < 0.1 * spread).all()
-
-
-def test_a_path_goes_on_from_its_own_draws() -> None:
-    """The spread of a random walk grows: a step's location counts from the value drawn before it."""
-    net = network(likelihood="gaussian").eval()
-    with torch.no_grad():
-        net.head.weight.zero_()
-    spread = sample(net, windows(1), 4000, seed=1)[0].std(0)
-    torch.testing.assert_close(spread / spread[0], torch.tensor([1.0, 2.0, 3.0]).sqrt(), atol=0.05, rtol=0)
-
-
+@each_decoder
 @pytest.mark.parametrize("name", ["dynamic_BTJ", "cat_BN"])
-def test_a_forecast_depends_on_what_is_known_of_its_own_series(name: str) -> None:
-    batch, net = windows(4), network().eval()
+def test_a_forecast_depends_on_what_is_known_of_its_own_series(decoder: str, name: str) -> None:
+    batch, net = windows(4), network(decoder=decoder).eval()
     value = getattr(batch, name).clone()
     value[1] = value[1] + 5 if name == "dynamic_BTJ" else 1 - value[1]
     one, other = sample(net, batch, 4, seed=0), sample(net, dataclasses.replace(batch, **{name: value}), 4, seed=0)
@@ -148,34 +46,39 @@ def test_a_forecast_depends_on_what_is_known_of_its_own_series(name: str) -> Non
     torch.testing.assert_close(one[[0, 2, 3]], other[[0, 2, 3]])
 
 
-def test_a_feature_of_the_last_step_changes_the_last_step_alone() -> None:
-    batch, net = windows(4), network().eval()
+@each_decoder
+def test_a_feature_of_the_last_step_changes_the_last_step_alone(decoder: str) -> None:
+    batch, net = windows(4), network(decoder=decoder).eval()
     later = batch.dynamic_BTJ.clone()
     later[:, -1] += 3
     one, other = sample(net, batch, 4, seed=0), sample(net, dataclasses.replace(batch, dynamic_BTJ=later), 4, seed=0)
     assert torch.equal(one[:, :, :-1], other[:, :, :-1]) and not torch.allclose(one[:, :, -1], other[:, :, -1])
 
 
-def test_a_network_without_covariates_takes_none() -> None:
-    net = Forecaster(lambda inputs: LSTM(inputs, 4), LIKELIHOODS["gaussian"], HOURLY.num_features, 1, 0.0)
+@each_decoder
+def test_a_network_without_covariates_takes_none(decoder: str) -> None:
+    shape = Shape(CONTEXT, PREDICTION, lambda inputs: LSTM(inputs, 4), calendar=CALENDAR.num_features)
+    net = DECODERS[decoder](shape, LIKELIHOODS["gaussian"])
     assert not {name for name in net.state_dict() if "feature" in name or "embedding" in name}
-    none = Pool(waves(2), HOURLY, CONTEXT, PREDICTION).take(np.arange(5))
+    none = Pool(waves(2), CALENDAR, CONTEXT, PREDICTION).take(np.arange(5))
     assert none.dynamic_BTJ.shape == (5, CONTEXT + PREDICTION, 0) and none.cat_BN.shape == (5, 0)
     assert net(none).isfinite() and sample(net.eval(), none, 3, seed=0).shape == (5, 3, PREDICTION)
 
 
-def test_the_horizons_values_do_not_leak_into_a_forecast() -> None:
-    batch, net = windows(3), network().eval()
+@each_decoder
+def test_the_horizons_values_do_not_leak_into_a_forecast(decoder: str) -> None:
+    batch, net = windows(3), network(decoder=decoder).eval()
     unknown = dataclasses.replace(
         batch, future_BP=torch.full_like(batch.future_BP, 1e3), weight_BP=torch.zeros_like(batch.weight_BP)
     )
     assert torch.equal(sample(net, batch, 6, seed=0), sample(net, unknown, 6, seed=0))
 
 
+@each_decoder
 @each_cell
 @pytest.mark.parametrize("layers", [1, 3])
-def test_a_stack_has_its_layers(cell: str, layers: int) -> None:
-    net = network(cell, layers=layers)
+def test_a_stack_has_its_layers(decoder: str, cell: str, layers: int) -> None:
+    net = network(cell, layers=layers, decoder=decoder)
     assert len(net.encoder.cells) == len(net.decoder.cells) == layers
     loss = net(windows(3))
     torch.autograd.backward(loss)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from waves import floats
 
-from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.calendar import Calendar, Frequency
 from polyadic.forecasting.windows import SMALLEST_RATIO, Pool, Series, batch, draw, fill_forward, scale
 
 HOURLY = Frequency.parse("H")
+CALENDAR = Calendar(("day", "week"))
 Floats = NDArray[np.float32]
 
 
@@ -43,7 +44,7 @@ def every_window(series: Sequence[Series], context: int, prediction: int) -> lis
     for one in observed(series):
         for first in range(len(one.target) - context - prediction + 1):
             cut, end = first + context, first + context + prediction
-            calendar = HOURLY.features(one.minutes[first:end])
+            calendar = CALENDAR.features(one.minutes[first:end])
             assert one.dynamic is not None
             dynamic = one.dynamic[:, first:end].T
             windows.append((one.target[first:cut], one.target[cut:end], calendar, dynamic, np.array(one.cat)))
@@ -54,7 +55,7 @@ def every_window(series: Sequence[Series], context: int, prediction: int) -> lis
 @given(st.lists(st.integers(0, 20), max_size=6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
 def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, seed: int) -> None:
     series = series_of(lengths, seed, missing=0.3)
-    pool = Pool(series, HOURLY, context, prediction, groupings=2, features=3)
+    pool = Pool(series, CALENDAR, context, prediction, groupings=2, features=3)
     windows = every_window(series, context, prediction)
     assert len(pool) == len(windows)
     usable = [len(one.target) for one in observed(series) if len(one.target) >= context + prediction]
@@ -139,10 +140,10 @@ def test_a_missing_value_is_marked_and_weighs_nothing() -> None:
 
 
 def test_a_blank_window_is_finite_and_weighs_nothing() -> None:
-    for pool in (Pool([], HOURLY, 4, 2, 2, 3), Pool(series_of([9]), HOURLY, 4, 2, 2, 3)):
+    for pool in (Pool([], CALENDAR, 4, 2, 2, 3), Pool(series_of([9]), CALENDAR, 4, 2, 2, 3)):
         blank = pool.blank()
         assert blank.past_BC.shape == (1, 4) and blank.future_BP.shape == (1, 2)
-        assert blank.calendar_BTK.shape == (1, 6, HOURLY.num_features)
+        assert blank.calendar_BTK.shape == (1, 6, CALENDAR.num_features)
         assert blank.dynamic_BTJ.shape == (1, 6, 3) and blank.cat_BN.tolist() == [[0, 0]]
         assert blank.weight_BP.sum() == 0 and blank.observed_BC.sum() == 0
         assert all(value.isfinite().all() for value in vars(blank).values())
@@ -150,19 +151,19 @@ def test_a_blank_window_is_finite_and_weighs_nothing() -> None:
 
 def test_features_and_categories_that_are_not_asked_for_are_left_out() -> None:
     series = series_of([9, 8])
-    found = Pool(series, HOURLY, 4, 2, groupings=1, features=2).take(np.array([0, 5]))
+    found = Pool(series, CALENDAR, 4, 2, groupings=1, features=2).take(np.array([0, 5]))
     assert found.cat_BN.tolist() == [[0], [1]]
     for row, one in enumerate(series):
         assert one.dynamic is not None
         first = [0, 1][row]
         assert np.array_equal(found.dynamic_BTJ[row], one.dynamic[:2, first : first + 6].T)
-    none = Pool(series, HOURLY, 4, 2).take(np.array([0]))
+    none = Pool(series, CALENDAR, 4, 2).take(np.array([0]))
     assert none.cat_BN.shape == (1, 0) and none.dynamic_BTJ.shape == (1, 6, 0)
 
 
 def test_moments_are_sums_over_the_points_of_usable_series() -> None:
     series, mean = series_of([9, 3, 8]), np.array([0.5, -1.0, 2.0])
-    found = Pool(series, HOURLY, 4, 2, 2, 3).moments(mean)
+    found = Pool(series, CALENDAR, 4, 2, 2, 3).moments(mean)
     points = np.concatenate([one.dynamic[:, : len(one.target)].T for one in series if len(one.target) >= 6])  # type: ignore[index]
     assert found.tolist() == pytest.approx([17, *(points - mean).sum(0), *((points - mean) ** 2).sum(0)])
 

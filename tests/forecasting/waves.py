@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.autoregressive import Autoregressive
+from polyadic.forecasting.calendar import Calendar, Frequency
 from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM, TrainShape
+from polyadic.forecasting.direct import Direct
 from polyadic.forecasting.likelihoods import LIKELIHOODS
-from polyadic.forecasting.network import Forecaster
+from polyadic.forecasting.network import Network, Shape
 from polyadic.forecasting.windows import Batch, Pool, Series
 
 HOURLY = Frequency.parse("H")
+CALENDAR = Calendar(("day", "week"))
+DECODERS = {"autoregressive": Autoregressive, "direct": Direct}
 CONTEXT, PREDICTION = 6, 3
 FEATURES, CARDINALITIES = 2, (3, 2)
 
@@ -25,19 +30,35 @@ def floats(values: object) -> NDArray[np.float32]:
     return np.array(values, np.float32)
 
 
-def network(cell: str = "tt-lstm", likelihood: str = "student-T", dropout: float = 0.0, layers: int = 2) -> Forecaster:
+def network(
+    cell: str = "tt-lstm",
+    likelihood: str = "student-T",
+    dropout: float = 0.0,
+    layers: int = 2,
+    decoder: str = "autoregressive",
+    bf16: bool = False,
+) -> Any:
     """Of five hidden units; its weights are the same at every call."""
     torch.manual_seed(0)
 
     def build(inputs: int) -> Cell:
         return LSTM(inputs, 5) if cell == "lstm" else TensorTrainLSTM(inputs, 5, TrainShape(2, 2, 3))
 
-    made = Forecaster(
-        build, LIKELIHOODS[likelihood], HOURLY.num_features, layers, dropout, FEATURES, CARDINALITIES, embedding=3
+    shape = Shape(
+        *(CONTEXT, PREDICTION, build, layers, dropout),
+        *(CALENDAR.num_features, FEATURES, CARDINALITIES),
+        embedding=3,
+        bf16=bf16,
     )
+    made: Network = DECODERS[decoder](shape, LIKELIHOODS[likelihood])
     made.feature_mean_J += torch.tensor([20.0, 0.0])
     made.feature_deviation_J *= torch.tensor([9.0, 0.5])
     return made
+
+
+def sample(net: Network, batch: Batch, paths: int, seed: int) -> torch.Tensor:
+    """The sample paths of its forecasts: B x S x P."""
+    return torch.from_numpy(net.forecast(batch, paths, seed).samples_BSP)
 
 
 def waves(count: int, length: int = 30, missing: float = 0.05, likelihood: str = "student-T") -> list[Series]:
@@ -59,7 +80,7 @@ def waves(count: int, length: int = 30, missing: float = 0.05, likelihood: str =
 
 def pool(series: list[Series]) -> Pool:
     """Their windows."""
-    return Pool(series, HOURLY, CONTEXT, PREDICTION, len(CARDINALITIES), FEATURES)
+    return Pool(series, CALENDAR, CONTEXT, PREDICTION, len(CARDINALITIES), FEATURES)
 
 
 def windows(count: int, likelihood: str = "student-T") -> Batch:

@@ -75,13 +75,13 @@ def resolve(cardinality: str, num_dynamic_feat: str, series: Sequence[Series], w
     return resolved
 
 
-def refuse_test(covariates: Covariates, series: Sequence[Series]) -> None:
-    """UserError for the first series of channel test that does not fit."""
+def refuse_unfit(covariates: Covariates, series: Sequence[Series], channel: str) -> None:
+    """UserError for the first series of a channel that does not fit."""
     for one in series:
         try:
             covariates.refuse(one)
         except UserError as error:
-            raise UserError(f"channel test: {error}") from None
+            raise UserError(f"channel {channel}: {error}") from None
 
 
 def _checked_cardinality(text: str) -> str:

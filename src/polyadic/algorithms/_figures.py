@@ -50,25 +50,25 @@ def factor(
         axis.set_xticks(places, labels=shown, rotation=90 if sum(map(len, shown)) > 90 else 0, parse_math=False)
     else:
         axis.set_xlabel(f"row{drawn}", color=INK)
-        _count(axis)
-    return _png(figure, title)
+        count_along(axis)
+    return png(figure, title)
 
 
 def _lines(
     rows: NDArray[np.float64], names: Sequence[str], places: NDArray[np.int64], room: float
 ) -> tuple[Figure, Axes]:
     """Bars where the rows are few, each a thing of its own; `room` inches are left for their labels."""
-    figure = _figure(1.0 + 1.15 * rows.shape[1] + room)
+    figure = new_figure(1.0 + 1.15 * rows.shape[1] + room)
     axes = figure.subplots(rows.shape[1], 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axis, column, name in zip(axes, rows.T, names, strict=True):
-        _tidy(axis)
+        tidy(axis)
         axis.axhline(0, color=GREY, lw=0.6, zorder=1)
         if len(places) <= ROWS_NAMED:
             axis.bar(places, column, color=BLUE, width=_bar_width(len(places)), zorder=2)
         else:
             axis.plot(places, column, color=BLUE, lw=1.1, zorder=2)
         axis.set_title(name, loc="left", fontsize=9, color=GREY, pad=3)
-    _span(axes[-1], places[0], places[-1])
+    span(axes[-1], places[0], places[-1])
     figure.supylabel("loading", fontsize=10, color=INK)
     return figure, axes[-1]
 
@@ -77,7 +77,7 @@ def _heat_map(
     rows: NDArray[np.float64], names: Sequence[str], places: NDArray[np.int64], room: float
 ) -> tuple[Figure, Axes]:
     count = rows.shape[1]
-    figure = _figure(1.2 + min(6.0, max(1.6, 0.17 * count)) + room)
+    figure = new_figure(1.2 + min(6.0, max(1.6, 0.17 * count)) + room)
     axis = figure.subplots()
     # A few outliers would leave all else without colour; the bar's arrows say that there are any.
     limit = float(np.percentile(np.abs(rows), 99.5)) or float(np.abs(rows).max()) or 1.0
@@ -96,7 +96,7 @@ def _heat_map(
     bar = figure.colorbar(image, ax=axis, pad=0.02, extend=("both" if signed else "max") if beyond else "neither")
     bar.set_label("loading", color=INK)
     bar.outline.set_visible(False)
-    _tidy(axis, grid=False)
+    tidy(axis, grid=False)
     every = math.ceil(count / 25)
     axis.set_yticks(range(0, count, every), labels=names[::every], fontsize=8)
     return figure, axis
@@ -104,9 +104,9 @@ def _heat_map(
 
 def fit(history: Sequence[float]) -> bytes:
     """The relative error after each sweep."""
-    figure = _figure(3.2)
+    figure = new_figure(3.2)
     axis = figure.subplots()
-    _tidy(axis)
+    tidy(axis)
     errors = np.asarray(history, dtype=np.float64)
     sweeps = np.arange(1, len(errors) + 1)
     axis.plot(sweeps, errors, color=BLUE, lw=1.6, marker="o" if len(errors) <= ROWS_NAMED else "", ms=3.5)
@@ -115,20 +115,20 @@ def fit(history: Sequence[float]) -> bytes:
         axis.set_yscale("log")
     axis.set_xlabel("sweep", color=INK)
     axis.set_ylabel("relative error, |X − Y| / |X|", color=INK)
-    _count(axis)
+    count_along(axis)
     plural = "s" if len(errors) > 1 else ""
-    return _png(figure, f"Relative error {errors[-1]:.4g} after {len(errors)} sweep{plural}")
+    return png(figure, f"Relative error {errors[-1]:.4g} after {len(errors)} sweep{plural}")
 
 
 def spectrum(panels: Sequence[Spectrum]) -> bytes:
     """One panel a spectrum: bars where it is a single short curve, else lines."""
-    figure = _figure(3.3 * len(panels))
+    figure = new_figure(3.3 * len(panels))
     for axis, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
-        _tidy(axis)
+        tidy(axis)
         if len(panel.curves) == 1 and len(panel.ticks) <= ROWS_NAMED and panel.ticks:
             values = next(iter(panel.curves.values()))
             axis.bar(range(len(values)), values, color=BLUE, width=_bar_width(len(values)), zorder=2)
-            _span(axis, 0, len(values) - 1)
+            span(axis, 0, len(values) - 1)
             axis.set_xticks(range(len(values)), labels=panel.ticks, parse_math=False)
         else:
             _curves(axis, panel)
@@ -136,7 +136,7 @@ def spectrum(panels: Sequence[Spectrum]) -> bytes:
         axis.set_ylabel(panel.up, color=INK)
         if len(panels) > 1:
             axis.set_title(panel.title, loc="left", fontsize=10, color=INK)
-    return _png(figure, panels[0].title if len(panels) == 1 else "")
+    return png(figure, panels[0].title if len(panels) == 1 else "")
 
 
 def _curves(axis: Axes, panel: Spectrum) -> None:
@@ -148,7 +148,7 @@ def _curves(axis: Axes, panel: Spectrum) -> None:
         axis.plot(places, shown, color=COLOURS[number % len(COLOURS)], lw=1.4, marker=marker, ms=3.5, label=name)
     if panel.logarithmic and any((values > 0).any() for values in panel.curves.values()):
         axis.set_yscale("log")
-    _count(axis)
+    count_along(axis)
     if len(panel.curves) > 1:
         axis.legend(frameon=False, fontsize=8.5, ncols=math.ceil(len(panel.curves) / 8))
 
@@ -158,13 +158,15 @@ def sample(rows: int) -> NDArray[np.int64]:
     return np.linspace(0, rows - 1, min(rows, ROWS_DRAWN)).round().astype(np.int64)
 
 
-def _figure(height: float) -> Figure:
+def new_figure(height: float) -> Figure:
+    """A blank one, so many inches high."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
 
 
-def _tidy(axis: Axes, grid: bool = True) -> None:
+def tidy(axis: Axes, grid: bool = True) -> None:
+    """Two thin spines, and lines across for the eye to follow."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(GREY)
     axis.tick_params(colors=INK, labelsize=8.5, color=GREY)
@@ -173,7 +175,7 @@ def _tidy(axis: Axes, grid: bool = True) -> None:
         axis.grid(axis="y", color=RULE, lw=0.8)
 
 
-def _span(axis: Axes, first: int, last: int) -> None:
+def span(axis: Axes, first: int, last: int) -> None:
     """Room for half a bar at both ends, and for a hundredth of the width."""
     room = max(0.5, (last - first) / 100)
     axis.set_xlim(first - room, last + room)
@@ -184,7 +186,7 @@ def _bar_width(bars: int) -> float:
     return min(0.7, 0.1 * bars)
 
 
-def _count(axis: Axes) -> None:
+def count_along(axis: Axes) -> None:
     """Whole numbers along the axis, and no others."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
@@ -197,7 +199,8 @@ def _printable(label: str) -> str:
     return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
 
 
-def _png(figure: Figure, title: str) -> bytes:
+def png(figure: Figure, title: str) -> bytes:
+    """The bytes of a file; the same figure gives the same ones."""
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=INK)
     out = io.BytesIO()

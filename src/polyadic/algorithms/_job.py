@@ -56,6 +56,20 @@ class Checkpoints(Protocol):
         """The newest one that is whole."""
 
 
+class Scalars(Protocol):
+    """Where metrics are kept to be drawn as curves; a place that keeps nothing is one too."""
+
+    def record(self, name: str, value: float, where: Mapping[str, int]) -> None:
+        """Keeps a metric's value at the step that `where` names; a fault of the place is not the job's."""
+
+
+class NoScalars:
+    """The scalars of a job whose curves nobody draws."""
+
+    def record(self, name: str, value: float, where: Mapping[str, int]) -> None:
+        """Keeps nothing."""
+
+
 class Boundary(NamedTuple):
     """Whether to end here, and whether to keep a snapshot."""
 
@@ -75,6 +89,7 @@ class Job(Generic[H_co]):
     stop_requested: Callable[[], bool] = lambda: False
     dry_run: bool = False
     output: Path | None = None
+    scalars: Scalars = field(default_factory=NoScalars)
 
     def boundary(self, step: int, stride_on_gpu: int = 1) -> Boundary:
         """What to do at this step boundary: one collective, answered alike on every rank.
@@ -89,9 +104,15 @@ class Job(Generic[H_co]):
         return Boundary(*(flag > 0 for flag in flags.tolist()))
 
     def metric(self, name: str, value: float, where: Mapping[str, int] | None = None, *, unit: str = "loss") -> None:
-        """Prints a metric line in the form of SageMaker's own algorithms, from rank 0."""
-        place = "".join(f", {key}={number}" for key, number in (where or {}).items())
+        """Prints a metric line in the form of SageMaker's own algorithms, and records the scalar, from rank 0.
+
+        The first number of `where` is the step.
+        """
+        where = where or {}
+        place = "".join(f", {key}={number}" for key, number in where.items())
         self.line(f"#quality_metric: host={self.host}{place}, {name} <{unit}>={value:.10g}")
+        if self.world.rank == 0:
+            self.scalars.record(name, value, where)
 
     def line(self, text: str) -> None:
         """Prints a line from rank 0."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import math
-import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from polyadic.algorithms import _figures as figures
+from polyadic.algorithms._page import document, figure, table, write_page
 from polyadic.algorithms._spectrum import spectra, strongest_first
 
 if TYPE_CHECKING:
     from polyadic.algorithms._decomposition import DecompositionModel
-
-PAGE = "report.html"
 
 
 def write_report(folder: Path, model: DecompositionModel) -> None:
@@ -34,9 +30,7 @@ def write_report(folder: Path, model: DecompositionModel) -> None:
     pictures = draw(model)
     for name, (_, picture) in pictures.items():
         (folder / name).write_bytes(picture)
-    waiting = folder / f".{PAGE}.partial"
-    waiting.write_text(page(model, pictures), encoding="utf-8")
-    os.replace(waiting, folder / PAGE)
+    write_page(folder, page(model, pictures))
 
 
 def draw(model: DecompositionModel) -> dict[str, tuple[str, bytes]]:
@@ -83,16 +77,13 @@ def _columns(model: DecompositionModel, parameters: Tensor, order: Sequence[int]
 
 def page(model: DecompositionModel, pictures: Mapping[str, tuple[str, bytes]]) -> str:
     """One HTML page that needs no other file and no network."""
-    title = f"{model.name} of a {_shape(model)} tensor"
-    shown = "".join(_figure(name, about, picture) for name, (about, picture) in pictures.items())
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n</head>\n<body>\n'
-        f"<h1>{html.escape(title)}</h1>\n{_table('The model', facts(model).items())}"
-        f"{_table('Hyperparameters', model.hyperparameters.items())}{shown}"
-        f"{_table('Files beside this page', ((f'{name}.npy', _tensor(one)) for name, one in model.tensors.items()))}"
-        "</body>\n</html>\n"
-    )
+    parts = [
+        table("The model", facts(model).items()),
+        table("Hyperparameters", model.hyperparameters.items()),
+        *(figure(name, about, picture) for name, (about, picture) in pictures.items()),
+        table("Files beside this page", ((f"{name}.npy", _tensor(one)) for name, one in model.tensors.items())),
+    ]
+    return document(f"{model.name} of a {_shape(model)} tensor", parts)
 
 
 def facts(model: DecompositionModel) -> dict[str, str]:
@@ -129,28 +120,4 @@ def _tensor(tensor: Tensor) -> str:
     return f"{' x '.join(map(str, tensor.shape))}, {str(tensor.dtype).removeprefix('torch.')}"
 
 
-def _table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
-    cells = "".join(
-        f'<tr><th scope="row">{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>\n'
-        for name, value in rows
-    )
-    return f"<table>\n<caption>{html.escape(caption)}</caption>\n<tbody>\n{cells}</tbody>\n</table>\n" if cells else ""
-
-
-def _figure(name: str, about: str, picture: bytes) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    return (
-        f'<figure>\n<img src="{source}" alt="{html.escape(about)}">\n'
-        f"<figcaption>{html.escape(about)} ({html.escape(name)})</figcaption>\n</figure>\n"
-    )
-
-
 _PLURAL = {"component": "components", "pair of bond indices": "pairs of bond indices"}
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;color:#22272e;max-width:52rem;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.5rem}table{border-collapse:collapse;margin:1.5rem 0;width:100%}"
-    "caption{text-align:left;font-weight:600;padding:.25rem 0}"
-    "th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;border-top:1px solid #e6e8eb}"
-    "th{font-weight:400;color:#6e7781;width:16rem}td{font-variant-numeric:tabular-nums;overflow-wrap:anywhere}"
-    "figure{margin:2rem 0}img{max-width:100%;height:auto}figcaption{color:#6e7781;font-size:.875rem}"
-)

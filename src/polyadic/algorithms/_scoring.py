@@ -4,43 +4,68 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from polyadic.algorithms._evaluation import LEVELS, Evaluation, Example, Tally, spread
 from polyadic.algorithms._job import Job
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 from polyadic.forecasting.windows import Series
 
-Forecast = Callable[[list[Series], int], NDArray[np.float32]]
-"""Series and a number of sample paths -> paths of what follows: B x S x P."""
+if TYPE_CHECKING:
+    from polyadic.forecasting.network import Forecasts
+
+Forecast = Callable[[list[Series], int], "Forecasts"]
+"""Series and a number of sample paths -> the mean and paths of what follows each."""
+Linear = Callable[[list[Series]], NDArray[np.float32]]
+"""Series -> what follows each, B x P."""
+AT_ONCE = 64
 
 
-def score(job: Job[Any], forecast: Forecast, season: int, series: list[Series]) -> dict[str, float]:
+def score(
+    job: Job[Any], forecast: Forecast, season: int, series: list[Series], linear: Linear | None = None
+) -> Evaluation:
     """Forecasts the withheld end of this rank's series and prints the errors, seasonal naive's beside them.
 
-    The metrics of all ranks' series; one that is not defined, such as a loss relative to zeros, is left out.
+    linear: another forecast to measure it by. The metrics are of all ranks' series; one that is not defined, such as a
+    loss relative to zeros, is left out.
     """
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
     began, levels = time.perf_counter(), settings.test_quantiles
     history = [replace(one, target=one.target[:-horizon]) for one in series]
     ours = naive = Accuracy.nothing(len(levels))
-    for first in range(0, len(series), 64):
-        part = slice(first, first + 64)
+    tally, examples = Tally.nothing(2 + (linear is not None), horizon), list[Example]()
+    shown = spread(series, horizon)
+    for first in range(0, len(series), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
         actual = np.stack([one.target[-horizon:] for one in series[part]])
-        drawn = forecast(history[part], settings.num_eval_samples)
-        ours += Accuracy.of(actual, drawn.mean(1), np.quantile(drawn, levels, axis=1), levels)
+        found = forecast(history[part], settings.num_eval_samples)
+        quantiles, ladder = np.split(np.quantile(found.samples_BSP, [*levels, *LEVELS], axis=1), [len(levels)])
+        ours += Accuracy.of(actual, found.mean_BP, quantiles, levels)
         repeated = np.stack([seasonal_naive(one.target, season, horizon) for one in history[part]])
         naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
+        others = [repeated] if linear is None else [repeated, linear(history[part])]
+        tally += Tally.of(actual, [found.mean_BP, *others], ladder)
+        examples += [
+            Example.of(
+                series[number], settings.context_length, found.mean_BP[number - first], ladder[:, number - first]
+            )
+            for number in shown
+            if first <= number < first + AT_ONCE
+        ]
     job.note(f"forecaster: {len(series)} test series in {time.perf_counter() - began:.1f} s on rank 0")
-    return _report(job, levels, ours, naive)
+    tally = tally.over(job.world)
+    return tally.evaluation(_report(job, levels, ours, naive, tally.rmse), examples)
 
 
-def _report(job: Job[Any], levels: list[float], ours: Accuracy, naive: Accuracy) -> dict[str, float]:
+def _report(
+    job: Job[Any], levels: list[float], ours: Accuracy, naive: Accuracy, rmse: Mapping[str, float]
+) -> dict[str, float]:
     sums = torch.tensor(np.stack([ours.vector(), naive.vector()]), device=job.world.device)
     ours, naive = (Accuracy.from_vector(row) for row in job.world.sum_(sums).cpu().numpy())
     scores = {
@@ -49,6 +74,8 @@ def _report(job: Job[Any], levels: list[float], ours: Accuracy, naive: Accuracy)
         "seasonal_naive_RMSE": naive.rmse,
         "seasonal_naive_mean_wQuantileLoss": float(naive.weighted_quantile_losses.mean()),
     }
+    if "linear_autoregression" in rmse:
+        scores["linear_autoregression_RMSE"] = rmse["linear_autoregression"]
     for level, loss in zip(levels, ours.weighted_quantile_losses, strict=True):
         job.line(f"#test_score ({job.host}, wQuantileLoss[{level:g}]): {loss:.10g}")
     defined = {name: value for name, value in scores.items() if math.isfinite(value)}

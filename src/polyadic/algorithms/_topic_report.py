@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +11,11 @@ import numpy as np
 import orjson
 from torch import Tensor
 
+from polyadic.algorithms._page import document, figure, table, write_page
 from polyadic.topics.coherence import top_words
 from polyadic.topics.spectral import Topics
 
-PAGE, WORDS = "report.html", 12
-_STYLE = "body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .7em;text-align:left}"
+WORDS = 12
 
 
 def write_report(
@@ -41,9 +38,7 @@ def write_report(
     (folder / "metrics.json").write_bytes(orjson.dumps(metrics, option=orjson.OPT_INDENT_2) + b"\n")
     picture = draw(topics, [_label(one) for one in described], shown)
     (folder / "topics.png").write_bytes(picture)
-    waiting = folder / f".{PAGE}.partial"
-    waiting.write_text(page(described, metrics, picture), encoding="utf-8")
-    os.replace(waiting, folder / PAGE)
+    write_page(folder, page(described, metrics, picture))
 
 
 def describe(topics: Topics, vocabulary: Sequence[str] | None, coherences: Sequence[float]) -> list[dict[str, object]]:
@@ -99,15 +94,11 @@ def page(described: Sequence[dict[str, object]], metrics: Mapping[str, float], p
         words = one["words"]
         assert isinstance(words, dict)
         coherence = f"{one['NPMI']:.3f}" if "NPMI" in one else ""
-        text = html.escape(", ".join(words))
-        rows.append(f"<tr><td>{one['topic']}</td><td>{one['share']:.3f}</td><td>{coherence}</td><td>{text}</td></tr>")
-    measured = "".join(f"<tr><td>{html.escape(name)}</td><td>{value:.4g}</td></tr>" for name, value in metrics.items())
-    image = base64.b64encode(picture).decode()
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Topics</title><style>{_STYLE}</style>'
-        f"<h1>{len(described)} topics</h1><p>Share: of the Dirichlet's parameters. NPMI: coherence of the 10 top words."
-        f"</p><table><tr><th>topic</th><th>share</th><th>NPMI</th><th>top words</th></tr>{''.join(rows)}</table>"
-        f"<h2>Measures</h2><table>{measured}</table>"
-        f'<h2>Topics against documents</h2><img alt="topics against documents" src="data:image/png;base64,{image}">'
-        "</html>\n"
-    )
+        rows.append((one["topic"], f"{one['share']:.3f}", coherence, ", ".join(words)))
+    parts = [
+        "<p>Share: of the Dirichlet's parameters. NPMI: coherence of the 10 top words.</p>\n",
+        table("Topics", rows, ("topic", "share", "NPMI", "top words")),
+        table("Measures", ((name, f"{value:.4g}") for name, value in metrics.items())),
+        figure("topics.png", "Topics against documents", picture),
+    ]
+    return document(f"{len(described)} topics", parts)

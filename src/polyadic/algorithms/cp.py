@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import tarfile
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -17,6 +14,7 @@ from torch import Tensor
 from polyadic.algorithms import _hyperparameters as hyper
 from polyadic.algorithms._cp_solvers import Run
 from polyadic.algorithms._decomposition import Build, DecompositionModel, in_order, numbered
+from polyadic.algorithms._earlier_model import channel_spec, read_earlier
 from polyadic.algorithms._job import ChannelSpec, Job, Metric
 from polyadic.algorithms._tensor_channel import content_types, read_tensor
 from polyadic.artifact import Artifact
@@ -31,9 +29,7 @@ NAME = "cp"
 SUMMARY = "canonical polyadic decomposition of a dense or sparse tensor"
 CHANNELS = (
     ChannelSpec("train", "a tensor: dense or sparse, in one file or several, or a folder of pictures", content_types()),
-    ChannelSpec(
-        "model", "the model.tar.gz of an earlier cp job, for init=model", ("application/x-sagemaker-model",), False
-    ),
+    channel_spec("cp", "for init=model"),
 )
 METRICS = (
     Metric("train relative_error", about="|X - Y| / |X| over the observed entries, after a sweep"),
@@ -195,19 +191,6 @@ def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[
 
 def _earlier(job: Job[Hyperparameters]) -> CPTensor:
     """The model of channel `model`: the files of one, or the archive that a job leaves."""
-    channel = job.channels.get("model")
-    if channel is None:
+    if "model" not in job.channels:
         raise UserError("init is model, but there is no channel model: give one with the model.tar.gz of a cp job")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = channel.folder
-        for archive in (path for path in channel.files if path.name == "model.tar.gz"):
-            try:
-                with tarfile.open(archive) as packed:
-                    packed.extractall(scratch, filter="data")
-            except (tarfile.TarError, EOFError, OSError) as error:
-                raise UserError(f"{archive} cannot be unpacked ({error}): copy the job's archive again") from None
-            folder = Path(scratch)
-        artifact = Artifact.read(folder)
-    if artifact.algorithm != NAME:
-        raise UserError(f"channel model holds a model of {artifact.algorithm}: init=model needs one of cp")
-    return _cp_tensor(artifact.tensors, float("nan"))
+    return _cp_tensor(read_earlier(job.channels["model"], NAME).tensors, float("nan"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,27 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 
+
+@dataclass(frozen=True)
+class Cycle:
+    """A cycle of the calendar: its length in minutes, and where in it a time stamp is, from 0 to 1."""
+
+    minutes: int
+    place: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+
+def _of_the_year(minutes: NDArray[np.int64]) -> NDArray[np.float64]:
+    days = minutes.astype("datetime64[m]").astype("datetime64[D]")
+    place: NDArray[np.float64] = (days - days.astype("datetime64[Y]")).astype(np.int64) / 366
+    return place
+
+
+CYCLES = {
+    "day": Cycle(1440, lambda minutes: minutes % 1440 / 1440),
+    # 1 January 1970 was a Thursday: three days after a Monday.
+    "week": Cycle(7 * 1440, lambda minutes: (minutes / 1440 + 3) % 7 / 7),
+    "year": Cycle(365 * 1440, _of_the_year),
+}
 MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
 LARGEST_COUNT = 100_000
 _PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h)")
@@ -54,23 +76,36 @@ class Frequency:
         return np.asarray(first + self.count * MINUTES[self.unit] * np.arange(steps), np.int64)
 
     @property
+    def cycles(self) -> tuple[str, ...]:
+        """The cycles of the calendar that this frequency resolves."""
+        if self.unit in ("min", "H"):
+            return ("day", "week")
+        return ("week", "year") if self.unit == "D" else ("year",)
+
+    @property
+    def minutes_of_a_step(self) -> int:
+        """About, where it is months."""
+        return self.count * (30 * 1440 if self.unit == "M" else MINUTES[self.unit])
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """What a model is told of a time stamp: its place in each of some cycles."""
+
+    cycles: tuple[str, ...]
+
+    @property
     def num_features(self) -> int:
         """Columns of `features`."""
-        return 2 * len(self._cycles(np.zeros(1, np.int64)))
+        return 2 * len(self.cycles)
 
     def features(self, minutes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Sine and cosine of the cycles that this frequency resolves: T x num_features."""
-        angles = 2 * np.pi * np.stack(self._cycles(minutes), 1)
-        return np.concatenate([np.sin(angles), np.cos(angles)], 1).astype(np.float32)
-
-    def _cycles(self, minutes: NDArray[np.int64]) -> list[NDArray[np.float64]]:
-        days = minutes.astype("datetime64[m]").astype("datetime64[D]")
-        # 1 January 1970 was a Thursday: three days after a Monday.
-        week = (minutes / 1440 + 3) % 7 / 7
-        year = (days - days.astype("datetime64[Y]")).astype(np.int64) / 366
-        if self.unit in ("min", "H"):
-            return [minutes % 1440 / 1440, week]
-        return [week, year] if self.unit == "D" else [year]
+        """Sine, then cosine of the place in each cycle: ... x num_features."""
+        found = np.empty((*minutes.shape, self.num_features), np.float32)
+        for number, cycle in enumerate(self.cycles):
+            angle = 2 * np.pi * CYCLES[cycle].place(minutes)
+            found[..., number], found[..., number + len(self.cycles)] = np.sin(angle), np.cos(angle)
+        return found
 
 
 def parse_start(text: object) -> datetime:

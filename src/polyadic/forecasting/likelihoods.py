@@ -51,6 +51,10 @@ class Likelihood(ABC):
         """The inverse of `see`."""
         return seen
 
+    def restore_mean(self, seen_BP: Tensor, samples_BSP: Tensor) -> Tensor:
+        """The mean of observations, given the mean of what is seen and observations over all their quantiles."""
+        return seen_BP
+
     def example(self, count: int) -> list[float]:
         """Observations that it takes: they rise by one a step."""
         return [float(value) for value in range(count)]
@@ -151,6 +155,10 @@ class NegativeBinomial(Likelihood):
         """To the nearest count."""
         return seen.round().clamp_min(0)
 
+    def restore_mean(self, seen_BP: Tensor, samples_BSP: Tensor) -> Tensor:
+        """No less than zero."""
+        return seen_BP.clamp_min(0)
+
     def _parameters(self, raw: Tensor, level: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         raw, level, scale = raw.double(), level.double(), scale.double()
         mu = scale * (softplus(raw[..., 0] + level / scale) + SMALLEST_SCALE)
@@ -194,6 +202,10 @@ class Beta(Likelihood):
     def restore(self, seen: Tensor) -> Tensor:
         """The sigmoid."""
         return seen.sigmoid()
+
+    def restore_mean(self, seen_BP: Tensor, samples_BSP: Tensor) -> Tensor:
+        """The samples': a mean of logits is not the mean's logit."""
+        return samples_BSP.mean(1)
 
     def example(self, count: int) -> list[float]:
         """From 0 to 1, both excluded, in steps alike."""

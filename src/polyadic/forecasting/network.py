@@ -1,4 +1,4 @@
-"""The sequence-to-sequence forecaster: an encoder and a decoder, each a stack of one kind of cell.
+"""What the forecasting networks share: an encoder of the context, the inputs of a step, a head.
 
 Shapes: B windows, C context, P prediction, T time, F inputs a step, H hidden, S sample paths; K calendar features,
 J dynamic features, N groupings, E numbers that embed a category.
@@ -6,10 +6,14 @@ J dynamic features, N groupings, E numbers that embed a category.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyadic.forecasting.cells import Cell, State
@@ -19,29 +23,64 @@ from polyadic.forecasting.windows import Batch
 SEQUENCES_AT_ONCE = 8192
 
 
+@dataclass(frozen=True)
+class Forecasts:
+    """What follows each of B series, in its own units: the mean, and S sample paths."""
+
+    mean_BP: NDArray[np.float32]
+    samples_BSP: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a network: windows of `context` and `prediction` steps, and what a step's inputs are made of.
+
+    `cell` makes the cell for a number of inputs; `calendar` and `dynamic` count features, `cardinalities` the
+    categories of each grouping, `embedding` the numbers of a category. `bf16`: the cells' products in bfloat16, on
+    a GPU.
+    """
+
+    context: int
+    prediction: int
+    cell: Callable[[int], Cell]
+    layers: int = 1
+    dropout: float = 0.0
+    calendar: int = 0
+    dynamic: int = 0
+    cardinalities: tuple[int, ...] = ()
+    embedding: int = 10
+    bf16: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """What `Network.inputs` gives a step."""
+        return 3 + self.calendar + self.dynamic + self.embedding * len(self.cardinalities)
+
+
 class Stack(nn.Module):
     """Cells one upon the other, with dropout between them."""
 
-    def __init__(self, cell: Callable[[int], Cell], input_size: int, layers: int, dropout: float) -> None:
+    def __init__(self, shape: Shape, inputs: int) -> None:
         super().__init__()
-        first = cell(input_size)
-        self.hidden_size = first.hidden_size
-        self.cells = nn.ModuleList([first, *(cell(first.hidden_size) for _ in range(layers - 1))])
-        self.dropout = nn.Dropout(dropout)
+        first = shape.cell(inputs)
+        self.hidden_size, self.bf16 = first.hidden_size, shape.bf16
+        self.cells = nn.ModuleList([first, *(shape.cell(first.hidden_size) for _ in range(shape.layers - 1))])
+        self.dropout = nn.Dropout(shape.dropout)
 
     def forward(self, x_BTF: Tensor, states: list[State] | None) -> tuple[Tensor, list[State]]:
         """The top cell's h_BTH and every cell's last state, from `states` or from nothing."""
         after = []
-        for layer, cell in enumerate(cast(Iterable[Cell], self.cells)):
-            before = cell.initial(x_BTF) if states is None else states[layer]
-            x_BTF, state = cell(x_BTF, before)
-            x_BTF = self.dropout(x_BTF)
-            after.append(state)
-        return x_BTF, after
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.bf16 and x_BTF.is_cuda):
+            for layer, cell in enumerate(cast(Iterable[Cell], self.cells)):
+                before = cell.initial(x_BTF) if states is None else states[layer]
+                x_BTF, state = cell(x_BTF, before)
+                x_BTF = self.dropout(x_BTF)
+                after.append(tuple(part.float() for part in state))
+        return x_BTF.float(), after
 
 
-class Forecaster(nn.Module):
-    """p(y_{t} | y_{<t}, features_{<=t}), its location a step away from y_{t-1} (Sutskever et al. 2014; DeepAR 2017).
+class Network(nn.Module, ABC):
+    """A forecaster of windows: its loss, and what it forecasts.
 
     The input of a step is [y_{t-1}; observed_{t-1}; asinh(level/scale); calendar_t; dynamic_t; embedded categories]:
     y in the window's scale, each dynamic feature less its mean over its deviation.
@@ -50,42 +89,26 @@ class Forecaster(nn.Module):
     feature_mean_J: Tensor
     feature_deviation_J: Tensor
 
-    def __init__(
-        self,
-        cell: Callable[[int], Cell],
-        likelihood: Likelihood,
-        calendar: int,
-        layers: int,
-        dropout: float,
-        dynamic: int = 0,
-        cardinalities: Sequence[int] = (),
-        embedding: int = 10,
-    ) -> None:
+    def __init__(self, shape: Shape, likelihood: Likelihood) -> None:
         super().__init__()
-        inputs = 3 + calendar + dynamic + embedding * len(cardinalities)
-        self.likelihood = likelihood
-        self.encoder = Stack(cell, inputs, layers, dropout)
-        self.decoder = Stack(cell, inputs, layers, dropout)
-        self.head = nn.Linear(self.decoder.hidden_size, likelihood.size)
-        nn.init.zeros_(self.head.bias)
-        self.embeddings = nn.ModuleList(nn.Embedding(cardinality, embedding) for cardinality in cardinalities)
-        self.register_buffer("feature_mean_J", torch.zeros(dynamic), persistent=dynamic > 0)
-        self.register_buffer("feature_deviation_J", torch.ones(dynamic), persistent=dynamic > 0)
+        self.shape, self.likelihood = shape, likelihood
+        self.encoder = Stack(shape, shape.inputs)
+        self.embeddings = nn.ModuleList(nn.Embedding(one, shape.embedding) for one in shape.cardinalities)
+        self.register_buffer("feature_mean_J", torch.zeros(shape.dynamic), persistent=shape.dynamic > 0)
+        self.register_buffer("feature_deviation_J", torch.ones(shape.dynamic), persistent=shape.dynamic > 0)
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
-        """The weighted sum of the horizon's negative log-likelihoods, with the actual past of each step."""
-        previous = torch.cat([batch.past_BC[:, -1:], batch.future_BP[:, :-1]], 1)
-        observed = torch.cat([batch.observed_BC[:, -1:], batch.weight_BP[:, :-1]], 1)
-        inputs = self.inputs(batch, previous, observed, batch.past_BC.shape[1])
-        hidden, _ = self.decoder(inputs, self.encode(batch))
-        level, scale = batch.level_B[:, None], batch.scale_B[:, None]
-        nll = self.likelihood.nll(self.raw(hidden, previous), batch.future_BP, level, scale)
-        return (nll * batch.weight_BP).sum()
+        """The loss, summed over the observed values of all horizons."""
+
+    @abstractmethod
+    def forecast(self, batch: Batch, paths: int, seed: int) -> Forecasts:
+        """What follows each window, whatever its neighbours are."""
 
     def encode(self, batch: Batch) -> list[State]:
         """The states after the context."""
-        previous = torch.nn.functional.pad(batch.past_BC[:, :-1], (1, 0))
-        observed = torch.nn.functional.pad(batch.observed_BC[:, :-1], (1, 0))
+        previous = nn.functional.pad(batch.past_BC[:, :-1], (1, 0))
+        observed = nn.functional.pad(batch.observed_BC[:, :-1], (1, 0))
         states: list[State] = self.encoder(self.inputs(batch, previous, observed, 0), None)[1]
         return states
 
@@ -105,48 +128,8 @@ class Forecaster(nn.Module):
             -1,
         )
 
-    def raw(self, hidden_BTH: Tensor, previous_BT: Tensor) -> Tensor:
-        """The likelihood's raw outputs, the location counted from the value before."""
-        raw: Tensor = self.head(hidden_BTH)
-        return torch.cat([raw[..., :1] + previous_BT[..., None], raw[..., 1:]], -1)
 
-
-@torch.inference_mode()
-def sample(network: Forecaster, batch: Batch, paths: int, seed: int) -> Tensor:
-    """Sample paths of the horizon in the series' own units: B x S x P.
-
-    Each window sees the same random numbers, so that its forecast does not depend on its neighbours;
-    the second half of the paths mirrors the first, which takes most of the noise out of the mean.
-    """
-    device = batch.past_BC.device
-    uniforms = _uniforms(paths, batch.future_BP.shape[1], seed).to(device)
-    chunk = max(1, SEQUENCES_AT_ONCE // paths)
-    parts = []
-    for first in range(0, len(batch.past_BC), chunk):
-        part = Batch(**{name: value[first : first + chunk] for name, value in vars(batch).items()})
-        parts.append(_sample_chunk(network, part, *uniforms))
-    return torch.cat(parts)
-
-
-def _uniforms(paths: int, steps: int, seed: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed)
-    u, v = torch.rand(2, (paths + 1) // 2, steps, generator=random).clamp(1e-7, 1 - 1e-7)
-    return torch.stack([torch.cat([u, u]), torch.cat([v, (v + 0.5) % 1])])[:, :paths]
-
-
-def _sample_chunk(network: Forecaster, batch: Batch, u_SP: Tensor, v_SP: Tensor) -> Tensor:
-    paths, steps = u_SP.shape
-    length = batch.past_BC.shape[1]
-    states = [tuple(part.repeat_interleave(paths, 0) for part in state) for state in network.encode(batch)]
-    many = Batch(**{name: value.repeat_interleave(paths, 0) for name, value in vars(batch).items()})
-    previous, observed = many.past_BC[:, -1:], many.observed_BC[:, -1:]
-    level, scale = many.level_B[:, None], many.scale_B[:, None]
-    drawn = []
-    for step in range(steps):
-        hidden, states = network.decoder(network.inputs(many, previous, observed, length + step), states)
-        u, v = (uniform[:, step].repeat(len(batch.past_BC))[:, None] for uniform in (u_SP, v_SP))
-        previous = network.likelihood.sample(network.raw(hidden, previous), u, v, level, scale)
-        observed = torch.ones_like(previous)
-        drawn.append(previous)
-    path = network.likelihood.restore(torch.cat(drawn, 1) * scale + level)
-    return path.reshape(len(batch.past_BC), paths, steps)
+def parts(batch: Batch, rows: int) -> list[Batch]:
+    """A batch in parts of `rows` windows."""
+    cuts = range(0, len(batch.past_BC), rows)
+    return [Batch(**{name: value[at : at + rows] for name, value in vars(batch).items()}) for at in cuts]

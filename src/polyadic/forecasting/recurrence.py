@@ -30,9 +30,11 @@ def recurrence(
     gates i, j, f, o of an LSTM, c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j), h_t = sigmoid(o) tanh(c_t); without one
     h_t = tanh(z). Contracted core by core, O(P R² S + R S G) a step; a core's gradient is one product over all steps.
     """
-    found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
-        linear_TBG.contiguous(), lags_BX, c_BH, output, *cores
-    )
+    # Small errors of the state would add up over the steps: its products stay in float32 where autocast is on.
+    with torch.autocast(linear_TBG.device.type, enabled=False):
+        found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
+            linear_TBG.to(lags_BX.dtype).contiguous(), lags_BX, c_BH, output, *cores
+        )
     return found
 
 

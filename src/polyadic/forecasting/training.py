@@ -14,11 +14,14 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.forecasting.network import Forecaster
+from polyadic.forecasting.network import Network
+from polyadic.forecasting.validation import Validation
 from polyadic.forecasting.windows import Batch, Pool, draw
 
 FEWEST_STEPS = 32
 """Steps in an epoch of a small corpus."""
+LOOKS = 16
+"""Steps on a GPU from one look at whether all was finite to the next: to look is to wait for it."""
 WARM_UP = 0.05
 SMALLEST_DEVIATION = 1e-6
 """Of a feature's mean: what is less is rounding."""
@@ -44,7 +47,8 @@ class Plan:
 class Cursor:
     """Where a training stands: with the weights and the optimizer's moments, enough to go on from, to the bit.
 
-    `loss` sums this rank's windows of the epoch so far, `weight` counts the values of every rank's.
+    `loss` sums this rank's windows of the epoch so far, `weight` counts the values of every rank's. `history` has the
+    loss of every epoch and that of validation, NaN without one.
     """
 
     epoch: int = 0
@@ -55,6 +59,7 @@ class Cursor:
     best_epoch: int = -1
     last_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def final_loss(self) -> float:
@@ -69,11 +74,12 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: the mean negative log-likelihood of a value, and windows a second."""
+    """What an epoch came to: the mean loss of a value in training and in validation, and windows a second."""
 
     number: int
     loss: float
     speed: float
+    validation: float | None = None
 
 
 class Training:
@@ -81,17 +87,29 @@ class Training:
 
     `share` are this rank's windows. Where the ranks hold the same series (`divided` false) a step's windows are
     dealt out among them; where each has its own, every window is computed by its owner. Either way a step is
-    the step of one rank that holds everything.
+    the step of one rank that holds everything. With a `validation` it is its loss that tells a better epoch.
     """
 
-    def __init__(self, network: Forecaster, share: Pool, plan: Plan, world: World, divided: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        share: Pool,
+        plan: Plan,
+        world: World,
+        divided: bool,
+        validation: Validation | None = None,
+    ) -> None:
         self.network, self.share, self.plan, self.world = network, share, plan, world
+        self.validation = validation
         sizes = world.collect(len(share)) if divided else [len(share)]
         points = sum(world.collect(share.points)) if divided else share.points
         self.windows = sum(sizes)
         self._offset = sum(sizes[: world.rank]) if divided else None
         self.steps = max(FEWEST_STEPS, math.ceil(points / share.prediction / plan.batch_size))
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        self._first_bad = torch.tensor(self.steps, device=world.device)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
 
     def run(
         self,
@@ -109,10 +127,12 @@ class Training:
                 if not after_step(cursor):
                     self._keep_best(cursor)
                     return False
-            windows = (self.steps - first) * self.plan.batch_size
-            loss = self._close(cursor)
-            seconds = time.perf_counter() - began
-            after_epoch(cursor, Epoch(cursor.epoch - 1, loss, windows / seconds))
+            loss = self._mean_loss(cursor)
+            speed = (self.steps - first) * self.plan.batch_size / (time.perf_counter() - began)
+            validation = self.validation.loss(self.network, self.world) if self.validation else None
+            cursor.history.append((loss, math.nan if validation is None else validation))
+            self._close(cursor, loss if validation is None else validation)
+            after_epoch(cursor, Epoch(cursor.epoch - 1, loss, speed, validation))
         self._keep_best(cursor)
         return True
 
@@ -132,19 +152,44 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         # Data parallelism averages over the ranks; the loss is already a share of the whole batch's mean.
         (loss * self.world.size).backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
+        self._watch(norm, cursor)
         self.optimizer.step()
         cursor.step += 1
         cursor.loss = cursor.loss.to(loss.device) + loss.detach().double() * weight
         cursor.weight = cursor.weight.to(loss.device) + weight.double()
 
-    def _batch(self, cursor: Cursor) -> Batch:
-        numbers = draw(self.plan.seed, cursor.epoch, cursor.step, self.plan.batch_size, self.windows)
+    def _watch(self, norm: Tensor, cursor: Cursor) -> None:
+        """UserError where the norm of all ranks' gradient is not finite; a GPU is asked every LOOKS steps alone."""
+        self._first_bad = torch.where(norm.isfinite(), self._first_bad, self._first_bad.clamp_max(cursor.step))
+        if norm.device.type == "cuda" and cursor.step % LOOKS and cursor.step + 1 < self.steps:
+            return
+        if (step := int(self._first_bad)) < self.steps:
+            raise UserError(
+                f"the loss or its gradient was no longer finite in epoch {cursor.epoch}, batch {step}, whose most "
+                f"extreme value is in {self._most_extreme(cursor.epoch, step)}: lower learning_rate (it is "
+                f"{self.plan.learning_rate:g}), or look for extreme values in the target"
+            )
+
+    def _most_extreme(self, epoch: int, step: int) -> str:
+        """The series of this rank's part of a batch with the value farthest from its context's."""
+        numbers = self._numbers(epoch, step)
+        if not len(numbers):
+            return "another rank's share"
+        batch = self.share.take(numbers)
+        far = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
+        return f"series {self.share.owner(int(numbers[int(far.argmax())])) + 1} of those long enough to train on"
+
+    def _numbers(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """This rank's windows of a step."""
+        numbers = draw(self.plan.seed, epoch, step, self.plan.batch_size, self.windows)
         if self._offset is None:
-            mine = numbers[self.world.rank :: self.world.size]
-        else:
-            mine = numbers - self._offset
-            mine = mine[(mine >= 0) & (mine < len(self.share))]
+            return numbers[self.world.rank :: self.world.size]
+        mine = numbers - self._offset
+        return mine[(mine >= 0) & (mine < len(self.share))]
+
+    def _batch(self, cursor: Cursor) -> Batch:
+        mine = self._numbers(cursor.epoch, cursor.step)
         return (self.share.take(mine) if len(mine) else self.share.blank()).to(self.world.device)
 
     def _warmth(self, cursor: Cursor) -> float:
@@ -152,21 +197,25 @@ class Training:
         done = (cursor.epoch * self.steps + cursor.step + 1) / (self.plan.epochs * self.steps + 1)
         return done / WARM_UP if done < WARM_UP else 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
 
-    def _close(self, cursor: Cursor) -> float:
+    def _mean_loss(self, cursor: Cursor) -> float:
+        """The epoch's, over the windows of all ranks."""
         loss = (self.world.sum_(cursor.loss.clone()) / cursor.weight.clamp_min(1)).item()
         if not math.isfinite(loss):
             raise UserError(
-                f"the loss became {loss} in epoch {cursor.epoch}: lower learning_rate "
-                f"(it is {self.plan.learning_rate:g}) or look for extreme values in the target"
+                f"the loss was {loss} in epoch {cursor.epoch}: lower learning_rate (it is "
+                f"{self.plan.learning_rate:g}), or look for extreme values in the target"
             )
+        return float(loss)
+
+    def _close(self, cursor: Cursor, loss: float) -> None:
+        """Ends the epoch; `loss` is what it is judged by."""
         cursor.last_loss = loss
         if loss < cursor.best_loss:
             cursor.best_loss, cursor.best_epoch = loss, cursor.epoch
-            if self.plan.patience is not None:
+            if self.plan.patience is not None or self.validation is not None:
                 cursor.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         cursor.loss, cursor.weight = torch.zeros_like(cursor.loss), torch.zeros_like(cursor.weight)
         cursor.epoch, cursor.step = cursor.epoch + 1, 0
-        return loss
 
     def _out_of_patience(self, cursor: Cursor) -> bool:
         patience = self.plan.patience
@@ -181,7 +230,8 @@ class Training:
         }
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         best = {f"best.{name}": value for name, value in cursor.best.items()}
-        return {**weights, **moments, **best, "loss": cursor.loss, "weight": cursor.weight}
+        history = torch.tensor(cursor.history, dtype=torch.float64).reshape(-1, 2)
+        return {**weights, **moments, **best, "loss": cursor.loss, "weight": cursor.weight, "history": history}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Cursor:
         """Puts a state back; `numbers` are the cursor's."""
@@ -200,10 +250,11 @@ class Training:
             loss=tensors["loss"],
             weight=tensors["weight"],
             best=_below(tensors, "best."),
+            history=[(train, validation) for train, validation in tensors["history"].tolist()],
         )
 
 
-def standardise(network: Forecaster, share: Pool, world: World, divided: bool) -> None:
+def standardise(network: Network, share: Pool, world: World, divided: bool) -> None:
     """Gives the network mean and deviation of each dynamic feature over the training data of all ranks."""
 
     def moments(mean_J: NDArray[np.float64]) -> NDArray[np.float64]:

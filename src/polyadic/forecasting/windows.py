@@ -6,7 +6,8 @@ value is NaN in a series.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyadic.forecasting.calendar import Frequency
+from polyadic.distributed import World
+from polyadic.forecasting.calendar import Calendar
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Scale = tuple[float, float]
+"""A level and a scale."""
 
 SMALLEST_RATIO = 0.02
 """Of the level to the scale: a context that hardly moves says little about how far the horizon will."""
@@ -75,6 +79,24 @@ def scale(context: Floats) -> tuple[Floats, Floats]:
     return level.astype(np.float32), size.astype(np.float32)
 
 
+def training_scale(targets: Sequence[Floats], world: World, divided: bool) -> Scale:
+    """Level and scale of the training data as one whole, those of all ranks where they are `divided`: mean, deviation.
+
+    1 for the deviation of data that do not vary.
+    """
+
+    def total(of: Callable[[Floats], NDArray[np.float64]]) -> tuple[float, float]:
+        parts = [of(target[np.isfinite(target)]) for target in targets]
+        sums = torch.from_numpy(np.sum(parts or [np.zeros(2)], axis=0)).to(world.device)
+        count, found = (world.sum_(sums) if divided else sums).tolist()
+        return count, found
+
+    count, sum_ = total(lambda values: np.array([len(values), values.sum(dtype=np.float64)]))
+    level = sum_ / max(count, 1)
+    squares = total(lambda values: np.array([len(values), np.square(values - level, dtype=np.float64).sum()]))[1]
+    return level, math.sqrt(squares / max(count, 1)) or 1.0
+
+
 def fill_forward(values: Floats) -> Floats:
     """Each missing value (B x T) as the one before it; 0 where there is none, which is the level of a window."""
     at = np.where(np.isfinite(values), np.arange(values.shape[1]), 0)
@@ -83,13 +105,19 @@ def fill_forward(values: Floats) -> Floats:
 
 
 def batch(
-    context: Floats, horizon: Floats, calendar: Floats, dynamic: Floats | None = None, cat: Integers | None = None
+    context: Floats,
+    horizon: Floats,
+    calendar: Floats,
+    dynamic: Floats | None = None,
+    cat: Integers | None = None,
+    fixed: Scale | None = None,
 ) -> Batch:
     """Windows of a context (B x C), a horizon (B x P, NaN where unknown) and calendar features (B x T x K).
 
-    Dynamic features (B x T x J) and categories (B x N) are none where they are not given.
+    Dynamic features (B x T x J) and categories (B x N) are none where they are not given. `fixed` is a level and a
+    scale for all windows; without it each has those of its context.
     """
-    level, size = scale(context)
+    level, size = scale(context) if fixed is None else (np.full(len(context), one, np.float32) for one in fixed)
     dynamic = np.zeros((*calendar.shape[:2], 0), np.float32) if dynamic is None else dynamic
     cat = np.zeros((len(context), 0), np.int64) if cat is None else cat
     window = (np.concatenate([context, horizon], 1) - level[:, None]) / size[:, None]
@@ -111,19 +139,20 @@ def batch(
 class Pool:
     """Every window of context + prediction steps in a rank's series, by number; series without a value have none.
 
-    Every series has N categories and J dynamic features or more; those beyond are left out.
+    Every series has N categories and J dynamic features or more; those beyond are left out. `fixed` as in `batch`.
     """
 
     def __init__(
         self,
         series: Sequence[Series],
-        frequency: Frequency,
+        calendar: Calendar,
         context: int,
         prediction: int,
         groupings: int = 0,
         features: int = 0,
+        fixed: Scale | None = None,
     ) -> None:
-        self.context, self.prediction = context, prediction
+        self.context, self.prediction, self.fixed = context, prediction, fixed
         length = context + prediction
         usable = [one for one in series if len(one.target) >= length and np.isfinite(one.target).any()]
         self.points = sum(len(one.target) for one in usable)
@@ -132,7 +161,7 @@ class Pool:
         self._shift = np.cumsum(sizes) - sizes - (self._ends - (sizes - length + 1))
         self._target = np.concatenate([one.target for one in usable] or [np.zeros(0, np.float32)])
         minutes = np.concatenate([one.minutes[: len(one.target)] for one in usable] or [np.zeros(0, np.int64)])
-        self._calendar = frequency.features(minutes)
+        self._calendar = calendar.features(minutes)
         self._dynamic = np.zeros((len(self._target), features), np.float32)
         for one, end in zip(usable, np.cumsum(sizes), strict=True):
             if one.dynamic is not None:
@@ -149,7 +178,11 @@ class Pool:
         steps = first[:, None] + np.arange(self.context + self.prediction)
         window = self._target[steps]
         context, horizon = window[:, : self.context], window[:, self.context :]
-        return batch(context, horizon, self._calendar[steps], self._dynamic[steps], self._cat[owners])
+        return batch(context, horizon, self._calendar[steps], self._dynamic[steps], self._cat[owners], self.fixed)
+
+    def owner(self, number: int) -> int:
+        """The series of a window, counted from 0 among those that have any."""
+        return int(np.searchsorted(self._ends, number, side="right"))
 
     def moments(self, mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums over all points of 1, and of each dynamic feature's distance from a mean and its square: 1 + 2 J."""
@@ -163,7 +196,7 @@ class Pool:
             np.zeros((*nothing.shape, one.shape[1]), np.float32) for one in (self._calendar, self._dynamic)
         )
         cat = np.zeros((1, self._cat.shape[1]), np.int64)
-        return batch(nothing[:, : self.context], nothing[:, self.context :], calendar, dynamic, cat)
+        return batch(nothing[:, : self.context], nothing[:, self.context :], calendar, dynamic, cat, self.fixed)
 
 
 def draw(seed: int, epoch: int, step: int, count: int, windows: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -40,6 +41,8 @@ class Environment:
     master_address: str
     master_port: int
     job_name: str
+    tensorboard: Path | None
+    """Synchronised with S3 where the job asks for TensorBoard; None where no output leaves the container."""
 
     @property
     def model(self) -> Path:
@@ -115,6 +118,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         master_address=environ.get("MASTER_ADDR") or (hosts[0] if len(hosts) > 1 else LOOPBACK),
         master_port=int(environ.get("MASTER_PORT") or (DEFAULT_PORT if len(hosts) > 1 else free_port())),
         job_name=environ.get("TRAINING_JOB_NAME", "local"),
+        tensorboard=_tensorboard(base),
     )
 
 
@@ -129,6 +133,17 @@ def free_port() -> int:
 def _existing(interface: str | None) -> str | None:
     """The interface if the container has it: SDK v3's local mode names one that does not exist."""
     return interface if interface and (NETWORK_INTERFACES / interface).exists() else None
+
+
+def _tensorboard(base: Path) -> Path | None:
+    """The LocalPath of the job's TensorBoardOutputConfig, or its default where there is an output folder."""
+    given = None
+    with contextlib.suppress(UserError):  # SageMaker's own file, and curves are no reason to refuse a job.
+        given = _read_json(base / "input" / "config" / "tensorboardoutputconfig.json").get("LocalPath")
+    if given:
+        return Path(given)
+    output = base / "output"
+    return output / "tensorboard" if output.is_dir() else None
 
 
 def _channels(base: Path, given: Mapping[str, Any]) -> dict[str, ChannelConfig]:

@@ -30,13 +30,14 @@ import torch  # noqa: E402
 
 from polyadic import algorithms  # noqa: E402
 from polyadic.algorithms._hyperparameters import Hyperparameters  # noqa: E402
-from polyadic.algorithms._job import Checkpoints, Job, Model, Reporting  # noqa: E402
+from polyadic.algorithms._job import Checkpoints, Job, Model, NoScalars, Reporting, Scalars  # noqa: E402
 from polyadic.distributed import World, lost_peer  # noqa: E402
 from polyadic.errors import AlgorithmError, PlatformError, PolyadicError, UserError, classify  # noqa: E402
 from polyadic.training import environment, report  # noqa: E402
 from polyadic.training.channels import open_channels  # noqa: E402
 from polyadic.training.checkpoint import CheckpointFolder, NoCheckpoints  # noqa: E402
 from polyadic.training.environment import Environment  # noqa: E402
+from polyadic.training.tensorboard import EventFolder  # noqa: E402
 
 
 def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool = False) -> None:
@@ -53,6 +54,7 @@ def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool =
         stop_requested,
         dry_run,
         None if dry_run else here.output_data,
+        _scalars(here, dry_run),
     )
     job.note(f"{algorithm.NAME}: {hyperparameters.model_dump_json()}")
     model = algorithm.fit(job)
@@ -111,6 +113,10 @@ def _checkpoints(here: Environment, algorithm: str, settings: Hyperparameters, d
     if free < 64 * 2**20:
         raise PlatformError(f"{here.checkpoints} has {free >> 20} MiB free: checkpoints need 64 MiB or more")
     return CheckpointFolder(here.checkpoints, job)
+
+
+def _scalars(here: Environment, dry_run: bool) -> Scalars:
+    return NoScalars() if here.tensorboard is None or dry_run else EventFolder(here.tensorboard)
 
 
 if __name__ == "__main__":

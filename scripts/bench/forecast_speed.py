@@ -1,0 +1,111 @@
+"""The forecaster against GluonTS's DeepAR (an epoch, its errors, a forecast), and two ranks against one.
+
+Equal: series, hidden units, layers, context, prediction length, Student's t, dropout, peak learning rate, windows a
+step and an epoch, epochs, threads, held-out windows, sample paths and the code that scores them. Not equal, as each
+program has its own way: DeepAR unrolls one LSTM over context and horizon, with 40 lagged values of up to a month before
+and its features of the time stamps as inputs, and learns from context and horizon alike; ours has an encoder and a
+decoder, sees nothing before the context, and learns from the horizon. DeepAR's rate falls on a plateau and its best
+epoch is kept; ours warms up and falls to nothing. DeepAR draws its windows series by series, ours from all alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.algorithms import forecaster
+from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
+from polyadic.forecasting.windows import Series
+from scripts.bench import forecast_ranks, gluonts_deepar
+from scripts.bench.forecast_data import DAY, FREQUENCY, etth1, made, until
+from scripts.bench.forecast_job import train
+from scripts.bench.measure import OURS, Case, in_turn, seconds
+
+THEIRS = "GluonTS DeepAR"
+CONTEXT, HORIZON, BATCH, EPOCHS, ROUNDS = 96, DAY, 64, 10, 2
+TRAIN_HOURS, TEST_HOURS, APART = 16 * 30 * DAY, 4 * 30 * DAY, 3 * DAY
+"""ETTh1's first 16 months, and a window every three days of the 4 that follow."""
+PATHS, LEVELS = 100, [tenth / 10 for tenth in range(1, 10)]
+SERIES, HOURS = 500, 1_000
+
+
+def run() -> None:
+    """Prints the rows one after the other; those of ETTh1 where it is at hand."""
+    series = etth1()
+    if series is not None:
+        _epochs(series)
+    _forecasts()
+    forecast_ranks.run()
+
+
+def _settings(cell: str = "lstm", seed: int = 0) -> forecaster.Hyperparameters:
+    return forecaster.Hyperparameters(
+        time_freq=FREQUENCY,
+        context_length=CONTEXT,
+        prediction_length=HORIZON,
+        epochs=EPOCHS,
+        cell=cell,
+        mini_batch_size=BATCH,
+        seed=seed,
+    )
+
+
+def _epochs(series: list[Series]) -> None:
+    """Both are trained in turn, a seed a round; the errors are the means over the seeds."""
+    history = until(series, TRAIN_HOURS)
+    steps = math.ceil(sum(len(one.target) for one in history) / HORIZON / BATCH)
+    errors: dict[str, list[tuple[float, float]]] = {OURS: [], THEIRS: []}
+    sizes: dict[str, int] = {}
+
+    def ours() -> float:
+        trained = train(_settings(seed=len(errors[OURS])), history)
+        assert trained.steps == steps
+        errors[OURS].append(_errors(series, lambda some: trained.model.forecast(some, PATHS).samples_BSP))
+        sizes[OURS] = sum(weight.numel() for weight in trained.model.network.parameters())
+        return steps * BATCH / trained.speed
+
+    def theirs() -> float:
+        predictor, an_epoch = gluonts_deepar.train(_settings(seed=len(errors[THEIRS])), history, steps)
+        errors[THEIRS].append(_errors(series, lambda some: gluonts_deepar.forecast(predictor, some, PATHS)))
+        sizes[THEIRS] = gluonts_deepar.parameters(predictor)
+        return an_epoch
+
+    figures = in_turn({OURS: ours, THEIRS: theirs}, ROUNDS)
+    more = {"parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items())}
+    name = f"an epoch of ETTh1: lstm, {steps} steps of {BATCH} windows"
+    Case(name, figures, {THEIRS: 2.0}, "seconds an epoch", more).report()
+    naive = _errors(series, lambda some: np.stack([seasonal_naive(one.target, DAY, HORIZON)[None] for one in some]))
+    for place, measure in enumerate(("mean_wQuantileLoss", "RMSE")):
+        each = {name: [pair[place] for pair in pairs] for name, pairs in errors.items()}
+        figures = {name: float(np.mean(values)) for name, values in each.items()} | {"seasonal naive": naive[place]}
+        more = {"by seed": ", ".join(f"{name} {np.round(values, 4).tolist()}" for name, values in each.items())}
+        Case(f"forecasts of ETTh1 after {EPOCHS} such epochs", figures, {THEIRS: 1.0}, measure, more).report()
+
+
+def _errors(series: list[Series], forecast: Callable[[list[Series]], NDArray[np.float32]]) -> tuple[float, float]:
+    """mean_wQuantileLoss and RMSE of the windows after the training data, all series together."""
+    found = Accuracy.nothing(len(LEVELS))
+    for end in range(TRAIN_HOURS, TRAIN_HOURS + TEST_HOURS, APART):
+        actual = np.stack([one.target[end : end + HORIZON] for one in series])
+        drawn = forecast(until(series, end))
+        found += Accuracy.of(actual, drawn.mean(1), np.quantile(drawn, LEVELS, axis=1), LEVELS)
+    return float(found.weighted_quantile_losses.mean()), found.rmse
+
+
+def _forecasts() -> None:
+    """By networks as good as untrained: what the weights are makes no difference to the time."""
+    series = made(SERIES, HOURS)
+    plain, tensorized = (train(_settings(cell), series[:8], dry_run=True).model for cell in ("lstm", "tt-lstm"))
+    predictor = gluonts_deepar.untrained(_settings())
+    figures = in_turn(
+        {
+            OURS: lambda: seconds(lambda: plain.forecast(series, PATHS)),
+            THEIRS: lambda: seconds(lambda: gluonts_deepar.forecast(predictor, series, PATHS)),
+            "polyadic, tt-lstm": lambda: seconds(lambda: tensorized.forecast(series, PATHS)),
+        }
+    )
+    name = f"a forecast of {SERIES} series, {PATHS} sample paths of {HORIZON} steps: lstm"
+    Case(name, figures, {THEIRS: 3.0}, "seconds").report()

@@ -1,0 +1,49 @@
+"""Which cycles of the calendar a forecaster is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from polyadic.distributed import World
+from polyadic.forecasting.calendar import CYCLES, Calendar, Frequency
+from polyadic.forecasting.windows import Series
+
+
+def resolve_calendar(calendar: str, frequency: Frequency, series: Sequence[Series], world: World) -> str:
+    """The hyperparameter with `auto` found: the cycles that the longest series of any rank covers twice.
+
+    What has been seen but once in a cycle can't be told from a trend.
+    """
+    if calendar != "auto":
+        return calendar
+    spans = [int(one.minutes[len(one.target) - 1] - one.minutes[0]) for one in series if len(one.target)]
+    longest = max(world.collect(max(spans, default=0)))
+    step = frequency.minutes_of_a_step
+    cycles = [cycle for cycle in frequency.cycles if longest + step >= 2 * CYCLES[cycle].minutes]
+    return _written(cycles)
+
+
+def calendar_of(text: str) -> Calendar:
+    """The calendar that a resolved hyperparameter names."""
+    return Calendar(tuple(text.strip("[]").split(", ")) if text.startswith("[") else ())
+
+
+def _written(cycles: Sequence[str]) -> str:
+    return f"[{', '.join(cycles)}]" if cycles else "none"
+
+
+def _checked(text: str) -> str:
+    """The hyperparameter in one spelling; ValueError otherwise."""
+    word = text.strip().lower()
+    if word in ("auto", "none"):
+        return word
+    cycles = [one.strip().strip("'\"") for one in word.strip("[]").split(",")]
+    if word in ("", "[]") or len(set(cycles)) < len(cycles) or not set(cycles) <= CYCLES.keys():
+        raise ValueError(f"it must be auto, none, or a list of {', '.join(CYCLES)}, such as [day, week]")
+    return _written(cycles)
+
+
+CalendarText = Annotated[str, AfterValidator(_checked)]
