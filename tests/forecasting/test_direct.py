@@ -14,6 +14,7 @@ from waves import CONTEXT, PREDICTION, network, one_of, sample, windows
 from polyadic.forecasting import direct
 from polyadic.forecasting.direct import LEVELS, interpolate
 from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.linear_autoregression import LinearAutoregression
 
 
 def test_the_loss_is_that_of_mean_and_quantiles_by_hand() -> None:
@@ -42,13 +43,14 @@ def test_an_untrained_head_of_zeros_forecasts_the_last_value() -> None:
     torch.testing.assert_close(mean, last[:, None].expand(-1, PREDICTION))
 
 
-def test_the_linear_part_is_an_autoregression_of_the_context() -> None:
+def test_it_counts_from_the_linear_autoregression_that_it_is_given() -> None:
     batch, net = windows(4), network(decoder="direct")
-    weight = torch.randn(PREDICTION, CONTEXT)
+    weight_DP = torch.randn(CONTEXT + 1, PREDICTION)
+    net.begin(LinearAutoregression(weight_DP))
     with torch.no_grad():
         net.head.weight.zero_()
-        net.linear.weight.copy_(weight)
-    torch.testing.assert_close(net.heads(batch)[0], batch.past_BC @ weight.T)
+    torch.testing.assert_close(net.heads(batch)[0], batch.past_BC @ weight_DP[:-1] + weight_DP[-1])
+    assert "linear_DP" in net.state_dict() and "linear_DP" not in dict(net.named_parameters())
 
 
 @pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])

@@ -47,7 +47,9 @@ def oscillations(periods: list[float], phases: list[float], length: int) -> list
 def by_hand(whole: Pool, numbers: list[int], ridge: float) -> Values:
     taken = whole.take(np.array(numbers))
     x = np.column_stack([taken.past_BC.double().numpy(), np.ones(len(numbers))])
-    solved: Values = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ taken.future_BP.double().numpy())
+    solved: Values = np.linalg.solve(
+        x.T @ x + ridge * len(x) * np.eye(x.shape[1]), x.T @ taken.future_BP.double().numpy()
+    )
     return solved
 
 

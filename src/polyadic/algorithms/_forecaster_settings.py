@@ -35,8 +35,13 @@ class Hyperparameters(hyper.Hyperparameters):
         "of every step at once, the likelihood saying no more than which values there can be",
         "autoregressive",
     )
-    scaling: Literal["context", "train"] = hyper.hyperparameter(
-        "what a window is scaled by: its own context, or mean and deviation of all training data", "context"
+    scaling: Literal["context", "level", "train"] = hyper.hyperparameter(
+        "what a window is shifted and scaled by: mean and deviation of its own context; the mean of its context and "
+        "the deviation of all training data; or both of all training data",
+        "context",
+    )
+    linear_ridge: float = hyper.hyperparameter(
+        "ridge, a window, of the linear autoregression that the direct decoder counts from", 1e-3, gt=0
     )
     cell: CellName = hyper.hyperparameter("recurrent cell", "tt-lstm")
     tt_lags: int = hyper.hyperparameter("hidden states that mlstm and the tensor-train cells look back on", 2, ge=1)

@@ -14,7 +14,9 @@ from polyadic.algorithms._forecaster_settings import Hyperparameters
 from polyadic.algorithms._job import Job
 from polyadic.algorithms._series_channel import read_channel, read_train
 from polyadic.errors import UserError
+from polyadic.forecasting import linear_autoregression
 from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.direct import Direct
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.training import Cursor, Plan, Training, standardise
 from polyadic.forecasting.validation import Validation
@@ -33,6 +35,8 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
     _refuse_short(job, series, pool)
     if earlier is None:
         standardise(network, pool, job.world, divided)
+        if isinstance(network, Direct):
+            network.begin(linear_autoregression.fit(pool, job.world, divided, settings.linear_ridge))
     plan = Plan(
         settings.epochs,
         settings.mini_batch_size,
@@ -59,9 +63,10 @@ def _start(job: Job[Hyperparameters], series: Sequence[Series]) -> Model:
     found = used.written | {"calendar": resolve_calendar(settings.calendar, frequency, series, world)}
     settings = settings.model_copy(update=found)
     fixed: Scale | None = None
-    if settings.scaling == "train":
+    if settings.scaling != "context":
         see = LIKELIHOODS[settings.likelihood].see
-        fixed = training_scale([see(one.target) for one in series], world, job.channels["train"].divided)
+        level, size = training_scale([see(one.target) for one in series], world, job.channels["train"].divided)
+        fixed = (level if settings.scaling == "train" else None, size)
     return Model(settings, build(settings), fixed, {})
 
 

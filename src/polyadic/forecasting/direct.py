@@ -1,6 +1,6 @@
 """The direct network: all steps of the horizon at once, a mean and quantiles each, nothing fed back.
 
-Shapes as in network.py; Q quantiles.
+Shapes as in network.py; Q quantiles, D = C + 1 coefficients of a linear autoregression.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.forecasting.likelihoods import Likelihood
+from polyadic.forecasting.linear_autoregression import LinearAutoregression
 from polyadic.forecasting.network import Forecasts, Network, Shape, Stack, parts
 from polyadic.forecasting.windows import Batch
 
 LEVELS = (0.005, 0.025, *(step / 20 for step in range(1, 20)), 0.975, 0.995)
+SMALL = 0.1
+"""Of the head's first weights: a network that knows nothing yet should say little."""
 AT_ONCE = 2**20
 """Numbers that a forecast holds for its quantiles at a time."""
 
@@ -21,21 +24,29 @@ AT_ONCE = 2**20
 class Direct(Network):
     """The mean and the quantiles of y_{t}, t > C, given y_{<=C}, features_{<=t}: a decoder over what is known ahead.
 
-    Both are counted from W · past, a linear autoregression (Lai et al. 2018, LSTNet) that begins as the last value.
-    The loss of a value is (y - mean)² / 2 + the mean of 2 · pinball(y, quantile) (Wen et al. 2017, MQ-RNN).
+    Both are counted from [past; 1] W, a linear autoregression that is given and stays (Lai et al. 2018, LSTNet, learn
+    theirs): the last value, until `begin`. The loss of a value is (y - mean)² / 2 + the mean over the levels of
+    2 · pinball(y, quantile) (Wen et al. 2017, MQ-RNN).
     """
 
     levels_Q: Tensor
+    linear_DP: Tensor
 
     def __init__(self, shape: Shape, likelihood: Likelihood) -> None:
         super().__init__(shape, likelihood)
         self.decoder = Stack(shape, shape.inputs + 1)
         self.head = nn.Linear(self.decoder.hidden_size, 1 + len(LEVELS))
-        self.linear = nn.Linear(shape.context, shape.prediction, bias=False)
+        self.register_buffer("linear_DP", torch.zeros(shape.context + 1, shape.prediction))
         self.register_buffer("levels_Q", torch.tensor(LEVELS), persistent=False)
         with torch.no_grad():
-            self.linear.weight.zero_()[:, -1] = 1
+            self.linear_DP[-2] = 1
+            self.head.weight.mul_(SMALL)
             self.head.bias.zero_()[1:] = torch.special.ndtri(self.levels_Q) / 2
+
+    @torch.no_grad()
+    def begin(self, linear: LinearAutoregression) -> None:
+        """Counts from this autoregression from now on."""
+        self.linear_DP.copy_(linear.weight_DP)
 
     def forward(self, batch: Batch) -> Tensor:
         """The weighted sum of the losses of the horizon's values."""
@@ -51,7 +62,7 @@ class Direct(Network):
         known = self.inputs(batch, last, observed, batch.past_BC.shape[1])
         place = torch.linspace(0, 1, steps, device=known.device).expand(len(known), -1)
         hidden, _ = self.decoder(torch.cat([known, place[..., None]], -1), self.encode(batch))
-        found = self.head(hidden) + self.linear(batch.past_BC)[..., None]
+        found = self.head(hidden) + (batch.past_BC @ self.linear_DP[:-1] + self.linear_DP[-1])[..., None]
         return found[..., 0], found[..., 1:]
 
     @torch.inference_mode()

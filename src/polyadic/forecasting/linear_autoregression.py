@@ -20,8 +20,8 @@ MOST_WINDOWS = 50_000
 WINDOWS_AT_ONCE = 2048
 ENOUGH = 10
 """Windows a coefficient: with as many whole ones, those with a gap in the horizon are left out."""
-RIDGE = 1.0
-"""On squares of coefficients, beside sums of squares over all windows: it matters where the windows are few."""
+RIDGE = 1e-4
+"""On squares of coefficients, beside a mean of squares over windows."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ def fit(pool: Pool, world: World, divided: bool, ridge: float = RIDGE) -> Linear
 
     divided: whether the ranks' pools differ. Every window weighs the same. One without a gap in its horizon counts;
     where there are few of these the others do too, their gaps filled with the value before.
-    W = (X'X + ridge I)^-1 X'Y.
+    W = (X'X + ridge n I)^-1 X'Y, n windows.
     """
     whole, others = _sums(pool, world, divided).cpu()
     gram = whole if whole[-1, pool.context] >= ENOUGH * (pool.context + 1) else whole + others
     gram_DD, moment_DP = gram.split([pool.context + 1, pool.prediction], 1)
-    return LinearAutoregression(torch.linalg.solve(gram_DD + ridge * torch.eye(len(gram_DD)), moment_DP))
+    damping = ridge * gram_DD[-1, -1].clamp_min(1) * torch.eye(len(gram_DD), dtype=gram_DD.dtype)
+    return LinearAutoregression(torch.linalg.solve(gram_DD + damping, moment_DP))
 
 
 def _sums(pool: Pool, world: World, divided: bool) -> Tensor:

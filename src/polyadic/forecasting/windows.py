@@ -20,8 +20,8 @@ from polyadic.forecasting.calendar import Calendar
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
-Scale = tuple[float, float]
-"""A level and a scale."""
+Scale = tuple[float | None, float]
+"""The level and the scale of all windows; each has its own level, its context's, where that is None."""
 
 SMALLEST_RATIO = 0.02
 """Of the level to the scale: a context that hardly moves says little about how far the horizon will."""
@@ -79,7 +79,7 @@ def scale(context: Floats) -> tuple[Floats, Floats]:
     return level.astype(np.float32), size.astype(np.float32)
 
 
-def training_scale(targets: Sequence[Floats], world: World, divided: bool) -> Scale:
+def training_scale(targets: Sequence[Floats], world: World, divided: bool) -> tuple[float, float]:
     """Level and scale of the training data as one whole, those of all ranks where they are `divided`: mean, deviation.
 
     1 for the deviation of data that do not vary.
@@ -114,10 +114,13 @@ def batch(
 ) -> Batch:
     """Windows of a context (B x C), a horizon (B x P, NaN where unknown) and calendar features (B x T x K).
 
-    Dynamic features (B x T x J) and categories (B x N) are none where they are not given. `fixed` is a level and a
-    scale for all windows; without it each has those of its context.
+    Dynamic features (B x T x J) and categories (B x N) are none where they are not given. Without `fixed` each has the
+    level and the scale of its context.
     """
-    level, size = scale(context) if fixed is None else (np.full(len(context), one, np.float32) for one in fixed)
+    level, size = scale(context)
+    if fixed is not None:
+        level = level if fixed[0] is None else np.full_like(level, fixed[0])
+        size = np.full_like(size, fixed[1])
     dynamic = np.zeros((*calendar.shape[:2], 0), np.float32) if dynamic is None else dynamic
     cat = np.zeros((len(context), 0), np.int64) if cat is None else cat
     window = (np.concatenate([context, horizon], 1) - level[:, None]) / size[:, None]
