@@ -14,12 +14,16 @@ from polyadic.forecasting.windows import Batch
 
 
 class Autoregressive(Network):
-    """p(y_{t} | y_{<t}, features_{<=t}), its location a step away from y_{t-1} (Sutskever et al. 2014; DeepAR 2017)."""
+    """p(y_{t} | y_{<t}, features_{<=t}), its location counted from phi y_{t-1} (Sutskever et al. 2014; DeepAR 2017).
+
+    phi begins as 1, which is a random walk, and is learned: about 0 where a value says nothing of the next one's level.
+    """
 
     def __init__(self, shape: Shape, likelihood: Likelihood) -> None:
         super().__init__(shape, likelihood)
         self.decoder = Stack(shape, shape.inputs)
         self.head = nn.Linear(self.decoder.hidden_size, likelihood.size)
+        self.phi = nn.Parameter(torch.ones(()))
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -33,9 +37,9 @@ class Autoregressive(Network):
         return (nll * batch.weight_BP).sum()
 
     def raw(self, hidden_BTH: Tensor, previous_BT: Tensor) -> Tensor:
-        """The likelihood's raw outputs, the location counted from the value before."""
+        """The likelihood's raw outputs, the location counted from phi times the value before."""
         raw: Tensor = self.head(hidden_BTH)
-        return torch.cat([raw[..., :1] + previous_BT[..., None], raw[..., 1:]], -1)
+        return torch.cat([raw[..., :1] + self.phi * previous_BT[..., None], raw[..., 1:]], -1)
 
     @torch.inference_mode()
     def forecast(self, batch: Batch, paths: int, seed: int) -> Forecasts:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.forecasting import cuda_graph
 from polyadic.forecasting.network import Network
 from polyadic.forecasting.validation import Validation
 from polyadic.forecasting.windows import Batch, Pool, draw
@@ -118,8 +119,8 @@ class Training:
         after_epoch: Callable[[Cursor, Epoch], None],
     ) -> bool:
         """Trains from `cursor` to the end, leaving the weights in the network; False when `after_step` stops it."""
-        parallel = self.world.data_parallel(self.network)
         self.network.train()
+        parallel = self.world.data_parallel(cuda_graph.step(self.network, self._batch(cursor), self._offset is None))
         while cursor.epoch < self.plan.epochs and not self._out_of_patience(cursor):
             began, first = time.perf_counter(), cursor.step
             while cursor.step < self.steps:
@@ -148,7 +149,7 @@ class Training:
             group["lr"] = self.plan.learning_rate * self._warmth(cursor)
         batch = self._batch(cursor)
         weight = self.world.sum_(batch.weight_BP.sum())
-        loss = parallel(batch) / weight.clamp_min(1)
+        loss = parallel(*vars(batch).values()) / weight.clamp_min(1)
         self.optimizer.zero_grad(set_to_none=True)
         # Data parallelism averages over the ranks; the loss is already a share of the whole batch's mean.
         (loss * self.world.size).backward()

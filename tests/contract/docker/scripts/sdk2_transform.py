@@ -11,6 +11,7 @@ for strategy in ("SingleRecord", "MultiRecord"):
         strategy=strategy,
         assemble_with="Line",
         accept="application/jsonlines",
+        env=spec.get("env"),
         output_path=f"file://{spec['transformed']}/{strategy}",
     )
     # Locally transform() returns when all is done; waiting would only ask CloudWatch for its log.
