@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.forecasting.likelihoods import Likelihood
-from polyadic.forecasting.network import SEQUENCES_AT_ONCE, Forecasts, Network, Shape, Stack, parts
+from polyadic.forecasting.network import SEQUENCES_AT_ONCE, Forecasts, Network, Shape, Stack, forecast_in_parts
 from polyadic.forecasting.windows import Batch
 
 
@@ -41,7 +41,6 @@ class Autoregressive(Network):
         raw: Tensor = self.head(hidden_BTH)
         return torch.cat([raw[..., :1] + self.phi * previous_BT[..., None], raw[..., 1:]], -1)
 
-    @torch.inference_mode()
     def forecast(self, batch: Batch, paths: int, seed: int) -> Forecasts:
         """Sample paths, and their mean.
 
@@ -49,11 +48,11 @@ class Autoregressive(Network):
         the second half of the paths mirrors the first, which takes most of the noise out of the mean.
         """
         uniforms = _uniforms(paths, batch.future_BP.shape[1], seed).to(batch.past_BC.device)
-        drawn = [self._paths(part, *uniforms) for part in parts(batch, max(1, SEQUENCES_AT_ONCE // paths))]
-        samples_BSP = torch.cat(drawn).cpu().numpy()
-        return Forecasts(samples_BSP.mean(1), samples_BSP)
+        rows = max(1, SEQUENCES_AT_ONCE // paths)
+        return forecast_in_parts(lambda part: self._paths(part, *uniforms), batch, rows)
 
-    def _paths(self, batch: Batch, u_SP: Tensor, v_SP: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def _paths(self, batch: Batch, u_SP: Tensor, v_SP: Tensor) -> Forecasts:
         paths, steps = u_SP.shape
         length = batch.past_BC.shape[1]
         states = [tuple(part.repeat_interleave(paths, 0) for part in state) for state in self.encode(batch)]
@@ -68,7 +67,8 @@ class Autoregressive(Network):
             observed = torch.ones_like(previous)
             drawn.append(previous)
         path = self.likelihood.restore(torch.cat(drawn, 1) * scale + level)
-        return path.reshape(len(batch.past_BC), paths, steps)
+        samples_BSP = path.reshape(len(batch.past_BC), paths, steps).cpu().numpy()
+        return Forecasts(samples_BSP.mean(1), samples_BSP)
 
 
 def _uniforms(paths: int, steps: int, seed: int) -> Tensor:

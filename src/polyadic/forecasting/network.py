@@ -6,6 +6,7 @@ J dynamic features, N groupings, E numbers that embed a category.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from polyadic.forecasting import by_rows
 from polyadic.forecasting.cells import Cell, State
 from polyadic.forecasting.likelihoods import Likelihood
 from polyadic.forecasting.windows import Batch
+from polyadic.tensor.threads import side_by_side
 
 SEQUENCES_AT_ONCE = 8192
 
@@ -73,7 +76,7 @@ class Stack(nn.Module):
         with torch.autocast("cuda", torch.bfloat16, enabled=self.bf16 and x_BTF.is_cuda):
             for layer, cell in enumerate(cast(Iterable[Cell], self.cells)):
                 before = cell.initial(x_BTF) if states is None else states[layer]
-                x_BTF, state = cell(x_BTF, before)
+                x_BTF, state = by_rows.run(cell, x_BTF, before)
                 x_BTF = self.dropout(x_BTF)
                 after.append(tuple(part.float() for part in state))
         return x_BTF.float(), after
@@ -129,7 +132,14 @@ class Network(nn.Module, ABC):
         )
 
 
-def parts(batch: Batch, rows: int) -> list[Batch]:
-    """A batch in parts of `rows` windows."""
+def forecast_in_parts(forecast: Callable[[Batch], Forecasts], batch: Batch, rows: int) -> Forecasts:
+    """The forecasts of a batch, `rows` windows at a time on each thread that torch may use, or on a GPU."""
+    threads = 1 if batch.past_BC.is_cuda else torch.get_num_threads()
+    rows = max(1, min(rows, math.ceil(len(batch.past_BC) / threads)))
     cuts = range(0, len(batch.past_BC), rows)
-    return [Batch(**{name: value[at : at + rows] for name, value in vars(batch).items()}) for at in cuts]
+    parts = [Batch(**{name: value[at : at + rows] for name, value in vars(batch).items()}) for at in cuts]
+    found = list[Forecasts]()
+    for first in range(0, len(parts), threads):
+        some = parts[first : first + threads]
+        found += side_by_side(lambda number, some=some: forecast(some[number]), len(some))  # type: ignore[misc]
+    return Forecasts(*(np.concatenate(one) for one in zip(*(vars(part).values() for part in found), strict=True)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 PARTS_A_THREAD = 4
 LATE = 1
@@ -60,6 +62,16 @@ def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: A
         work(0)
     for other in others:
         other.result()
+
+
+def side_by_side(work: Callable[[int], T], parts: int) -> list[T]:
+    """[work(0), ..., work(parts - 1)], each by a thread of its own, to which torch's operations in it keep."""
+    with for_kernels():
+        others = [_pool(threads()).submit(work, number) for number in range(1, parts)]
+        try:
+            return [work(0), *(other.result() for other in others)]
+        finally:
+            wait(others)
 
 
 def _taken(take: Callable[[], tuple[int, int]]) -> tuple[int, int] | None:
