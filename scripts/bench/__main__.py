@@ -15,7 +15,16 @@ from scripts.bench import measure
 
 BENCHMARKS = (
     *("cp_dense", "cp_sparse", "cp_sampled", "cp_ranks", "tucker", "tensor_train", "memory", "cells"),
-    *("lda_synthetic", "lda_ap", "lda_scale", "parity", "cp_indian_pines", "los_speed", "forecast_speed"),
+    *(
+        "lda_synthetic",
+        "lda_ap",
+        "lda_scale",
+        "parity",
+        "cp_indian_pines",
+        "accuracy",
+        "forecast_speed",
+        "forecast_gpu",
+    ),
 )
 PACKAGES = (
     *("polyadic", "torch", "numpy", "numba", "tensorly", "pyttb", "torchTT", "scikit-learn", "tomotopy"),

@@ -104,11 +104,11 @@ def _once(task: Task, recipe: str, seed: int, channels: Sequence[str], folder: P
 
 def _forecast(task: Task, model: forecaster.Model) -> Values:
     """The mean forecast of every test window."""
-    found = []
-    for first in range(0, len(task.test.context), WINDOWS_AT_ONCE):
-        records = task.test.records(first, min(first + WINDOWS_AT_ONCE, len(task.test.context)))
-        series = [model.parse(record, {}).series for record in records]
-        found.append(model.forecast(series, PATHS).mean_BP)
+    found, windows = [], len(task.test.context)
+    paths = PATHS if model.settings.decoder == "autoregressive" else 1
+    for first in range(0, windows, WINDOWS_AT_ONCE):
+        series = task.test.series(model.frequency, first, min(first + WINDOWS_AT_ONCE, windows))
+        found.append(model.forecast(series, paths).mean_BP)
     return np.concatenate(found).astype(np.float64)
 
 

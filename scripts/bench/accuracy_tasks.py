@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.windows import Series
+
 DATA = Path(__file__).parents[3] / "shared" / "data"
 Values = NDArray[np.float64]
 Record = dict[str, Any]
@@ -30,10 +33,15 @@ class Windows:
     starts: list[datetime]
     cat: list[int] | None
 
-    def records(self, first: int, last: int) -> list[Record]:
-        """Requests for the windows from `first` to `last`."""
+    def series(self, frequency: Frequency, first: int, last: int) -> list[Series]:
+        """The contexts from `first` to `last`, with the time stamps of what follows them."""
+        steps = self.context.shape[1] + self.actual.shape[1]
         return [
-            _record(self.context[w], self.starts[w], None if self.cat is None else self.cat[w])
+            Series(
+                self.context[w].astype(np.float32),
+                frequency.minutes(self.starts[w], steps),
+                () if self.cat is None else (self.cat[w],),
+            )
             for w in range(first, last)
         ]
 

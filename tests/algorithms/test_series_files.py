@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import re
 import tempfile
 from dataclasses import replace
@@ -19,11 +20,13 @@ from pyarrow import parquet
 from ranks import on_ranks
 from tiny_jobs import FORECASTER, job, lines, records
 
-from polyadic.algorithms import _series_grid, forecaster
-from polyadic.algorithms._series_files import read_files
+from polyadic.algorithms import _series_grid, _series_parquet
+from polyadic.algorithms._series_channel import read_seen, read_test, read_train
+from polyadic.algorithms._series_files import Share, read_files
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.store import SeriesStore
 from polyadic.forecasting.windows import Series
 
 HOUR = Frequency.parse("H")
@@ -36,7 +39,7 @@ def read(files: dict[str, bytes], frequency: Frequency = HOUR, folder: Path | No
             path = (folder or Path(made)) / name
             path.write_bytes(data)
             paths.append(path)
-        return read_files(paths, "train", frequency, lambda target: None)[0]
+        return list(read_files(paths, "train", frequency, lambda target: None)[0])
 
 
 def table(records: list[dict[str, Any]], **settings: Any) -> bytes:
@@ -116,6 +119,24 @@ def test_parquet_gives_what_json_lines_do(records: list[dict[str, Any]], compres
     expected = read({"a.json": lines(records)})
     same(read({"a.parquet": table(records, compression=compression)}), expected)
     same(read({"a.json.gz": gzip.compress(lines(records))}), expected)
+
+
+@pytest.mark.parametrize("most", [1, 40, 10**9])
+def test_long_series_of_parquet_are_read_a_few_at_a_time(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_series_parquet, "VALUES_AT_ONCE", most)
+    made = [{**one, "dynamic_feat": [[1.0] * 24]} for one in records(8)]
+    same(read({"a.parquet": table(made, row_group_size=5)}), read({"a.json": lines(made)}))
+
+
+def test_a_share_is_every_so_many_series_of_all_files(tmp_path: Path) -> None:
+    for name, some in (("a.json", records(4)), ("b.json", records(3, 30))):
+        (tmp_path / name).write_bytes(lines(some))
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    whole, extent = read_files(paths, "train", HOUR, lambda target: None)
+    for part in range(3):
+        found, same_extent = read_files(paths, "train", HOUR, lambda target: None, share=Share(part, 3))
+        same(list(found), list(whole)[part::3])
+        assert same_extent == extent
 
 
 @settings(max_examples=60, deadline=None)
@@ -458,10 +479,10 @@ def test_a_target_that_is_refused_is_told_with_its_place(tmp_path: Path) -> None
             read_files([tmp_path / name], "test", HOUR, refuse)
 
 
-def channel(folder: Path, files: dict[str, bytes], **changes: Any) -> list[Series]:
+def channel(folder: Path, files: dict[str, bytes], **changes: Any) -> SeriesStore:
     """The channel `train` as a job reads it."""
     _, prepared = job({**FORECASTER, **changes}, folder, {"train": files})
-    return forecaster._read_channel(prepared, "train", HOUR)
+    return read_train(prepared)
 
 
 def test_a_job_reads_all_formats_of_a_channel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -491,8 +512,13 @@ def test_the_likelihood_refuses_a_target(tmp_path: Path) -> None:
         channel(tmp_path, {"a.json": lines([series()])}, likelihood="beta")
 
 
-def on_each_rank(world: World, folder: Path) -> list[str]:
-    """What is said of a channel that is divided between two hosts, where both have one cat, and where one has two."""
+def on_each_rank(world: World, folder: Path) -> tuple[list[str], dict[str, list[int]]]:
+    """What is said where two hosts differ in their cat, and which series are read where two ranks share a host."""
+    return _said(world, folder), _dealt(replace(world, local_rank=world.rank, local_size=2), folder / "dealt")
+
+
+def _said(world: World, folder: Path) -> list[str]:
+    """Of a channel that is divided between two hosts, where both have one cat, and where one has two."""
     said = []
     for case, cat in enumerate(([3], [0, 1])):
         data = lines([series(cat=cat if world.rank else [0])])
@@ -500,15 +526,41 @@ def on_each_rank(world: World, folder: Path) -> list[str]:
         _, prepared = job(FORECASTER, folder / f"{case}{world.rank}", {"train": files}, None, world)
         channels = {"train": replace(prepared.channels["train"], divided=True)}
         try:
-            forecaster._read_channel(replace(prepared, channels=channels), "train", HOUR)
+            read_train(replace(prepared, channels=channels))
             said.append("taken")
         except UserError as error:
             said.append(str(error))
     return said
 
 
-def test_hosts_that_differ_in_their_features_are_refused(tmp_path: Path) -> None:
-    for taken, refused in on_ranks(2, on_each_rank, tmp_path, hosts=2):
+def _dealt(world: World, folder: Path) -> dict[str, list[int]]:
+    """The first values of a rank's series, by what the channel is for and whether each host has its own."""
+    data = [lines([series(target=[float(number)] * 9) for number in some]) for some in ([0, 1, 2], [3, 4])]
+    files = dict(zip(("a.json", "b.json"), data, strict=True))
+    channels = dict.fromkeys(("train", "validation", "test"), files)
+    _, prepared = job(FORECASTER, folder / str(world.rank), channels, None, world)
+    found = {}
+    for kind, divided in itertools.product(channels, (False, True)):
+        opened = {name: replace(one, divided=divided) for name, one in prepared.channels.items()}
+        here = replace(prepared, channels=opened)
+        read = {"train": read_train, "test": read_test}.get(kind, lambda each: read_seen(each, "validation"))
+        found[f"{kind}, divided" if divided else kind] = [int(one.target[0]) for one in read(here)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    return on_ranks(2, on_each_rank, tmp_path_factory.mktemp("ranks"), hosts=2)
+
+
+def test_the_ranks_of_a_host_share_what_is_its_own_and_all_share_what_is_tested(two_ranks: list[Any]) -> None:
+    for (_, dealt), part in zip(two_ranks, ([0, 2, 4], [1, 3]), strict=True):
+        assert dealt.pop("train") == dealt.pop("validation") == [0, 1, 2, 3, 4]
+        assert dealt == dict.fromkeys(("train, divided", "validation, divided", "test", "test, divided"), part)
+
+
+def test_hosts_that_differ_in_their_features_are_refused(two_ranks: list[Any]) -> None:
+    for (taken, refused), _ in two_ranks:
         assert taken == "taken"
         assert refused == (
             "channel train, b.json, series 1: cat has 2 entries, and 1 in a.json, series 1: all series of a channel "

@@ -116,6 +116,16 @@ def test_the_year_begins_on_1_january_also_before_1970() -> None:
         assert np.allclose(features[6], [0, -1], atol=0.05)  # 1 July
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda one: one.replace(second=0, microsecond=0)))
+def test_a_place_is_that_of_the_clock_and_the_calendar(stamp: datetime) -> None:
+    minute = stamp.hour * 60 + stamp.minute
+    places = [minute / 1440, (stamp.weekday() + minute / 1440) / 7, (stamp.timetuple().tm_yday - 1) / 366]
+    found = Calendar(("day", "week", "year")).features(Frequency(1, "min").minutes(stamp, 1))[0]
+    angles = 2 * np.pi * np.array(places)
+    np.testing.assert_allclose(found, [*np.sin(angles), *np.cos(angles)], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from ranks import on_ranks
+from waves import stored
 
 from polyadic.distributed import World
 from polyadic.forecasting import linear_autoregression as linear
-from polyadic.forecasting.calendar import Calendar
+from polyadic.forecasting.calendar import Calendar, Frequency
 from polyadic.forecasting.windows import Pool, Series
 
 ALONE = World.alone()
@@ -23,7 +24,7 @@ Values = NDArray[np.float64]
 
 def pool(targets: list[Values], context: int, prediction: int) -> Pool:
     series = [Series(one.astype(np.float32), np.arange(len(one))) for one in targets]
-    return Pool(series, Calendar(()), context, prediction)
+    return Pool(stored(series, Frequency.parse("min")), Calendar(()), context, prediction)
 
 
 def noisy(count: int, length: int, seed: int, missing: float = 0.0) -> list[Values]:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, waves, windows
+from waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, stored, waves, windows
 
 from polyadic.forecasting.cells import LSTM
 from polyadic.forecasting.likelihoods import LIKELIHOODS
@@ -60,7 +60,7 @@ def test_a_network_without_covariates_takes_none(decoder: str) -> None:
     shape = Shape(CONTEXT, PREDICTION, lambda inputs: LSTM(inputs, 4), calendar=CALENDAR.num_features)
     net = DECODERS[decoder](shape, LIKELIHOODS["gaussian"])
     assert not {name for name in net.state_dict() if "feature" in name or "embedding" in name}
-    none = Pool(waves(2), CALENDAR, CONTEXT, PREDICTION).take(np.arange(5))
+    none = Pool(stored(waves(2)), CALENDAR, CONTEXT, PREDICTION).take(np.arange(5))
     assert none.dynamic_BTJ.shape == (5, CONTEXT + PREDICTION, 0) and none.cat_BN.shape == (5, 0)
     assert net(none).isfinite() and sample(net.eval(), none, 3, seed=0).shape == (5, 3, PREDICTION)
 

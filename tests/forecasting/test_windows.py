@@ -12,10 +12,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from waves import floats
+from waves import floats, stored
 
+from polyadic.distributed import World
+from polyadic.forecasting import store as store_module
 from polyadic.forecasting.calendar import Calendar, Frequency
-from polyadic.forecasting.windows import SMALLEST_RATIO, Pool, Series, batch, draw, fill_forward, scale
+from polyadic.forecasting.windows import (
+    SMALLEST_RATIO,
+    Pool,
+    Series,
+    batch,
+    draw,
+    fill_forward,
+    scale,
+    training_scale,
+)
 
 HOURLY = Frequency.parse("H")
 CALENDAR = Calendar(("day", "week"))
@@ -55,7 +66,7 @@ def every_window(series: Sequence[Series], context: int, prediction: int) -> lis
 @given(st.lists(st.integers(0, 20), max_size=6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
 def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, seed: int) -> None:
     series = series_of(lengths, seed, missing=0.3)
-    pool = Pool(series, CALENDAR, context, prediction, groupings=2, features=3)
+    pool = Pool(stored(series), CALENDAR, context, prediction, groupings=2, features=3)
     windows = every_window(series, context, prediction)
     assert len(pool) == len(windows)
     usable = [len(one.target) for one in observed(series) if len(one.target) >= context + prediction]
@@ -140,7 +151,7 @@ def test_a_missing_value_is_marked_and_weighs_nothing() -> None:
 
 
 def test_a_blank_window_is_finite_and_weighs_nothing() -> None:
-    for pool in (Pool([], CALENDAR, 4, 2, 2, 3), Pool(series_of([9]), CALENDAR, 4, 2, 2, 3)):
+    for pool in (Pool(stored(some), CALENDAR, 4, 2, 2, 3) for some in ([], series_of([9]))):
         blank = pool.blank()
         assert blank.past_BC.shape == (1, 4) and blank.future_BP.shape == (1, 2)
         assert blank.calendar_BTK.shape == (1, 6, CALENDAR.num_features)
@@ -151,21 +162,48 @@ def test_a_blank_window_is_finite_and_weighs_nothing() -> None:
 
 def test_features_and_categories_that_are_not_asked_for_are_left_out() -> None:
     series = series_of([9, 8])
-    found = Pool(series, CALENDAR, 4, 2, groupings=1, features=2).take(np.array([0, 5]))
+    found = Pool(stored(series), CALENDAR, 4, 2, groupings=1, features=2).take(np.array([0, 5]))
     assert found.cat_BN.tolist() == [[0], [1]]
     for row, one in enumerate(series):
         assert one.dynamic is not None
         first = [0, 1][row]
         assert np.array_equal(found.dynamic_BTJ[row], one.dynamic[:2, first : first + 6].T)
-    none = Pool(series, CALENDAR, 4, 2).take(np.array([0]))
+    none = Pool(stored(series), CALENDAR, 4, 2).take(np.array([0]))
     assert none.cat_BN.shape == (1, 0) and none.dynamic_BTJ.shape == (1, 6, 0)
 
 
 def test_moments_are_sums_over_the_points_of_usable_series() -> None:
     series, mean = series_of([9, 3, 8]), np.array([0.5, -1.0, 2.0])
-    found = Pool(series, CALENDAR, 4, 2, 2, 3).moments(mean)
+    found = Pool(stored(series), CALENDAR, 4, 2, 2, 3).moments(mean)
     points = np.concatenate([one.dynamic[:, : len(one.target)].T for one in series if len(one.target) >= 6])  # type: ignore[index]
     assert found.tolist() == pytest.approx([17, *(points - mean).sum(0), *((points - mean) ** 2).sum(0)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 20), max_size=6), st.integers(1, 30), st.integers(0, 99))
+def test_sums_go_through_the_data_in_blocks(lengths: list[int], most: int, seed: int) -> None:
+    series = series_of(lengths, seed, missing=0.3)
+    values = np.concatenate([floats([]), *(one.target for one in series)]).astype(np.float64)
+    seen = values[np.isfinite(values)]
+    usable = [one for one in observed(series) if len(one.target) > 1]
+    features = [one.dynamic[:, : len(one.target)].T for one in usable]  # type: ignore[index]
+    away = np.concatenate([np.zeros((0, 3)), *features]) - 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "POINTS_AT_ONCE", most)
+        scaled = training_scale(stored(series), World.alone(), divided=False)
+        moments = Pool(stored(series), CALENDAR, 1, 1, 2, 3).moments(np.ones(3))
+    level, deviation = (seen.mean(), seen.std()) if len(seen) else (0, 1)
+    assert scaled == pytest.approx((level, deviation or 1), rel=1e-6)
+    assert moments.tolist() == pytest.approx([len(away), *away.sum(0), *np.square(away).sum(0)], abs=1e-6)
+
+
+def test_the_end_of_a_series_keeps_what_is_known_of_the_steps_after_it() -> None:
+    (series,) = series_of([9])
+    end = series.end(4)
+    assert np.array_equal(end.target, series.target[5:]) and np.array_equal(end.minutes, series.minutes[5:])
+    assert series.dynamic is not None and np.array_equal(end.dynamic, series.dynamic[:, 5:])  # type: ignore[arg-type]
+    assert end.cat == series.cat and len(end.minutes) == 7
+    assert np.array_equal(series.end(10).target, series.target)
 
 
 def test_draw_is_a_function_of_seed_epoch_and_step() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from polyadic.forecasting.cells import LSTM, Cell, TensorTrainLSTM, TrainShape
 from polyadic.forecasting.direct import Direct
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Network, Shape
+from polyadic.forecasting.store import SeriesStore, Spool
 from polyadic.forecasting.windows import Batch, Pool, Series
 
 HOURLY = Frequency.parse("H")
@@ -78,9 +80,17 @@ def waves(count: int, length: int = 30, missing: float = 0.05, likelihood: str =
     return made
 
 
+def stored(series: Sequence[Series], frequency: Frequency = HOURLY) -> SeriesStore:
+    """The same, on the disk; their time stamps go on in steps of the frequency."""
+    with Spool.open(frequency) as spool:
+        for one in series:
+            spool.append(one)
+        return spool.mapped()
+
+
 def pool(series: list[Series]) -> Pool:
     """Their windows."""
-    return Pool(series, CALENDAR, CONTEXT, PREDICTION, len(CARDINALITIES), FEATURES)
+    return Pool(stored(series), CALENDAR, CONTEXT, PREDICTION, len(CARDINALITIES), FEATURES)
 
 
 def windows(count: int, likelihood: str = "student-T") -> Batch:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 from pydantic import AfterValidator
 
 from polyadic.distributed import World
-from polyadic.forecasting.calendar import CYCLES, Calendar, Frequency
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.calendar import CYCLES, Calendar
+from polyadic.forecasting.store import SeriesStore
 
 
-def resolve_calendar(calendar: str, frequency: Frequency, series: Sequence[Series], world: World) -> str:
+def resolve_calendar(calendar: str, series: SeriesStore, world: World) -> str:
     """The hyperparameter with `auto` found: the cycles that the longest series of any rank covers twice.
 
     What has been seen but once in a cycle can't be told from a trend.
     """
     if calendar != "auto":
         return calendar
-    spans = [int(one.minutes[len(one.target) - 1] - one.minutes[0]) for one in series if len(one.target)]
-    longest = max(world.collect(max(spans, default=0)))
+    frequency = series.frequency
+    spans_S = frequency.after(series.start_S, np.maximum(series.length_S - 1, 0)) - series.start_S
+    longest = max(world.collect(int(spans_S.max(initial=0))))
     step = frequency.minutes_of_a_step
     cycles = [cycle for cycle in frequency.cycles if longest + step >= 2 * CYCLES[cycle].minutes]
     return _written(cycles)

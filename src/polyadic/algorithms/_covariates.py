@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from pydantic import AfterValidator
 
 from polyadic.distributed import World
 from polyadic.errors import UserError, shorten
+from polyadic.forecasting.store import SeriesStore
 from polyadic.forecasting.windows import Series
 
 LARGEST_CARDINALITY = 1_000_000
@@ -43,7 +43,7 @@ class Covariates:
 
     def refuse(self, series: Series) -> None:
         """UserError for a series whose categories or features are not those of the model."""
-        self.refuse_extent(series.cat, _features(series))
+        self.refuse_extent(series.cat, 0 if series.dynamic is None else len(series.dynamic))
 
     def refuse_extent(self, cat: tuple[int, ...], features: int) -> None:
         """UserError for categories and a number of features that are not those of the model."""
@@ -54,7 +54,7 @@ class Covariates:
             raise UserError(f"dynamic_feat has {features} features, but num_dynamic_feat is {self.features}: {advice}")
 
 
-def resolve(cardinality: str, num_dynamic_feat: str, series: Sequence[Series], world: World) -> Covariates:
+def resolve(cardinality: str, num_dynamic_feat: str, series: SeriesStore, world: World) -> Covariates:
     """The hyperparameters with `auto` found in the training series of all ranks; UserError where the two do not agree.
 
     All series have the same number of categories and of dynamic features.
@@ -75,13 +75,13 @@ def resolve(cardinality: str, num_dynamic_feat: str, series: Sequence[Series], w
     return resolved
 
 
-def refuse_unfit(covariates: Covariates, series: Sequence[Series], channel: str) -> None:
+def refuse_unfit(covariates: Covariates, series: SeriesStore, channel: str) -> None:
     """UserError for the first series of a channel that does not fit."""
-    for one in series:
-        try:
-            covariates.refuse(one)
-        except UserError as error:
-            raise UserError(f"channel {channel}: {error}") from None
+    try:
+        for cat in map(tuple, series.cat_SN.tolist()):
+            covariates.refuse_extent(cat, series.features)
+    except UserError as error:
+        raise UserError(f"channel {channel}: {error}") from None
 
 
 def _checked_cardinality(text: str) -> str:
@@ -116,12 +116,9 @@ CardinalityText = Annotated[str, AfterValidator(_checked_cardinality)]
 FeaturesText = Annotated[str, AfterValidator(_checked_features)]
 
 
-def _extent(series: Sequence[Series]) -> tuple[tuple[int, ...], int] | None:
+def _extent(series: SeriesStore) -> tuple[tuple[int, ...], int] | None:
     """The largest category of each grouping and the number of features; None without a series."""
-    if not series:
-        return None
-    largest = tuple(max(column) for column in zip(*(one.cat for one in series), strict=True))
-    return largest, max(_features(one) for one in series)
+    return (tuple(series.cat_SN.max(0).tolist()), series.features) if len(series) else None
 
 
 def _found(largest: tuple[int, ...]) -> tuple[int, ...]:
@@ -132,10 +129,6 @@ def _found(largest: tuple[int, ...]) -> tuple[int, ...]:
                 "number them without gaps, or set cardinality to ignore"
             )
     return tuple(number + 1 for number in largest)
-
-
-def _features(series: Series) -> int:
-    return 0 if series.dynamic is None else len(series.dynamic)
 
 
 def _refuse_cat(cat: tuple[int, ...], cardinalities: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ MOST_SAMPLES = 10_000
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read_records(path: Path) -> list[Any]:
-    """The lines of a file, unpacked where it is gzip."""
-    data = path.read_bytes()
+def read_records(path: Path) -> Iterator[Any]:
+    """The lines of a file one by one, unpacked where it is gzip."""
     try:
-        return jsonlines.decode(gzip.decompress(data) if path.name.endswith(".gz") else data)
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            yield from jsonlines.decode_lines(file)
     except (UserError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
 

@@ -42,12 +42,12 @@ class Example:
 
     @staticmethod
     def of(series: Series, context: int, mean_P: Floats, quantiles_QP: Floats) -> Example:
-        """A whole series, its last P points the actual ones; quantiles of `LEVELS`.
+        """A series, its last P points the actual ones; quantiles of `LEVELS`.
 
-        The history is as long as the context or three horizons, whichever is longer, if the series is.
+        The history is as long as `history_shown` says, if the series is.
         """
         end, horizon = len(series.target), len(mean_P)
-        first = max(0, end - horizon - max(context, 3 * horizon))
+        first = max(0, end - horizon - history_shown(context, horizon))
         return Example(
             series.minutes[first:end],
             series.target[first : end - horizon],
@@ -55,6 +55,11 @@ class Example:
             mean_P,
             quantiles_QP[[LEVELS.index(level) for level in SHOWN]],
         )
+
+
+def history_shown(context: int, horizon: int) -> int:
+    """Points of history that an example has: the context or three horizons, whichever is longer."""
+    return max(context, 3 * horizon)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from polyadic.algorithms._calendar import resolve_calendar
 from polyadic.algorithms._covariates import refuse_unfit, resolve
 from polyadic.algorithms._deepar import refuse_quantiles
@@ -12,15 +9,15 @@ from polyadic.algorithms._earlier_model import read_earlier
 from polyadic.algorithms._forecaster_model import NAME, Model, build, load
 from polyadic.algorithms._forecaster_settings import Hyperparameters
 from polyadic.algorithms._job import Job
-from polyadic.algorithms._series_channel import read_channel, read_train
+from polyadic.algorithms._series_channel import read_seen, read_train
 from polyadic.errors import UserError
 from polyadic.forecasting import linear_autoregression
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.direct import Direct
-from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.store import SeriesStore
 from polyadic.forecasting.training import Cursor, Plan, Training, standardise
 from polyadic.forecasting.validation import Validation
-from polyadic.forecasting.windows import Pool, Scale, Series, training_scale
+from polyadic.forecasting.windows import Pool, Scale, training_scale
 
 
 def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
@@ -55,17 +52,15 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
     return model, training, cursor
 
 
-def _start(job: Job[Hyperparameters], series: Sequence[Series]) -> Model:
+def _start(job: Job[Hyperparameters], series: SeriesStore) -> Model:
     """An untrained model."""
     settings, world = job.hyperparameters, job.world
     used = resolve(settings.cardinality, settings.num_dynamic_feat, series, world)
-    frequency = Frequency.parse(settings.time_freq)
-    found = used.written | {"calendar": resolve_calendar(settings.calendar, frequency, series, world)}
+    found = used.written | {"calendar": resolve_calendar(settings.calendar, series, world)}
     settings = settings.model_copy(update=found)
     fixed: Scale | None = None
     if settings.scaling != "context":
-        see = LIKELIHOODS[settings.likelihood].see
-        level, size = training_scale([see(one.target) for one in series], world, job.channels["train"].divided)
+        level, size = training_scale(series, world, job.channels["train"].divided)
         fixed = (level if settings.scaling == "train" else None, size)
     return Model(settings, build(settings), fixed, {})
 
@@ -77,7 +72,7 @@ SHAPES = (
 """The hyperparameters that must be those of the earlier model; a direct decoder's lengths too."""
 
 
-def _go_on(job: Job[Hyperparameters], series: Sequence[Series], earlier: Model) -> Model:
+def _go_on(job: Job[Hyperparameters], series: SeriesStore, earlier: Model) -> Model:
     """The earlier model, with its scaling and the covariates that it knows; UserError where it does not fit the job."""
     asked, had = job.hyperparameters, earlier.settings
     names = [*SHAPES, *(["context_length", "prediction_length"] if had.decoder == "direct" else [])]
@@ -97,11 +92,11 @@ def _go_on(job: Job[Hyperparameters], series: Sequence[Series], earlier: Model) 
     return Model(settings, network, earlier.fixed, {})
 
 
-def _pool(model: Model, series: Sequence[Series]) -> Pool:
+def _pool(model: Model, series: SeriesStore) -> Pool:
     """The windows of series, as the model sees them."""
     settings, used = model.settings, model.covariates
     return Pool(
-        [replace(one, target=model.likelihood.see(one.target)) for one in series],
+        series,
         model.calendar,
         settings.context_length,
         settings.prediction_length,
@@ -115,7 +110,7 @@ def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
     """What channel validation holds; None without one."""
     if "validation" not in job.channels:
         return None
-    series = read_channel(job, "validation")
+    series = read_seen(job, "validation")
     refuse_unfit(model.covariates, series, "validation")
     pool = _pool(model, series)
     if not job.world.any(len(pool) > 0):
@@ -124,14 +119,14 @@ def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
     return Validation(pool, job.channels["validation"].divided)
 
 
-def _refuse_short(job: Job[Hyperparameters], series: Sequence[Series], pool: Pool) -> None:
+def _refuse_short(job: Job[Hyperparameters], series: SeriesStore, pool: Pool) -> None:
     """UserError where no rank has a window; a line for people where some series have none."""
     needed = pool.context + pool.prediction
-    short = sum(len(one.target) < needed for one in series)
+    short = int((series.length_S < needed).sum())
     if not job.world.any(len(pool) > 0):
         raise UserError(
             f"no series of channel train is as long as context_length + prediction_length = {needed} points "
-            f"(an observed one among them; the longest series has {max((len(s.target) for s in series), default=0)}): "
+            f"(an observed one among them; the longest series has {series.length_S.max(initial=0)}): "
             "lower one of the two, or give longer series"
         )
     if short:

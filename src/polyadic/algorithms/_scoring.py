@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from polyadic.algorithms._evaluation import LEVELS, Evaluation, Example, Tally, spread
+from polyadic.algorithms._evaluation import LEVELS, Evaluation, Example, Tally, history_shown, spread
 from polyadic.algorithms._job import Job
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 from polyadic.forecasting.windows import Series
@@ -28,7 +28,7 @@ AT_ONCE = 64
 
 
 def score(
-    job: Job[Any], forecast: Forecast, season: int, series: list[Series], linear: Linear | None = None
+    job: Job[Any], forecast: Forecast, season: int, series: Sequence[Series], linear: Linear | None = None
 ) -> Evaluation:
     """Forecasts the withheld end of this rank's series and prints the errors, seasonal naive's beside them.
 
@@ -37,26 +37,28 @@ def score(
     """
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
     began, levels = time.perf_counter(), settings.test_quantiles
-    history = [replace(one, target=one.target[:-horizon]) for one in series]
     ours = naive = Accuracy.nothing(len(levels))
     tally, examples = Tally.nothing(2 + (linear is not None), horizon), list[Example]()
-    shown = spread(series, horizon)
+    shown, needed = spread(series, horizon), horizon + history_shown(settings.context_length, horizon)
     for first in range(0, len(series), AT_ONCE):
-        part = slice(first, first + AT_ONCE)
-        actual = np.stack([one.target[-horizon:] for one in series[part]])
-        found = forecast(history[part], settings.num_eval_samples)
+        # Of a long series no more than its end is held.
+        part = [
+            (one.end(needed), seasonal_naive(one.target[:-horizon], season, horizon))
+            for one in series[first : first + AT_ONCE]
+        ]
+        ends, repeated = [end for end, _ in part], np.stack([again for _, again in part])
+        history = [replace(end, target=end.target[:-horizon]) for end in ends]
+        actual = np.stack([end.target[-horizon:] for end in ends])
+        found = forecast(history, settings.num_eval_samples)
         quantiles, ladder = np.split(np.quantile(found.samples_BSP, [*levels, *LEVELS], axis=1), [len(levels)])
         ours += Accuracy.of(actual, found.mean_BP, quantiles, levels)
-        repeated = np.stack([seasonal_naive(one.target, season, horizon) for one in history[part]])
         naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
-        others = [repeated] if linear is None else [repeated, linear(history[part])]
+        others = [repeated] if linear is None else [repeated, linear(history)]
         tally += Tally.of(actual, [found.mean_BP, *others], ladder)
         examples += [
-            Example.of(
-                series[number], settings.context_length, found.mean_BP[number - first], ladder[:, number - first]
-            )
-            for number in shown
-            if first <= number < first + AT_ONCE
+            Example.of(ends[at], settings.context_length, found.mean_BP[at], ladder[:, at])
+            for at in (number - first for number in shown)
+            if 0 <= at < len(ends)
         ]
     job.note(f"forecaster: {len(series)} test series in {time.perf_counter() - began:.1f} s on rank 0")
     tally = tally.over(job.world)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from polyadic.algorithms._forecaster_settings import Hyperparameters
 from polyadic.algorithms._job import Job
-from polyadic.algorithms._series_files import SUFFIXES, read_files, refuse_differing
+from polyadic.algorithms._series_files import EVERY, SUFFIXES, Share, read_files, refuse_differing
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.likelihoods import LIKELIHOODS
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.store import SeriesStore
+from polyadic.forecasting.windows import Floats
 
 FEWEST_OBSERVATIONS = 300
 """That DeepAR asks for in all of training."""
 
 
-def read_train(job: Job[Hyperparameters]) -> list[Series]:
+def read_train(job: Job[Hyperparameters]) -> SeriesStore:
     """The series to train on, and a line for people where there is less to learn from than DeepAR asks for."""
-    series = read_channel(job, "train")
-    observed = sum(int(np.isfinite(one.target).sum()) for one in series)
+    series = read_seen(job, "train")
+    observed = int(series.observed_S.sum())
     if job.channels["train"].divided:
         observed = sum(job.world.collect(observed))
     if observed < FEWEST_OBSERVATIONS:
@@ -27,14 +30,17 @@ def read_train(job: Job[Hyperparameters]) -> list[Series]:
     return series
 
 
-def read_test(job: Job[Hyperparameters]) -> list[Series]:
+def read_seen(job: Job[Hyperparameters], channel: str) -> SeriesStore:
+    """A channel's series as the likelihood sees them: all, or this rank's of its host's where each host has its own."""
+    return _read(job, channel, LIKELIHOODS[job.hyperparameters.likelihood].see, EVERY)
+
+
+def read_test(job: Job[Hyperparameters]) -> SeriesStore:
     """This rank's test series that are long enough; UserError where no rank has one with a value to score."""
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
-    series = read_channel(job, "test")
-    if not job.channels["test"].divided:
-        series = series[job.world.rank :: job.world.size]
+    series = _read(job, "test", lambda target: target, Share(job.world.rank, job.world.size))
     needed = settings.context_length + horizon
-    usable = [one for one in series if len(one.target) >= needed]
+    usable = series.where(series.length_S >= needed)
     if not job.world.any(any(np.isfinite(one.target[-horizon:]).any() for one in usable)):
         raise UserError(
             f"channel test has nothing to score: no series of {needed} points or more (context_length + "
@@ -45,10 +51,12 @@ def read_test(job: Job[Hyperparameters]) -> list[Series]:
     return usable
 
 
-def read_channel(job: Job[Hyperparameters], channel: str) -> list[Series]:
-    """A channel's series; where each host has its own, this rank's share of its host's."""
+def _read(job: Job[Hyperparameters], channel: str, see: Callable[[Floats], Floats], share: Share) -> SeriesStore:
+    """A share of a channel that all hosts have; of one where each has its own, this rank's share of its host's."""
     world, frequency = job.world, Frequency.parse(job.hyperparameters.time_freq)
+    if job.channels[channel].divided:
+        share = Share(world.local_rank, world.local_size)
     refuse = LIKELIHOODS[job.hyperparameters.likelihood].refuse
-    series, extent = read_files(job.files(channel, SUFFIXES), channel, frequency, refuse)
+    series, extent = read_files(job.files(channel, SUFFIXES), channel, frequency, refuse, see, share)
     refuse_differing(extent, channel, world)
-    return series[world.local_rank :: world.local_size] if job.channels[channel].divided else series
+    return series

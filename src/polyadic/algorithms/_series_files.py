@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from polyadic.algorithms import _deepar, _series_csv, _series_parquet
 from polyadic.algorithms._series_csv import Named
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.store import SeriesStore, Spool
+from polyadic.forecasting.windows import Floats, Series
 from polyadic.formats import csv, jsonlines, parquet
 
 SUFFIXES = (*jsonlines.SUFFIXES, *parquet.SUFFIXES, *csv.SUFFIXES)
@@ -29,28 +27,47 @@ class Extent(NamedTuple):
     dynamic_feat: int
 
 
-def read_files(
-    paths: Sequence[Path], channel: str, frequency: Frequency, check: Callable[[NDArray[np.float32]], None]
-) -> tuple[list[Series], Extent | None]:
-    """The series of files, in order, and what they have in common; None where there are none.
+class Share(NamedTuple):
+    """Of `parts` series that follow one another, the one of number `part`."""
 
-    Raises UserError that names the channel, the file, and the line or the series: for what does not read, for a
-    target that `check` refuses, for series that differ in their extent, and for an item in two files.
+    part: int
+    parts: int
+
+
+EVERY = Share(0, 1)
+
+
+def read_files(
+    paths: Sequence[Path],
+    channel: str,
+    frequency: Frequency,
+    check: Callable[[Floats], None],
+    see: Callable[[Floats], Floats] = lambda target: target,
+    share: Share = EVERY,
+) -> tuple[SeriesStore, Extent | None]:
+    """A share of the series of files, in order, and what all have in common; None where there are none.
+
+    `see` is what becomes of a target. Raises UserError that names the channel, the file, and the line or the series:
+    for what does not read, for a target that `check` refuses, for series that differ in their extent, and for an item
+    in two files.
     """
-    series, extent, seen = list[Series](), None, dict[str, str]()
-    try:
-        for path in paths:
-            for name, one, item in _read(path, frequency):
-                place = f"{path.name}, {name}"
-                _refuse_target(one, place, check)
-                found = Extent(place, len(one.cat), 0 if one.dynamic is None else len(one.dynamic))
-                extent = _same(extent or found, found)
-                if item is not None and seen.setdefault(item, path.name) != path.name:
-                    raise UserError(f"{place} is in {seen[item]} as well: put all rows of an item in one file")
-                series.append(one)
-    except UserError as error:
-        raise UserError(f"channel {channel}, {error}") from None
-    return series, extent
+    extent, items, count = None, dict[str, str](), 0
+    with Spool.open(frequency, see) as spool:
+        try:
+            for path in paths:
+                for name, one, item in _read(path, frequency):
+                    place = f"{path.name}, {name}"
+                    _refuse_target(one, place, check)
+                    found = Extent(place, len(one.cat), 0 if one.dynamic is None else len(one.dynamic))
+                    extent = _same(extent or found, found)
+                    if item is not None and items.setdefault(item, path.name) != path.name:
+                        raise UserError(f"{place} is in {items[item]} as well: put all rows of an item in one file")
+                    if count % share.parts == share.part:
+                        spool.append(one)
+                    count += 1
+        except UserError as error:
+            raise UserError(f"channel {channel}, {error}") from None
+        return spool.mapped(), extent
 
 
 def refuse_differing(extent: Extent | None, channel: str, world: World) -> None:
@@ -75,7 +92,7 @@ def _same(first: Extent, other: Extent) -> Extent:
     return first
 
 
-def _refuse_target(series: Series, place: str, check: Callable[[NDArray[np.float32]], None]) -> None:
+def _refuse_target(series: Series, place: str, check: Callable[[Floats], None]) -> None:
     try:
         check(series.target)
     except UserError as error:

@@ -10,8 +10,10 @@ from polyadic.errors import UserError, shorten
 from polyadic.formats._refusal import refusing
 
 FIELDS = ("start", "target", "cat", "dynamic_feat")
-AT_ONCE = 1024
-"""Series that are read together."""
+AT_ONCE, VALUES_AT_ONCE = 1024, 2**18
+"""Series that are read together, fewer where they are long, and about as many of their values."""
+BUFFER = 2**20
+"""Bytes of a column that are read together: else all of its row group would be."""
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
@@ -20,7 +22,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     from pyarrow.parquet import ParquetFile
 
     with refusing(path.name, "Parquet file"), pa.OSFile(str(path)) as source:
-        file = ParquetFile(source)
+        file = ParquetFile(source, buffer_size=BUFFER, pre_buffer=False)
         found = file.schema_arrow.names
         names = [name for name in FIELDS if name in found]
         if names[:2] != ["start", "target"]:
@@ -28,9 +30,17 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                 f"{path.name} has the columns {shorten(found)}: a table of series has start and target, and may have "
                 "cat and dynamic_feat"
             )
-        for batch in file.iter_batches(AT_ONCE, columns=names):
+        for batch in file.iter_batches(_at_once(file.metadata), columns=names):
             columns = [_values(batch.column(name), name, path.name) for name in names]
             yield from (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _at_once(metadata: Any) -> int:
+    """How many series are read together."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+    fitting: int = VALUES_AT_ONCE * metadata.num_rows // max(values, 1)
+    return max(1, min(AT_ONCE, fitting))
 
 
 def _values(column: Any, name: str, file: str) -> list[Any]:

@@ -7,31 +7,66 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 
+Floats = NDArray[np.float32]
+Whole = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle of the calendar: its length in minutes, and where in it a time stamp is, from 0 to 1."""
+    """A cycle of the calendar: its length in minutes, and sine and cosine of a time stamp's place in it (2 x ...)."""
 
     minutes: int
-    place: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    turn: Callable[[NDArray[np.int64]], NDArray[np.floating]]
 
 
-def _of_the_year(minutes: NDArray[np.int64]) -> NDArray[np.float64]:
-    days = minutes.astype("datetime64[m]").astype("datetime64[D]")
-    place: NDArray[np.float64] = (days - days.astype("datetime64[Y]")).astype(np.int64) / 366
-    return place
+@cache
+def _turns(places: int) -> Floats:
+    """Sine and cosine of places at even distances all around a cycle: to look them up is quicker."""
+    return _turn(np.arange(places) / places).astype(np.float32)
+
+
+def _turn(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    angle = 2 * np.pi * place
+    return np.stack([np.sin(angle), np.cos(angle)])
+
+
+def _of_the_day(minutes: Whole) -> Floats:
+    return _at(_turns(1440), minutes % 1440)
+
+
+def _of_the_week(minutes: Whole) -> NDArray[np.float64]:
+    # 1 January 1970 was a Thursday: three days after a Monday. The remainder by hand, for % of fractions is slow.
+    days = minutes / 1440 + 3
+    return _turn((days - 7 * np.floor(days / 7)) / 7)
+
+
+@cache
+def _days_of_400_years() -> Floats:
+    """The turns of the year on each day from 1 January 1970 on; after 400 years the days come back."""
+    days = np.arange(400 * 365 + 97).astype("datetime64[D]")
+    return _at(_turns(366), (days - days.astype("datetime64[Y]")).astype(np.int64))
+
+
+def _of_the_year(minutes: Whole) -> Floats:
+    turns = _days_of_400_years()
+    return _at(turns, minutes // 1440 % turns.shape[1])
+
+
+def _at(turns: Floats, places: Whole) -> Floats:
+    found: Floats = turns.take(places, 1)
+    return found
 
 
 CYCLES = {
-    "day": Cycle(1440, lambda minutes: minutes % 1440 / 1440),
-    # 1 January 1970 was a Thursday: three days after a Monday.
-    "week": Cycle(7 * 1440, lambda minutes: (minutes / 1440 + 3) % 7 / 7),
+    "day": Cycle(1440, _of_the_day),
+    "week": Cycle(7 * 1440, _of_the_week),
     "year": Cycle(365 * 1440, _of_the_year),
 }
 MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
@@ -68,12 +103,15 @@ class Frequency:
 
     def minutes(self, start: datetime, steps: int) -> NDArray[np.int64]:
         """Minutes since 1970 of `steps` time stamps from `start` on; months are stamped by their first day."""
+        return self.after(np.datetime64(start, "m").astype(np.int64), np.arange(steps))
+
+    def after(self, first: NDArray[np.int64] | np.int64, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Minutes since 1970 of the time stamps that come some steps after others, which are given in minutes."""
         if self.unit == "M":
-            first = np.datetime64(start, "M").astype(np.int64)
-            months = (first + self.count * np.arange(steps)).astype("datetime64[M]")
+            month = first.astype("datetime64[m]").astype("datetime64[M]").astype(np.int64)
+            months = (month + self.count * steps).astype("datetime64[M]")
             return months.astype("datetime64[m]").astype(np.int64)
-        first = np.datetime64(start, "m").astype(np.int64)
-        return np.asarray(first + self.count * MINUTES[self.unit] * np.arange(steps), np.int64)
+        return np.asarray(first + self.count * MINUTES[self.unit] * steps, np.int64)
 
     @property
     def cycles(self) -> tuple[str, ...]:
@@ -103,8 +141,7 @@ class Calendar:
         """Sine, then cosine of the place in each cycle: ... x num_features."""
         found = np.empty((*minutes.shape, self.num_features), np.float32)
         for number, cycle in enumerate(self.cycles):
-            angle = 2 * np.pi * CYCLES[cycle].place(minutes)
-            found[..., number], found[..., number + len(self.cycles)] = np.sin(angle), np.cos(angle)
+            found[..., number], found[..., number + len(self.cycles)] = CYCLES[cycle].turn(minutes)
         return found
 
 

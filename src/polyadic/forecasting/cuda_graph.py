@@ -34,8 +34,9 @@ def step(network: Network, example: Batch, static: bool) -> nn.Module:
     if not static or not example.past_BC.is_cuda:
         return plain
     try:
-        captured: nn.Module = torch.cuda.make_graphed_callables(plain, tuple(vars(example).values()))
+        captured = torch.cuda.make_graphed_callables(plain, tuple(vars(example).values()))
     except RuntimeError as error:
         warnings.warn(f"no CUDA graph, every kernel is launched by itself: {str(error).splitlines()[0]}", stacklevel=2)
         return Step(network)
+    assert isinstance(captured, nn.Module)
     return captured

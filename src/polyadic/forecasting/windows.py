@@ -7,8 +7,9 @@ value is NaN in a series.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.forecasting.calendar import Calendar
+
+if TYPE_CHECKING:
+    from polyadic.forecasting.store import SeriesStore
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -39,6 +43,12 @@ class Series:
     minutes: NDArray[np.int64]
     cat: tuple[int, ...] = ()
     dynamic: Floats | None = None
+
+    def end(self, points: int) -> Series:
+        """Its last points, or all where it has fewer, and what is known of those to forecast."""
+        first = max(0, len(self.target) - points)
+        dynamic = None if self.dynamic is None else self.dynamic[:, first:]
+        return replace(self, target=self.target[first:], minutes=self.minutes[first:].copy(), dynamic=dynamic)
 
 
 @dataclass(frozen=True)
@@ -79,22 +89,24 @@ def scale(context: Floats) -> tuple[Floats, Floats]:
     return level.astype(np.float32), size.astype(np.float32)
 
 
-def training_scale(targets: Sequence[Floats], world: World, divided: bool) -> tuple[float, float]:
+def training_scale(series: SeriesStore, world: World, divided: bool) -> tuple[float, float]:
     """Level and scale of the training data as one whole, those of all ranks where they are `divided`: mean, deviation.
 
     1 for the deviation of data that do not vary.
     """
 
-    def total(of: Callable[[Floats], NDArray[np.float64]]) -> tuple[float, float]:
-        parts = [of(target[np.isfinite(target)]) for target in targets]
-        sums = torch.from_numpy(np.sum(parts or [np.zeros(2)], axis=0)).to(world.device)
-        count, found = (world.sum_(sums) if divided else sums).tolist()
-        return count, found
+    def over_ranks(value: float) -> float:
+        sums = torch.tensor(value, dtype=torch.float64, device=world.device)
+        return (world.sum_(sums) if divided else sums).item()
 
-    count, sum_ = total(lambda values: np.array([len(values), values.sum(dtype=np.float64)]))
-    level = sum_ / max(count, 1)
-    squares = total(lambda values: np.array([len(values), np.square(values - level, dtype=np.float64).sum()]))[1]
-    return level, math.sqrt(squares / max(count, 1)) or 1.0
+    def total(of: Callable[[Floats], np.float64]) -> float:
+        blocks = (series.target_X[place] for place in series.blocks())
+        return over_ranks(float(sum(of(values[np.isfinite(values)]) for values in blocks)))
+
+    count = max(over_ranks(float(series.observed_S.sum())), 1)
+    level = total(lambda values: values.sum(dtype=np.float64)) / count
+    squares = total(lambda values: np.square(values - np.float64(level)).sum())
+    return level, math.sqrt(squares / count) or 1.0
 
 
 def fill_forward(values: Floats) -> Floats:
@@ -142,12 +154,12 @@ def batch(
 class Pool:
     """Every window of context + prediction steps in a rank's series, by number; series without a value have none.
 
-    Every series has N categories and J dynamic features or more; those beyond are left out. `fixed` as in `batch`.
+    The series have N categories and J dynamic features or more; those beyond are left out. `fixed` as in `batch`.
     """
 
     def __init__(
         self,
-        series: Sequence[Series],
+        series: SeriesStore,
         calendar: Calendar,
         context: int,
         prediction: int,
@@ -156,32 +168,33 @@ class Pool:
         fixed: Scale | None = None,
     ) -> None:
         self.context, self.prediction, self.fixed = context, prediction, fixed
+        self._calendar, self._features = calendar, features
         length = context + prediction
-        usable = [one for one in series if len(one.target) >= length and np.isfinite(one.target).any()]
-        self.points = sum(len(one.target) for one in usable)
-        sizes = np.array([len(one.target) for one in usable], np.int64)
-        self._ends = np.cumsum(sizes - length + 1)
-        self._shift = np.cumsum(sizes) - sizes - (self._ends - (sizes - length + 1))
-        self._target = np.concatenate([one.target for one in usable] or [np.zeros(0, np.float32)])
-        minutes = np.concatenate([one.minutes[: len(one.target)] for one in usable] or [np.zeros(0, np.int64)])
-        self._calendar = calendar.features(minutes)
-        self._dynamic = np.zeros((len(self._target), features), np.float32)
-        for one, end in zip(usable, np.cumsum(sizes), strict=True):
-            if one.dynamic is not None:
-                self._dynamic[end - len(one.target) : end] = one.dynamic[:features, : len(one.target)].T
-        self._cat = np.array([one.cat[:groupings] for one in usable], np.int64).reshape(len(usable), groupings)
+        self._series = usable = series.where((series.length_S >= length) & (series.observed_S > 0))
+        self.points = int(usable.length_S.sum())
+        self._ends = np.cumsum(usable.length_S - length + 1)
+        self._cat = usable.cat_SN[:, :groupings].astype(np.int64).reshape(len(usable), groupings)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def take(self, numbers: NDArray[np.int64]) -> Batch:
         """The windows of these numbers, counted from 0 through the series in order."""
+        series, steps = self._series, np.arange(self.context + self.prediction)
         owners = np.searchsorted(self._ends, numbers, side="right")
-        first = numbers + self._shift[owners]
-        steps = first[:, None] + np.arange(self.context + self.prediction)
-        window = self._target[steps]
-        context, horizon = window[:, : self.context], window[:, self.context :]
-        return batch(context, horizon, self._calendar[steps], self._dynamic[steps], self._cat[owners], self.fixed)
+        # Counted back from the end of its series.
+        first = numbers - self._ends[owners] + series.length_S[owners] - len(steps) + 1
+        minutes = series.frequency.after(series.start_S[owners, None], first[:, None] + steps)
+        places = (series.begin_S[owners] + first)[:, None] + steps
+        window = series.target_X.take(places)
+        return batch(
+            window[:, : self.context],
+            window[:, self.context :],
+            self._calendar.features(minutes),
+            series.dynamic_XJ.take(places, 0)[..., : self._features] if self._features else None,
+            self._cat[owners],
+            self.fixed,
+        )
 
     def owner(self, number: int) -> int:
         """The series of a window, counted from 0 among those that have any."""
@@ -189,14 +202,17 @@ class Pool:
 
     def moments(self, mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums over all points of 1, and of each dynamic feature's distance from a mean and its square: 1 + 2 J."""
-        away = self._dynamic - mean_J
-        return np.concatenate([[len(away)], away.sum(0), np.square(away).sum(0)])
+        sums = np.zeros(1 + 2 * self._features)
+        for place in self._series.blocks():
+            away = self._series.dynamic_XJ[place, : self._features] - mean_J
+            sums += np.concatenate([[len(away)], away.sum(0), np.square(away).sum(0)])
+        return sums
 
     def blank(self) -> Batch:
         """One window in which nothing is observed: a rank without a window in this step still computes."""
         nothing = np.full((1, self.context + self.prediction), np.nan, np.float32)
         calendar, dynamic = (
-            np.zeros((*nothing.shape, one.shape[1]), np.float32) for one in (self._calendar, self._dynamic)
+            np.zeros((*nothing.shape, count), np.float32) for count in (self._calendar.num_features, self._features)
         )
         cat = np.zeros((1, self._cat.shape[1]), np.int64)
         return batch(nothing[:, : self.context], nothing[:, self.context :], calendar, dynamic, cat, self.fixed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from polyadic.errors import UserError
@@ -16,14 +16,18 @@ UNIT = "line"
 
 def decode(data: bytes) -> list[Any]:
     """The values of the lines that are not blank."""
-    values = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    return list(decode_lines(data.split(b"\n")))
+
+
+def decode_lines(lines: Iterable[bytes]) -> Iterator[Any]:
+    """The same of the lines of a stream, one by one."""
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                values.append(json.decode(line))
+                value = json.decode(line.removesuffix(b"\n"))
             except UserError as error:
                 raise UserError(str(error).replace("at line 1", f"at line {number}", 1)) from None
-    return values
+            yield value
 
 
 def encode(values: Sequence[Any]) -> bytes:
