@@ -5,7 +5,8 @@ epoch, epochs, threads, held-out windows, sample paths and the code that scores 
 its own way: DeepAR unrolls one LSTM over context and horizon, with 40 lagged values of up to a month before and its
 features of the time stamps as inputs, and learns the parameters of Student's t from context and horizon alike; ours
 has an encoder and a decoder, sees nothing before the context, and learns from the horizon: quantiles where it is
-trained (decoder=direct), Student's t where sample paths are timed. DeepAR drops out between its layers, ours after each.
+trained (decoder=direct), Student's t where sample paths are timed. DeepAR drops out between its layers, ours after
+each.
 DeepAR's rate of learning falls on a plateau and its best epoch is kept; ours warms up and falls to nothing; each has
 the one of 0.001, 0.003 and 0.01 that serves it best. DeepAR draws its windows series by series, ours from all alike.
 """

@@ -8,14 +8,17 @@ taken apart into the rows of the lags and those of the constant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from polyadic.forecasting import recurrence_kernels
 
+Array = Any
+"""What stands between the products takes the memory of a tensor of a CPU, where kernels are for it, else the tensor."""
 AT_ONCE = 2**19
 """Numbers of the states' products that stand in memory at a time while a core's gradient is summed."""
 
@@ -38,6 +41,23 @@ def recurrence(
     return found
 
 
+class Held(NamedTuple):
+    """A tensor, and its memory as `Array` has it: taken once for all steps."""
+
+    tensor: Tensor
+    array: Array
+
+    @staticmethod
+    def of(tensor: Tensor) -> Held:
+        """The two."""
+        return Held(tensor, tensor.numpy() if tensor.device.type == "cpu" else tensor)
+
+    @staticmethod
+    def steps(tensor_T: Tensor) -> list[Held]:
+        """The two of every step, time being the first dimension."""
+        return [Held(*both) for both in zip(tensor_T.unbind(0), Held.of(tensor_T).array, strict=True)]
+
+
 class _Recurrence(torch.autograd.Function):
     """By hand: autograd would keep, and come back to, every small operation of every step."""
 
@@ -53,13 +73,17 @@ class _Recurrence(torch.autograd.Function):
         if c_BH is not None:
             cells, tanhs = c_BH.new_empty(steps + 1, batch, hidden), c_BH.new_empty(steps, batch, hidden)
             cells[0] = c_BH
+        z_T, past_, between_T = Held.steps(z_TBG), Held.of(past), [Held.steps(v) for v in between]
+        cells_T, tanhs_T = ([] if one is None else Held.steps(one) for one in (cells, tanhs))
+        states = train.states(batch, z_TBG)
         for t in range(steps):
-            first, z = (steps - 1 - t) * hidden, z_TBG[t]
-            train.add_(z, past, first + hidden, lagged, [v[t] for v in between])
-            if cells is None or tanhs is None:
-                past[:, first : first + hidden] = z.tanh_()
+            first = (steps - 1 - t) * hidden
+            train.add_(z_T[t].tensor, past_, first + hidden, lagged, [v[t] for v in between_T], states)
+            if cells is None:
+                past[:, first : first + hidden] = z_T[t].tensor.tanh_()
             else:
-                gates(z, cells[t], cells[t + 1], tanhs[t], past, first)
+                here = z_T[t].array, cells_T[t].array, cells_T[t + 1].array, tanhs_T[t].array
+                gates(*here, past_.array, first)
         ctx.save_for_backward(past, z_TBG, cells, tanhs, output, *between, *cores)
         ctx.levels, ctx.lagged = len(between), lagged
         h_BTH = past[:, : steps * hidden].view(batch, steps, hidden).flip(1)
@@ -76,13 +100,20 @@ class _Recurrence(torch.autograd.Function):
         dpast[:, :lagged] += dlags_BX
         dc = None if dc_BH is None else dc_BH.clone(memory_format=torch.contiguous_format)
         dz_TBG, dbetween = torch.empty_like(z_TBG), [torch.empty_like(v) for v in between]
+        z_T, dz_T, past_, dpast_ = Held.steps(z_TBG), Held.steps(dz_TBG), Held.of(past), Held.of(dpast)
+        between_T, dbetween_T = ([Held.steps(v) for v in some] for some in (between, dbetween))
+        cells_T, tanhs_T = ([] if one is None else Held.steps(one) for one in (cells, tanhs))
+        dc_ = None if dc is None else Held.of(dc)
+        states = train.states(len(past), z_TBG)
         for t in reversed(range(steps)):
-            first, dz = (steps - 1 - t) * hidden, dz_TBG[t]
-            if dc is None:
-                torch.mul(dpast[:, first : first + hidden], 1 - z_TBG[t].square(), out=dz)
+            first = (steps - 1 - t) * hidden
+            if dc_ is None:
+                torch.mul(dpast[:, first : first + hidden], 1 - z_T[t].tensor.square(), out=dz_T[t].tensor)
             else:
-                gates_back(z_TBG[t], cells[t], tanhs[t], dpast, first, dc, dz)
-            train.back(dz, past, first + hidden, lagged, [v[t] for v in between], [v[t] for v in dbetween], dpast)
+                here = z_T[t].array, cells_T[t].array, tanhs_T[t].array
+                gates_back(*here, dpast_.array, first, dc_.array, dz_T[t].array)
+            through, back = [v[t] for v in between_T], [v[t] for v in dbetween_T]
+            train.back(dz_T[t].tensor, past_, first + hidden, lagged, through, back, dpast_, states)
         dcores, doutput = train.gradients(past, hidden, lagged, between, dbetween, dz_TBG)
         return dz_TBG, dpast[:, steps * hidden :], dc, doutput, *dcores
 
@@ -104,40 +135,44 @@ class _Train:
             z_TBG += self.cores[0][-1]
         return rooms
 
-    def add_(self, z: Tensor, past: Tensor, first: int, lagged: int, between: Sequence[Tensor]) -> None:
+    def states(self, batch: int, like: Tensor) -> list[Held]:
+        """Room for the products of all states that come before each core but the first (B x rows of the core)."""
+        return [Held.of(like.new_empty(batch, len(core))) for core in self.cores[1:]]
+
+    def add_(
+        self, z: Tensor, past: Held, first: int, lagged: int, between: Sequence[Held], states: Sequence[Held]
+    ) -> None:
         """Adds W · s^{⊗P} to z (B x G), for the lags at `first`; what is found between the cores goes to `between`."""
-        for number, core in enumerate(self.cores):
-            inner = number < len(between)
-            if number == 0:
-                (between[0] if inner else z).addmm_(past[:, first : first + lagged], core[:-1])
-                continue
-            states = z.new_empty(len(z), len(core))
-            products(between[number - 1], past, first, lagged, states)
-            if inner:
-                torch.mm(states, core, out=between[number])
+        (between[0].tensor if between else z).addmm_(past.tensor[:, first : first + lagged], self.cores[0][:-1])
+        for number, (core, room) in enumerate(zip(self.cores[1:], states, strict=True), 1):
+            products(between[number - 1].array, past.array, first, lagged, room.array)
+            if number < len(between):
+                torch.mm(room.tensor, core, out=between[number].tensor)
             else:
-                z.addmm_(states, core)
+                z.addmm_(room.tensor, core)
         if self.output is not None:
-            z.addmm_(between[-1], self.output)
+            z.addmm_(between[-1].tensor, self.output)
 
     def back(
         self,
         dz: Tensor,
-        past: Tensor,
+        past: Held,
         first: int,
         lagged: int,
-        between: Sequence[Tensor],
-        dbetween: Sequence[Tensor],
-        dpast: Tensor,
+        between: Sequence[Held],
+        dbetween: Sequence[Held],
+        dpast: Held,
+        states: Sequence[Held],
     ) -> None:
         """Adds to dpast what dz (B x G) says of the lags; what it says between the cores goes to `dbetween`."""
         if self.output is not None:
-            dz = torch.mm(dz, self.output.T, out=dbetween[-1])
+            dz = torch.mm(dz, self.output.T, out=dbetween[-1].tensor)
         for number in reversed(range(1, len(self.cores))):
-            states = dz @ self.cores[number].T
-            products_back(states, between[number - 1], past, first, lagged, dbetween[number - 1], dpast)
-            dz = dbetween[number - 1]
-        dpast[:, first : first + lagged].addmm_(dz, self.cores[0][:-1].T)
+            room, through, back = states[number - 1], between[number - 1], dbetween[number - 1]
+            torch.mm(dz, self.cores[number].T, out=room.tensor)
+            products_back(room.array, through.array, past.array, first, lagged, back.array, dpast.array)
+            dz = back.tensor
+        dpast.tensor[:, first : first + lagged].addmm_(dz, self.cores[0][:-1].T)
 
     def gradients(
         self,
@@ -150,14 +185,16 @@ class _Train:
     ) -> tuple[list[Tensor], Tensor | None]:
         """The gradients of the cores and of the output, some steps at a time."""
         (steps, batch, _), found, after = dz_TBG.shape, [], [*dbetween, dz_TBG]
+        past_, between_T = Held.of(past).array, [Held.steps(v) for v in between]
         for number, (core, rank) in enumerate(zip(self.cores, self.ranks, strict=True)):
             dcore, at_once = torch.zeros_like(core), max(1, AT_ONCE // (batch * len(core)))
-            room, ones = core.new_empty(min(steps, at_once), batch, len(core)), core.new_ones(batch, 1)
+            room, ones = core.new_empty(min(steps, at_once), batch, len(core)), Held.of(core.new_ones(batch, 1)).array
+            room_T = Held.steps(room)
             for first in range(0, steps, at_once):
                 last = min(steps, first + at_once)
                 for t in range(first, last):
-                    v = between[number - 1][t] if number else ones
-                    products(v, past, (steps - t) * hidden, lagged, room[t - first])
+                    v = between_T[number - 1][t].array if number else ones
+                    products(v, past_, (steps - t) * hidden, lagged, room_T[t - first].array)
                 states, dv = room[: last - first].flatten(0, 1), after[number][first:last].flatten(0, 1)
                 dcore.addmm_(states.T, dv)
             lags, one = dcore[: rank * lagged].view(rank, lagged, -1), dcore[rank * lagged :, None]
@@ -167,21 +204,20 @@ class _Train:
         return found, between[-1].flatten(0, 1).T @ dz_TBG.flatten(0, 1)
 
 
-def products(v: Tensor, past: Tensor, first: int, lagged: int, out: Tensor) -> None:
+def products(v: Array, past: Array, first: int, lagged: int, out: Array) -> None:
     """out (B x R (X + 1)): every product of a number of v (B x R) and a lag, the lags fastest; then v itself."""
-    if v.device.type == "cpu":
-        recurrence_kernels.products()(v.numpy(), past.numpy(), first, lagged, out.numpy())
+    if isinstance(v, np.ndarray):
+        recurrence_kernels.products()(v, past, first, lagged, out)
         return
     wide = v.shape[1] * lagged
     torch.mul(v[:, :, None], past[:, None, first : first + lagged], out=out[:, :wide].view(*v.shape, lagged))
     out[:, wide:] = v
 
 
-def products_back(d: Tensor, v: Tensor, past: Tensor, first: int, lagged: int, dv: Tensor, dpast: Tensor) -> None:
+def products_back(d: Array, v: Array, past: Array, first: int, lagged: int, dv: Array, dpast: Array) -> None:
     """What d, the gradient of `products`, says of v, to dv (B x R), and of the lags, added to dpast."""
-    if v.device.type == "cpu":
-        arrays = [one.numpy() for one in (d, v, past)]
-        recurrence_kernels.products_back()(*arrays, first, lagged, dv.numpy(), dpast.numpy())
+    if isinstance(v, np.ndarray):
+        recurrence_kernels.products_back()(d, v, past, first, lagged, dv, dpast)
         return
     wide, behind = v.shape[1] * lagged, slice(first, first + lagged)
     lags = d[:, :wide].view(*v.shape, lagged)
@@ -189,12 +225,13 @@ def products_back(d: Tensor, v: Tensor, past: Tensor, first: int, lagged: int, d
     dpast[:, behind] += torch.bmm(v[:, None], lags)[:, 0]
 
 
-def gates(z: Tensor, before: Tensor, after: Tensor, squashed: Tensor, past: Tensor, first: int) -> None:
+def gates(z: Array, before: Array, after: Array, squashed: Array, past: Array, first: int) -> None:
     """From z (B x 4 H) the gates i, j, f, o in its place; the next cell and its tanh (B x H), h at `first` of past."""
-    if z.device.type == "cpu" and z.dtype == torch.float32:
-        arrays = [one.numpy() for one in (z, before, after, squashed, past)]
-        recurrence_kernels.gates()(*arrays, first)
+    if isinstance(z, np.ndarray) and z.dtype == np.float32:
+        recurrence_kernels.gates()(z, before, after, squashed, past, first)
         return
+    # There is a kernel of float32 alone.
+    z, before, after, squashed, past = (torch.as_tensor(one) for one in (z, before, after, squashed, past))
     hidden = before.shape[1]
     i, j = z[:, :hidden].sigmoid_(), z[:, hidden : 2 * hidden].tanh_()
     f, o = z[:, 2 * hidden :].sigmoid_().chunk(2, 1)
@@ -202,16 +239,13 @@ def gates(z: Tensor, before: Tensor, after: Tensor, squashed: Tensor, past: Tens
     torch.mul(o, torch.tanh(after, out=squashed), out=past[:, first : first + hidden])
 
 
-def gates_back(
-    opened: Tensor, before: Tensor, squashed: Tensor, dpast: Tensor, first: int, dc: Tensor, dz: Tensor
-) -> None:
+def gates_back(opened: Array, before: Array, squashed: Array, dpast: Array, first: int, dc: Array, dz: Array) -> None:
     """What dh, at `first` of dpast, and dc (B x H) say of the gates, to dz (B x 4 H); dc becomes the cell before's.
 
     opened (B x 4 H): the gates' values; before and squashed (B x H): the cell before the step, tanh of the one after.
     """
-    if dc.device.type == "cpu":
-        arrays = [one.numpy() for one in (opened, before, squashed, dpast)]
-        recurrence_kernels.gates_back()(*arrays, first, dc.numpy(), dz.numpy())
+    if isinstance(dc, np.ndarray):
+        recurrence_kernels.gates_back()(opened, before, squashed, dpast, first, dc, dz)
         return
     i, j, f, o = opened.chunk(4, 1)
     dh = dpast[:, first : first + dc.shape[1]]
