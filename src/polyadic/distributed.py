@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
@@ -171,9 +172,12 @@ class World:
         if self.size == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=devices, gradient_as_bucket_view=True, broadcast_buffers=False
-        )
+        known = signature(DistributedDataParallel).parameters
+        name = (
+            "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        )  # torch 2.13 renamed it.
+        buffers: dict[str, Any] = {name: False}
+        return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True, **buffers)
 
 
 def _whole(name: str, default: int) -> int:

@@ -66,6 +66,8 @@ def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: A
 
 def side_by_side(work: Callable[[int], T], parts: int) -> list[T]:
     """[work(0), ..., work(parts - 1)], each by a thread of its own, to which torch's operations in it keep."""
+    if parts == 1:
+        return [work(0)]
     with for_kernels():
         others = [_pool(threads()).submit(work, number) for number in range(1, parts)]
         try:
