@@ -154,6 +154,13 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_the_series() -> None:
         training.run(Cursor(), always, nothing)
 
 
+def test_an_epochs_loss_that_is_not_finite_is_the_users_to_mend() -> None:
+    """Its gradients may have been finite: the sum of the losses is not."""
+    spoilt = Cursor(epoch=3, loss=torch.tensor(math.inf, dtype=torch.float64), weight=torch.ones(()).double())
+    with pytest.raises(UserError, match=r"the loss was inf in epoch 3: lower learning_rate \(it is 0.02\)"):
+        prepare(PLAN)._mean_loss(spoilt)
+
+
 def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     training = prepare(Plan(epochs=10, batch_size=4, learning_rate=1.0, seed=0))
     rates = [training._warmth(Cursor(epoch=epoch, step=step)) for epoch in range(10) for step in range(training.steps)]
