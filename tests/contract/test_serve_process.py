@@ -20,6 +20,7 @@ from small_models import build_cp
 
 from polyadic.algorithms import choose, forecaster
 from polyadic.algorithms._decomposition import DecompositionModel, numbered
+from polyadic.algorithms._forecaster_model import build
 from polyadic.algorithms._job import Model
 from polyadic.decomposition.cp import CPTensor
 from polyadic.decomposition.cp import cp as decompose
@@ -183,7 +184,7 @@ def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
 def slow_forecaster() -> forecaster.Model:
     _, settings = choose({**FORECASTER, "algorithm": "forecaster", "num_cells": "40", "prediction_length": "60"})
     assert isinstance(settings, forecaster.Hyperparameters)
-    return forecaster.Model(settings, forecaster.build(settings), {})
+    return forecaster.Model(settings, build(settings), None, {})
 
 
 def test_a_full_server_sheds_load_answers_ping_and_drains(tmp_path: Path) -> None:
