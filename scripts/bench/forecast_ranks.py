@@ -10,7 +10,7 @@ from scripts.bench.forecast_data import FREQUENCY, made
 from scripts.bench.forecast_job import train
 from scripts.bench.measure import OURS, Case, of_ranks
 
-SERIES, HOURS, EPOCHS, BATCH, WINDOWS = 16, 4_000, 4, 512, 1_000
+SERIES, HOURS, EPOCHS, BATCH, WINDOWS = 16, 4_000, 2, 512, 1_000
 
 
 def run() -> None:
