@@ -173,9 +173,8 @@ class World:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
         known = signature(DistributedDataParallel).parameters
-        name = (
-            "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        )  # torch 2.13 renamed it.
+        # torch 2.13 renamed it.
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         buffers: dict[str, Any] = {name: False}
         return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True, **buffers)
 

@@ -52,7 +52,9 @@ def test_training_goes_on_from_an_earlier_model(
 )
 def test_a_model_of_another_shape_is_refused(changes: dict[str, object], name: str, tmp_path: Path) -> None:
     earlier = written(train("forecaster", tmp_path / "first", {"epochs": "1"}), tmp_path / "model")
-    with pytest.raises(UserError, match=f"{name} is {changes[name]}, but .* in the model of channel model"):
+    with pytest.raises(
+        UserError, match=f"{name} is {changes[name]}, but .* in the model of channel model: .* Set it as there"
+    ):
         fit(tmp_path / "second", changes, model=earlier)
 
 
@@ -93,7 +95,10 @@ def test_patience_counts_epochs_of_validation(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_validation_channel_too_short_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no series of channel validation has 9 points"):
+    with pytest.raises(
+        UserError,
+        match=r"no series of channel validation has 9 points, .* \(the longest has 8\): give the points before",
+    ):
         fit(tmp_path, {}, validation=hourly(2, 8))
 
 

@@ -81,7 +81,7 @@ def _go_on(job: Job[Hyperparameters], series: SeriesStore, earlier: Model) -> Mo
         if getattr(asked, name) != getattr(had, name):
             raise UserError(
                 f"{name} is {getattr(asked, name)}, but {getattr(had, name)} in the model of channel model: "
-                "a training that goes on from a model needs its shape"
+                "a training that goes on from a model needs its shape. Set it as there, or leave the channel out"
             )
     refuse_unfit(earlier.covariates, series, "train")
     kept = {name: getattr(had, name) for name in ("cardinality", "num_dynamic_feat", "calendar")}
@@ -115,7 +115,10 @@ def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
     pool = _pool(model, series)
     if not job.world.any(len(pool) > 0):
         needed = pool.context + pool.prediction
-        raise UserError(f"no series of channel validation has {needed} points, context_length + prediction_length")
+        raise UserError(
+            f"no series of channel validation has {needed} points, context_length + prediction_length (the longest has "
+            f"{series.length_S.max(initial=0)}): give the points before those to validate on as well"
+        )
     return Validation(pool, job.channels["validation"].divided)
 
 
