@@ -126,7 +126,8 @@ class Model:
 def build(settings: Hyperparameters) -> Network:
     """The untrained network: its weights are a function of the seed."""
 
-    train = TrainShape(settings.tt_lags, settings.tt_order, settings.tt_rank, settings.tt_output == "core")
+    ends = settings.tt_output == "core", settings.tt_input == "core"
+    train = TrainShape(settings.tt_lags, settings.tt_order, settings.tt_rank, *ends)
 
     def cell(inputs: int) -> Cell:
         return CELLS[settings.cell].make(inputs, settings.num_cells, train)

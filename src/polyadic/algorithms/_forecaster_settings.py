@@ -53,6 +53,11 @@ class Hyperparameters(hyper.Hyperparameters):
         "where the gates' index stands: inside the last core, or in a core of its own, with far fewer parameters",
         "inside",
     )
+    tt_input: Literal["beside", "core"] = hyper.hyperparameter(
+        "where a step's inputs stand: beside the polynomial of the states, or in its first core as well, so that it "
+        "has their products with the states",
+        "beside",
+    )
     num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
     num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
     likelihood: LikelihoodName = hyper.hyperparameter(

@@ -23,12 +23,16 @@ State = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class TrainShape:
-    """A cell's tensor train: L lags, order P, rank R; `output_core`: G as a core of its own, not inside the last."""
+    """A cell's tensor train: L lags, order P, rank R.
+
+    `output_core`: G as a core of its own, not inside the last; `input_core`: the input in the first core as well.
+    """
 
     lags: int = 1
     order: int = 2
     rank: int = 2
     output_core: bool = False
+    input_core: bool = False
 
 
 class Cell(nn.Module, ABC):
@@ -115,6 +119,8 @@ class _TensorTrainCell(Cell):
     """z = W_x x_t + b + W · s_t^{⊗P}, s_t = [h_{t-1}; ...; h_{t-L}; 1], W (S x ... x S x G) a tensor train.
 
     Core p is R_{p-1} x S x R_p, with R_0 = 1 and R between; the last ends in G, or in the R rows of a core R x G.
+    With an input core the first factor is [x_t; s_t] instead of s_t, so that W has products of the input and the
+    states too (after the TALSTM beside the authors' code, whose every factor is). A lone core would but repeat W_x.
     """
 
     gates: ClassVar[int]
@@ -127,6 +133,8 @@ class _TensorTrainCell(Cell):
         ranks = [1, *[train.rank] * (train.order - 1), train.rank if train.output_core else gates]
         self.cores = nn.ParameterList(torch.empty(before, state, after) for before, after in pairwise(ranks))
         self.output = nn.Parameter(torch.empty(train.rank, gates)) if train.output_core else None
+        wide = train.input_core and ranks[1] != gates
+        self.first = nn.Parameter(torch.empty(input_size, train.rank)) if wide else None
         self._initialise()
 
     @torch.no_grad()
@@ -147,15 +155,24 @@ class _TensorTrainCell(Cell):
         if self.output is not None:
             bound = math.sqrt(3 / len(self.output))  # The variance of a product with as many rows is kept.
             self.output.uniform_(-bound, bound)
+        if self.first is not None:
+            self.first.normal_(std=1 / math.sqrt(self.cores[0].shape[1]))
+            self.first[:, 0] = 0
 
     @classmethod
     def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
         """A cell with all of the train."""
         return cls(input_size, hidden_size, train)
 
-    def _power(self, s_BS: Tensor) -> Tensor:
+    def _first(self, x_TBD: Tensor) -> Tensor | None:
+        """What the first core makes of the input (T x B x R)."""
+        return None if self.first is None else x_TBD @ self.first
+
+    def _power(self, x_BD: Tensor, s_BS: Tensor) -> Tensor:
         """W · s^{⊗P}, with W and the outer product formed in full: B x G."""
         weight, power = self.cores[0], s_BS
+        if self.first is not None:
+            weight, power = torch.cat([self.first[None], weight], 1), torch.cat([x_BD, s_BS], 1)
         for core in self.cores[1:]:
             weight = torch.tensordot(weight, core, 1)
             power = (power[:, :, None] * s_BS[:, None, :]).flatten(1)
@@ -169,10 +186,10 @@ class _TensorTrainCell(Cell):
         return torch.cat([h, lags_BX[:, : -self.hidden_size]], 1)
 
     def count(self) -> int:
-        """sum_p R_{p-1} S R_p + G (D + 1), and R G for a core of the output."""
+        """sum_p R_{p-1} S R_p + G (D + 1), R G for a core of the output, D R for the input in the first."""
         cores: int = sum(math.prod(core.shape) for core in self.cores)
-        output = 0 if self.output is None else self.output.numel()
-        return cores + output + self.gates * self.hidden_size * (self.input.in_features + 1)
+        ends = sum(end.numel() for end in (self.first, self.output) if end is not None)
+        return cores + ends + self.gates * self.hidden_size * (self.input.in_features + 1)
 
 
 class TensorTrainLSTM(_TensorTrainCell):
@@ -199,8 +216,9 @@ class TensorTrainLSTM(_TensorTrainCell):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Contracts the cores one after the other: linear in P."""
-        linear = nn.functional.linear(x_BTD.transpose(0, 1), self.input.weight, self.input.bias + self._forget)
-        h_BTH, lags, c = recurrence(linear, state[0], state[1], list(self.cores), self.output)
+        x_TBD = x_BTD.transpose(0, 1)
+        linear = nn.functional.linear(x_TBD, self.input.weight, self.input.bias + self._forget)
+        h_BTH, lags, c = recurrence(linear, *state, list(self.cores), self.output, self._first(x_TBD))
         assert c is not None
         return h_BTH, (lags, c)
 
@@ -208,8 +226,8 @@ class TensorTrainLSTM(_TensorTrainCell):
         """Step by step."""
         lags_BX, c = state
         outputs = []
-        for linear in self.input(x_BTD).unbind(1):
-            i, j, f, o = (linear + self._power(self._state(lags_BX))).chunk(4, -1)
+        for x_BD in x_BTD.unbind(1):
+            i, j, f, o = (self.input(x_BD) + self._power(x_BD, self._state(lags_BX))).chunk(4, -1)
             c = c * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
             outputs.append(c.tanh() * o.sigmoid())
             lags_BX = self._shifted(lags_BX, outputs[-1])
@@ -239,14 +257,16 @@ class TensorTrainRNN(_TensorTrainCell):
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Contracts the cores one after the other: linear in P."""
-        h_BTH, lags, _ = recurrence(self.input(x_BTD.transpose(0, 1)), state[0], None, list(self.cores), self.output)
+        x_TBD = x_BTD.transpose(0, 1)
+        cores, first = list(self.cores), self._first(x_TBD)
+        h_BTH, lags, _ = recurrence(self.input(x_TBD), state[0], None, cores, self.output, first)
         return h_BTH, (lags,)
 
     def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Step by step."""
         (lags_BX,), outputs = state, []
-        for linear in self.input(x_BTD).unbind(1):
-            outputs.append((linear + self._power(self._state(lags_BX))).tanh())
+        for x_BD in x_BTD.unbind(1):
+            outputs.append((self.input(x_BD) + self._power(x_BD, self._state(lags_BX))).tanh())
             lags_BX = self._shifted(lags_BX, outputs[-1])
         return torch.stack(outputs, 1), (lags_BX,)
 

@@ -34,9 +34,16 @@ def step(network: Network, example: Batch, static: bool) -> nn.Module:
     if not static or not example.past_BC.is_cuda:
         return plain
     try:
+        _accumulate_across_streams()
         captured = torch.cuda.make_graphed_callables(plain, tuple(vars(example).values()))
     except RuntimeError as error:
         warnings.warn(f"no CUDA graph, every kernel is launched by itself: {str(error).splitlines()[0]}", stacklevel=2)
         return Step(network)
     assert isinstance(captured, nn.Module)
     return captured
+
+
+def _accumulate_across_streams() -> None:
+    """Says to torch that gradients of a captured step reach the weights from the stream of their capture on purpose."""
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)

@@ -24,19 +24,25 @@ AT_ONCE = 2**19
 
 
 def recurrence(
-    linear_TBG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, cores: Sequence[Tensor], output: Tensor | None = None
+    linear_TBG: Tensor,
+    lags_BX: Tensor,
+    c_BH: Tensor | None,
+    cores: Sequence[Tensor],
+    output: Tensor | None = None,
+    first_TBR: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """h_BTH, and the lags and c after the last step, of z_t = linear_t + W · s_t^{⊗P}, W a tensor train.
 
     linear: the input's part of z, time first, which is written over; lags, newest first; cores: core p is
-    R_{p-1} x S x R_p, R_0 = 1, the last ending in G, or in the rows of `output` (R x G). With a c (B x H) z holds the
+    R_{p-1} x S x R_p, R_0 = 1, the last ending in G, or in the rows of `output` (R x G); first: what the input adds to
+    what the first core makes of s_t, where more follows it. With a c (B x H) z holds the
     gates i, j, f, o of an LSTM, c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j), h_t = sigmoid(o) tanh(c_t); without one
     h_t = tanh(z). Contracted core by core, O(P R² S + R S G) a step; a core's gradient is one product over all steps.
     """
     # Small errors of the state would add up over the steps: its products stay in float32 where autocast is on.
     with torch.autocast(linear_TBG.device.type, enabled=False):
         found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
-            linear_TBG.to(lags_BX.dtype).contiguous(), lags_BX, c_BH, output, *cores
+            linear_TBG.to(lags_BX.dtype).contiguous(), lags_BX, c_BH, output, first_TBR, *cores
         )
     return found
 
@@ -63,12 +69,18 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, z_TBG: Tensor, lags_BX: Tensor, c_BH: Tensor | None, output: Tensor | None, *cores: Tensor
+        ctx: Any,
+        z_TBG: Tensor,
+        lags_BX: Tensor,
+        c_BH: Tensor | None,
+        output: Tensor | None,
+        first_TBR: Tensor | None,
+        *cores: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         (steps, batch, width), lagged = z_TBG.shape, lags_BX.shape[1]
         train, hidden = _Train(cores, output), width if c_BH is None else c_BH.shape[1]
         past = torch.cat([lags_BX.new_empty(batch, steps * hidden), lags_BX], 1)
-        between = train.rooms(z_TBG)
+        between = train.rooms(z_TBG, first_TBR)
         cells = tanhs = None
         if c_BH is not None:
             cells, tanhs = c_BH.new_empty(steps + 1, batch, hidden), c_BH.new_empty(steps, batch, hidden)
@@ -85,7 +97,7 @@ class _Recurrence(torch.autograd.Function):
                 here = z_T[t].array, cells_T[t].array, cells_T[t + 1].array, tanhs_T[t].array
                 gates(*here, past_.array, first)
         ctx.save_for_backward(past, z_TBG, cells, tanhs, output, *between, *cores)
-        ctx.levels, ctx.lagged = len(between), lagged
+        ctx.levels, ctx.lagged, ctx.first = len(between), lagged, first_TBR is not None
         h_BTH = past[:, : steps * hidden].view(batch, steps, hidden).flip(1)
         return h_BTH, past[:, :lagged].clone(), None if cells is None else cells[steps].clone()
 
@@ -115,7 +127,7 @@ class _Recurrence(torch.autograd.Function):
             through, back = [v[t] for v in between_T], [v[t] for v in dbetween_T]
             train.back(dz_T[t].tensor, past_, first + hidden, lagged, through, back, dpast_, states)
         dcores, doutput = train.gradients(past, hidden, lagged, between, dbetween, dz_TBG)
-        return dz_TBG, dpast[:, steps * hidden :], dc, doutput, *dcores
+        return dz_TBG, dpast[:, steps * hidden :], dc, doutput, dbetween[0] if ctx.first else None, *dcores
 
 
 class _Train:
@@ -125,12 +137,17 @@ class _Train:
         self.cores, self.output = [torch.cat([core[:, :-1].flatten(0, 1), core[:, -1]]) for core in cores], output
         self.ranks = [len(core) for core in cores]
 
-    def rooms(self, z_TBG: Tensor) -> list[Tensor]:
-        """Room for what comes between the cores, and before the output (T x B x R each); the first one's 1 is added."""
+    def rooms(self, z_TBG: Tensor, first_TBR: Tensor | None) -> list[Tensor]:
+        """Room for what comes between the cores, and before the output (T x B x R each).
+
+        What the first core makes of the constant 1, and of the input, stands there already.
+        """
         kept = self.cores if self.output is not None else self.cores[:-1]
         rooms = [z_TBG.new_empty(*z_TBG.shape[:2], core.shape[1]) for core in kept]
         if rooms:
             rooms[0][:] = self.cores[0][-1]
+            if first_TBR is not None:
+                rooms[0] += first_TBR
         else:
             z_TBG += self.cores[0][-1]
         return rooms
