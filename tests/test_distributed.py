@@ -9,6 +9,7 @@ import torch
 from ranks import RankError, on_ranks
 from torch import Tensor
 
+from polyadic import distributed
 from polyadic.distributed import World, lost_peer
 
 
@@ -86,6 +87,22 @@ def test_alone_is_the_world_of_one() -> None:
     assert (world.rank, world.size, world.device) == (0, 1, torch.device("cpu"))
     assert world.collect(3) == [3]
     world.leave()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "ranks", "expected"), [(0, 2, "cpu"), (1, 1, "cuda:0"), (1, 2, "cpu"), (2, 2, "cuda:1")]
+)
+def test_a_hosts_ranks_all_have_a_gpu_or_none(
+    gpus: int, ranks: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rank on nccl and one on gloo would wait for each other for ever."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    assert distributed._device(ranks - 1, ranks) == torch.device(expected)
+    if ranks > gpus > 0:
+        with pytest.warns(UserWarning, match="2 ranks have 1 GPU"):
+            distributed._device(0, ranks)
 
 
 def fail_on_rank_1(world: World) -> None:

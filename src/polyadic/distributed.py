@@ -47,11 +47,11 @@ class World:
     def join() -> World:
         """The world that torch.distributed.run describes in the environment (RANK, WORLD_SIZE, LOCAL_RANK).
 
-        A GPU a process and nccl where there are GPUs, gloo on CPUs.
+        A GPU a process and nccl where a host has a GPU for each, gloo on CPUs.
         """
         rank, size = _whole("RANK", 0), _whole("WORLD_SIZE", 1)
         local_rank, local_size = _whole("LOCAL_RANK", 0), _whole("LOCAL_WORLD_SIZE", 1)
-        device = _device(local_rank)
+        device = _device(local_rank, local_size)
         if size > 1:
             backend = "nccl" if device.type == "cuda" else "gloo"
             bound = device if device.type == "cuda" else None
@@ -183,11 +183,13 @@ def _whole(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
 
 
-def _device(local_rank: int) -> torch.device:
+def _device(local_rank: int, local_size: int) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        warnings.warn(f"local rank {local_rank} has no GPU of its own: it runs on the CPU", stacklevel=2)
+    # All or none: ranks that differ in their backend would wait for each other for ever.
+    if local_size > (count := torch.cuda.device_count()):
+        if local_rank == 0:
+            warnings.warn(f"{local_size} ranks have {count} GPU(s) between them: all run on CPUs", stacklevel=2)
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)

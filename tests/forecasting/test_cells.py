@@ -31,8 +31,10 @@ LAGS_ORDERS_RANKS = [
     (2, 3, 7),
 ]
 
-ENDS = list(itertools.product((False, True), repeat=2))
-"""Whether the output has a core of its own, and whether the input stands in the first."""
+ENDS = [(False, False, False), (True, False, False)]
+"""Whether the output has a core of its own, the input stands in the first, and the newest state has a matrix."""
+WIDER = [(False, True, False), (False, False, True), (True, True, True)]
+FEW = [(2, 1, 1), (1, 2, 3), (2, 3, 3)]
 
 
 def trains(cell: type[Cell], shapes: Iterable[TrainShape]) -> list[Build]:
@@ -42,12 +44,14 @@ def trains(cell: type[Cell], shapes: Iterable[TrainShape]) -> list[Build]:
 CASES: dict[str, list[Build]] = {
     "lstm": [LSTM],
     "mlstm": trains(MultiLagLSTM, [TrainShape(lags) for lags in (1, 2, 5)]),
-    "tt-lstm": trains(
-        TensorTrainLSTM, [TrainShape(*shape, *ends) for shape in LAGS_ORDERS_RANKS for ends in ENDS]
-    ),
-    "tt-rnn": trains(
-        TensorTrainRNN, [TrainShape(2, order, 3, *ends) for order in (1, 2, 3) for ends in ENDS]
-    ),
+    "tt-lstm": [
+        *trains(TensorTrainLSTM, [TrainShape(*shape, *ends) for shape in LAGS_ORDERS_RANKS for ends in ENDS]),
+        *trains(TensorTrainLSTM, [TrainShape(*shape, *ends) for shape in FEW for ends in WIDER]),
+    ],
+    "tt-rnn": [
+        *trains(TensorTrainRNN, [TrainShape(2, order, 3, *ends) for order in (1, 2, 3) for ends in ENDS]),
+        *trains(TensorTrainRNN, [TrainShape(2, 2, 3, *ends) for ends in WIDER]),
+    ],
     "tt-compressed-lstm": trains(
         CompressedLSTM, [TrainShape(1, order, rank) for order in (1, 2, 3) for rank in (1, 4)]
     ),

@@ -126,7 +126,7 @@ class Model:
 def build(settings: Hyperparameters) -> Network:
     """The untrained network: its weights are a function of the seed."""
 
-    ends = settings.tt_output == "core", settings.tt_input == "core"
+    ends = settings.tt_output == "core", settings.tt_input == "core", settings.tt_linear == "matrix"
     train = TrainShape(settings.tt_lags, settings.tt_order, settings.tt_rank, *ends)
 
     def cell(inputs: int) -> Cell:

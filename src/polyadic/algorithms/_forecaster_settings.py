@@ -58,6 +58,11 @@ class Hyperparameters(hyper.Hyperparameters):
         "has their products with the states",
         "beside",
     )
+    tt_linear: Literal["train", "matrix"] = hyper.hyperparameter(
+        "where the terms linear in the newest state stand: in the train, as the higher ones; or in a matrix of their "
+        "own beside it, as an LSTM's, to which the train adds",
+        "train",
+    )
     num_cells: int = hyper.hyperparameter("hidden units of a layer", 40, ge=1, tunable=(30, 200))
     num_layers: int = hyper.hyperparameter("layers of encoder and of decoder", 2, ge=1, tunable=(1, 8))
     likelihood: LikelihoodName = hyper.hyperparameter(

@@ -67,7 +67,7 @@ def _start(job: Job[Hyperparameters], series: SeriesStore) -> Model:
 
 SHAPES = (
     *("time_freq", "decoder", "scaling", "cell", "tt_lags", "tt_order", "tt_rank", "tt_output", "tt_input"),
-    *("num_cells", "num_layers", "likelihood", "embedding_dimension"),
+    *("tt_linear", "num_cells", "num_layers", "likelihood", "embedding_dimension"),
 )
 """The hyperparameters that must be those of the earlier model; a direct decoder's lengths too."""
 

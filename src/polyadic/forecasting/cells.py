@@ -20,12 +20,16 @@ from polyadic.forecasting.tt_matrix import TensorTrainMatrix
 
 State = tuple[Tensor, ...]
 
+SMALL = 0.3
+"""Of what a train adds at first to what a matrix beside it does."""
+
 
 @dataclass(frozen=True)
 class TrainShape:
     """A cell's tensor train: L lags, order P, rank R.
 
-    `output_core`: G as a core of its own, not inside the last; `input_core`: the input in the first core as well.
+    `output_core`: G as a core of its own, not inside the last; `input_core`: the input in the first core as well;
+    `matrix`: the newest state has a matrix beside the train.
     """
 
     lags: int = 1
@@ -33,6 +37,7 @@ class TrainShape:
     rank: int = 2
     output_core: bool = False
     input_core: bool = False
+    matrix: bool = False
 
 
 class Cell(nn.Module, ABC):
@@ -121,6 +126,7 @@ class _TensorTrainCell(Cell):
     Core p is R_{p-1} x S x R_p, with R_0 = 1 and R between; the last ends in G, or in the R rows of a core R x G.
     With an input core the first factor is [x_t; s_t] instead of s_t, so that W has products of the input and the
     states too (after the TALSTM beside the authors' code, whose every factor is). A lone core would but repeat W_x.
+    With a matrix W_h h_{t-1} is added to z, and W has to learn but the higher terms.
     """
 
     gates: ClassVar[int]
@@ -133,8 +139,9 @@ class _TensorTrainCell(Cell):
         ranks = [1, *[train.rank] * (train.order - 1), train.rank if train.output_core else gates]
         self.cores = nn.ParameterList(torch.empty(before, state, after) for before, after in pairwise(ranks))
         self.output = nn.Parameter(torch.empty(train.rank, gates)) if train.output_core else None
-        wide = train.input_core and ranks[1] != gates
+        wide = train.input_core and (train.order > 1 or train.output_core)
         self.first = nn.Parameter(torch.empty(input_size, train.rank)) if wide else None
+        self.matrix = nn.Parameter(torch.empty(hidden_size, gates)) if train.matrix else None
         self._initialise()
 
     @torch.no_grad()
@@ -142,9 +149,14 @@ class _TensorTrainCell(Cell):
         """The linear terms as an LSTM's, the higher ones small.
 
         The first channel of each core carries the constant 1 on, so that the last core's first slice is W's
-        linear part; with cores of independent noise the recurrence would be a product of small numbers.
+        linear part; with cores of independent noise the recurrence would be a product of small numbers. Beside a
+        matrix, which is that linear part, the train is such noise.
         """
         bound = 1 / math.sqrt(self.hidden_size)
+        if self.matrix is not None:
+            self.matrix.uniform_(-bound, bound)
+            self._begin_small()
+            return
         for core in self.cores:
             core.normal_(std=0.1 / math.sqrt(core.shape[1]))
         for core in self.cores[:-1]:
@@ -159,6 +171,15 @@ class _TensorTrainCell(Cell):
             self.first.normal_(std=1 / math.sqrt(self.cores[0].shape[1]))
             self.first[:, 0] = 0
 
+    def _begin_small(self) -> None:
+        ends = [] if self.first is None else [self.first]
+        for core in [*self.cores, *ends]:
+            core.normal_(std=1 / math.sqrt(self.cores[0].shape[1]))
+        if self.output is not None:
+            self.output.normal_(std=SMALL / math.sqrt(len(self.output)))
+        else:
+            self.cores[-1].mul_(SMALL / math.sqrt(len(self.cores[-1])))
+
     @classmethod
     def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
         """A cell with all of the train."""
@@ -168,27 +189,25 @@ class _TensorTrainCell(Cell):
         """What the first core makes of the input (T x B x R)."""
         return None if self.first is None else x_TBD @ self.first
 
-    def _power(self, x_BD: Tensor, s_BS: Tensor) -> Tensor:
-        """W · s^{⊗P}, with W and the outer product formed in full: B x G."""
+    def _sum(self, x_BD: Tensor, lags_BX: Tensor) -> Tensor:
+        """z, with W and the outer product formed in full: B x G."""
+        s_BS = torch.cat([lags_BX, lags_BX.new_ones(len(lags_BX), 1)], 1)
         weight, power = self.cores[0], s_BS
         if self.first is not None:
             weight, power = torch.cat([self.first[None], weight], 1), torch.cat([x_BD, s_BS], 1)
         for core in self.cores[1:]:
             weight = torch.tensordot(weight, core, 1)
             power = (power[:, :, None] * s_BS[:, None, :]).flatten(1)
-        whole: Tensor = power @ (weight if self.output is None else weight @ self.output).flatten(0, -2)
-        return whole
-
-    def _state(self, lags_BX: Tensor) -> Tensor:
-        return torch.cat([lags_BX, lags_BX.new_ones(len(lags_BX), 1)], 1)
+        z: Tensor = self.input(x_BD) + power @ (weight if self.output is None else weight @ self.output).flatten(0, -2)
+        return z if self.matrix is None else z + lags_BX[:, : self.hidden_size] @ self.matrix
 
     def _shifted(self, lags_BX: Tensor, h: Tensor) -> Tensor:
         return torch.cat([h, lags_BX[:, : -self.hidden_size]], 1)
 
     def count(self) -> int:
-        """sum_p R_{p-1} S R_p + G (D + 1), R G for a core of the output, D R for the input in the first."""
+        """sum_p R_{p-1} S R_p + G (D + 1), R G for a core of the output, D R for the input in the first, H G."""
         cores: int = sum(math.prod(core.shape) for core in self.cores)
-        ends = sum(end.numel() for end in (self.first, self.output) if end is not None)
+        ends = sum(end.numel() for end in (self.first, self.output, self.matrix) if end is not None)
         return cores + ends + self.gates * self.hidden_size * (self.input.in_features + 1)
 
 
@@ -218,7 +237,8 @@ class TensorTrainLSTM(_TensorTrainCell):
         """Contracts the cores one after the other: linear in P."""
         x_TBD = x_BTD.transpose(0, 1)
         linear = nn.functional.linear(x_TBD, self.input.weight, self.input.bias + self._forget)
-        h_BTH, lags, c = recurrence(linear, *state, list(self.cores), self.output, self._first(x_TBD))
+        (lags, before), cores, first = state, list(self.cores), self._first(x_TBD)
+        h_BTH, lags, c = recurrence(linear, lags, before, cores, self.output, first, self.matrix)
         assert c is not None
         return h_BTH, (lags, c)
 
@@ -227,7 +247,7 @@ class TensorTrainLSTM(_TensorTrainCell):
         lags_BX, c = state
         outputs = []
         for x_BD in x_BTD.unbind(1):
-            i, j, f, o = (self.input(x_BD) + self._power(x_BD, self._state(lags_BX))).chunk(4, -1)
+            i, j, f, o = self._sum(x_BD, lags_BX).chunk(4, -1)
             c = c * (f + 1).sigmoid() + i.sigmoid() * j.tanh()
             outputs.append(c.tanh() * o.sigmoid())
             lags_BX = self._shifted(lags_BX, outputs[-1])
@@ -259,14 +279,14 @@ class TensorTrainRNN(_TensorTrainCell):
         """Contracts the cores one after the other: linear in P."""
         x_TBD = x_BTD.transpose(0, 1)
         cores, first = list(self.cores), self._first(x_TBD)
-        h_BTH, lags, _ = recurrence(self.input(x_TBD), state[0], None, cores, self.output, first)
+        h_BTH, lags, _ = recurrence(self.input(x_TBD), state[0], None, cores, self.output, first, self.matrix)
         return h_BTH, (lags,)
 
     def reference(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
         """Step by step."""
         (lags_BX,), outputs = state, []
         for x_BD in x_BTD.unbind(1):
-            outputs.append((self.input(x_BD) + self._power(x_BD, self._state(lags_BX))).tanh())
+            outputs.append(self._sum(x_BD, lags_BX).tanh())
             lags_BX = self._shifted(lags_BX, outputs[-1])
         return torch.stack(outputs, 1), (lags_BX,)
 

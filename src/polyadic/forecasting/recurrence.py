@@ -30,8 +30,9 @@ def recurrence(
     cores: Sequence[Tensor],
     output: Tensor | None = None,
     first_TBR: Tensor | None = None,
+    matrix_HG: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """h_BTH, and the lags and c after the last step, of z_t = linear_t + W · s_t^{⊗P}, W a tensor train.
+    """h_BTH, and the lags and c after the last step, of z_t = linear_t + h_{t-1} M + W · s_t^{⊗P}, W a tensor train.
 
     linear: the input's part of z, time first, which is written over; lags, newest first; cores: core p is
     R_{p-1} x S x R_p, R_0 = 1, the last ending in G, or in the rows of `output` (R x G); first: what the input adds to
@@ -42,7 +43,7 @@ def recurrence(
     # Small errors of the state would add up over the steps: its products stay in float32 where autocast is on.
     with torch.autocast(linear_TBG.device.type, enabled=False):
         found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
-            linear_TBG.to(lags_BX.dtype).contiguous(), lags_BX, c_BH, output, first_TBR, *cores
+            linear_TBG.to(lags_BX.dtype).contiguous(), lags_BX, c_BH, output, first_TBR, matrix_HG, *cores
         )
     return found
 
@@ -75,6 +76,7 @@ class _Recurrence(torch.autograd.Function):
         c_BH: Tensor | None,
         output: Tensor | None,
         first_TBR: Tensor | None,
+        matrix_HG: Tensor | None,
         *cores: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         (steps, batch, width), lagged = z_TBG.shape, lags_BX.shape[1]
@@ -90,13 +92,15 @@ class _Recurrence(torch.autograd.Function):
         states = train.states(batch, z_TBG)
         for t in range(steps):
             first = (steps - 1 - t) * hidden
+            if matrix_HG is not None:
+                z_T[t].tensor.addmm_(past[:, first + hidden : first + 2 * hidden], matrix_HG)
             train.add_(z_T[t].tensor, past_, first + hidden, lagged, [v[t] for v in between_T], states)
             if cells is None:
                 past[:, first : first + hidden] = z_T[t].tensor.tanh_()
             else:
                 here = z_T[t].array, cells_T[t].array, cells_T[t + 1].array, tanhs_T[t].array
                 gates(*here, past_.array, first)
-        ctx.save_for_backward(past, z_TBG, cells, tanhs, output, *between, *cores)
+        ctx.save_for_backward(past, z_TBG, cells, tanhs, output, matrix_HG, *between, *cores)
         ctx.levels, ctx.lagged, ctx.first = len(between), lagged, first_TBR is not None
         h_BTH = past[:, : steps * hidden].view(batch, steps, hidden).flip(1)
         return h_BTH, past[:, :lagged].clone(), None if cells is None else cells[steps].clone()
@@ -104,7 +108,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dh_BTH: Tensor, dlags_BX: Tensor, dc_BH: Tensor | None) -> tuple[Tensor | None, ...]:
-        past, z_TBG, cells, tanhs, output, *rest = ctx.saved_tensors
+        past, z_TBG, cells, tanhs, output, matrix_HG, *rest = ctx.saved_tensors
         between, cores = rest[: ctx.levels], rest[ctx.levels :]
         (_, steps, hidden), lagged = dh_BTH.shape, ctx.lagged
         train = _Train(cores, output)
@@ -124,10 +128,16 @@ class _Recurrence(torch.autograd.Function):
             else:
                 here = z_T[t].array, cells_T[t].array, tanhs_T[t].array
                 gates_back(*here, dpast_.array, first, dc_.array, dz_T[t].array)
+            if matrix_HG is not None:
+                dpast[:, first + hidden : first + 2 * hidden].addmm_(dz_T[t].tensor, matrix_HG.T)
             through, back = [v[t] for v in between_T], [v[t] for v in dbetween_T]
             train.back(dz_T[t].tensor, past_, first + hidden, lagged, through, back, dpast_, states)
         dcores, doutput = train.gradients(past, hidden, lagged, between, dbetween, dz_TBG)
-        return dz_TBG, dpast[:, steps * hidden :], dc, doutput, dbetween[0] if ctx.first else None, *dcores
+        dfirst, dmatrix = dbetween[0] if ctx.first else None, None
+        if matrix_HG is not None:
+            before_BTH = past[:, hidden : (steps + 1) * hidden].view(-1, steps, hidden).flip(1)
+            dmatrix = before_BTH.transpose(0, 1).flatten(0, 1).T @ dz_TBG.flatten(0, 1)
+        return dz_TBG, dpast[:, steps * hidden :], dc, doutput, dfirst, dmatrix, *dcores
 
 
 class _Train:
