@@ -87,6 +87,17 @@ def test_a_cell_equals_its_reference(build: Build, size: tuple[int, int, int, in
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_lstms_step_of_a_forecast_is_the_references(dtype: torch.dtype) -> None:
+    cell, x, state = case(LSTM, 5, 1, 3, 11)
+    cell, x, state = cell.to(dtype), x.to(dtype), tuple(part.to(dtype) for part in state)
+    with torch.inference_mode():
+        found, (h, c) = cell(x, state)
+        expected, after = cell.reference(x, state)
+    for mine, other in zip((found, h, c), (expected, *after), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-6, rtol=0)
+
+
 @every_cell
 def test_gradients_equal_the_references(build: Build) -> None:
     """Of everything that goes in, from everything that comes out."""

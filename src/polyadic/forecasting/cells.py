@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from polyadic.forecasting.recurrence import recurrence
+from polyadic.forecasting.recurrence import Held, gates, recurrence
 from polyadic.forecasting.tt_matrix import TensorTrainMatrix
 
 State = tuple[Tensor, ...]
@@ -95,7 +95,9 @@ class LSTM(Cell):
         return zeros, zeros
 
     def forward(self, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
-        """By torch's fused kernel."""
+        """By torch's fused kernel; by ours where a forecast takes one step after the other on a CPU."""
+        if x_BTD.shape[1] == 1 and x_BTD.device.type == "cpu" and not torch.is_grad_enabled():
+            return self._step(x_BTD[:, 0], *state)
         h_BTH, (h, c) = self.lstm(x_BTD, (state[0][None].contiguous(), state[1][None].contiguous()))
         return h_BTH, (h[0], c[0])
 
@@ -111,6 +113,19 @@ class LSTM(Cell):
             h = o.sigmoid() * c.tanh()
             outputs.append(h)
         return torch.stack(outputs, 1), (h, c)
+
+    def _step(self, x_BD: Tensor, h_BH: Tensor, c_BH: Tensor) -> tuple[Tensor, State]:
+        # oneDNN's layer lays weights and states out anew at every call, which costs half as much as the step itself.
+        input_weight, hidden_weight, input_bias, hidden_bias = map(self._as_ijfo, self._weights())
+        z = torch.addmm(input_bias + hidden_bias, x_BD, input_weight.T).addmm_(h_BH, hidden_weight.T)
+        h, c, squashed = (torch.empty_like(h_BH, memory_format=torch.contiguous_format) for _ in range(3))
+        z_, before, after, squashed_, h_ = (Held.of(one).array for one in (z, c_BH.contiguous(), c, squashed, h))
+        gates(z_, before, after, squashed_, h_, 0)
+        return h[:, None], (h, c)
+
+    def _as_ijfo(self, weight: Tensor) -> Tensor:
+        i, f, j, o = weight.chunk(4)
+        return torch.cat([i, j, f, o])
 
     def _weights(self) -> list[nn.Parameter]:
         return list(self.lstm.parameters())
