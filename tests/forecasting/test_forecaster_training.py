@@ -109,14 +109,16 @@ def test_an_epochs_loss_is_the_mean_over_its_observed_values() -> None:
 
 
 def test_a_decay_pulls_weights_that_no_gradient_moves_to_nothing() -> None:
-    """With the gradient clipped to nothing, Adam's own step is as good as none: lr · decay of each weight is left."""
+    """With the gradient clipped to nothing, Adam's own step is as good as none: lr · decay of each matrix is left."""
     plan = Plan(epochs=1, batch_size=8, learning_rate=0.01, seed=5, weight_decay=0.5, gradient_clip=1e-30)
     training = prepare(plan)
-    before = [weight.detach().clone() for weight in training.network.parameters()]
+    groups = training.network.by_decay()
+    before = [[weight.detach().clone() for weight in group] for group in groups]
     factor = math.prod(1 - 0.01 * training._warmth(Cursor(step=step)) * 0.5 for step in range(training.steps))
     training.run(Cursor(), always, lambda *_: None)
-    for weight, old in zip(training.network.parameters(), before, strict=True):
-        torch.testing.assert_close(weight.detach(), factor * old, atol=1e-6, rtol=1e-5)
+    for by, group, olds in zip((1.0, factor), groups, before, strict=True):
+        for weight, old in zip(group, olds, strict=True):
+            torch.testing.assert_close(weight.detach(), by * old, atol=1e-6, rtol=1e-5)
 
 
 def test_early_stopping_keeps_the_best() -> None:

@@ -83,3 +83,13 @@ def test_a_stack_has_its_layers(decoder: str, cell: str, layers: int) -> None:
     loss = net(windows(3))
     torch.autograd.backward(loss)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@each_cell
+def test_decay_leaves_biases_and_what_is_solved_alone(cell: str) -> None:
+    for decoder, solved in (("direct", "linear_DP"), ("autoregressive", "phi")):
+        net = network(cell, decoder=decoder)
+        kept, decayed = net.by_decay()
+        names = {name for name, weight in net.named_parameters() if any(weight is one for one in kept)}
+        assert len(kept) + len(decayed) == len(list(net.parameters()))
+        assert {solved, "head.bias"} <= names and "head.weight" not in names

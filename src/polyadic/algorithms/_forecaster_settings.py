@@ -76,7 +76,9 @@ class Hyperparameters(hyper.Hyperparameters):
     early_stopping_patience: int | None = hyper.hyperparameter(
         "epochs without a lower loss, that of channel validation where there is one, before it stops", None, ge=1
     )
-    weight_decay: float = hyper.hyperparameter("of AdamW", 0.0, ge=0)
+    weight_decay: float = hyper.hyperparameter(
+        "of AdamW; biases and the direct decoder's linear autoregression never decay", 0.0, ge=0
+    )
     gradient_clip: float = hyper.hyperparameter("largest norm of a step's gradient", 10.0, gt=0)
     num_eval_samples: int = hyper.hyperparameter("sample paths of a test forecast", 100, ge=1, le=MOST_SAMPLES)
     test_quantiles: list[float] = hyper.hyperparameter("quantiles scored on the test channel", list(DECILES))

@@ -28,6 +28,7 @@ class Direct(Network):
     of 2 · pinball(y, quantile) (Wen et al. 2017, MQ-RNN).
     """
 
+    solved = ("linear_DP",)
     levels_Q: Tensor
 
     def __init__(self, shape: Shape, likelihood: Likelihood) -> None:

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -89,6 +89,8 @@ class Network(nn.Module, ABC):
     y in the window's scale, each dynamic feature less its mean over its deviation.
     """
 
+    solved: ClassVar[tuple[str, ...]] = ()
+    """Weights that begin at a solution of their own: to decay them would be to forget it."""
     feature_mean_J: Tensor
     feature_deviation_J: Tensor
 
@@ -99,6 +101,13 @@ class Network(nn.Module, ABC):
         self.embeddings = nn.ModuleList(nn.Embedding(one, shape.embedding) for one in shape.cardinalities)
         self.register_buffer("feature_mean_J", torch.zeros(shape.dynamic), persistent=shape.dynamic > 0)
         self.register_buffer("feature_deviation_J", torch.ones(shape.dynamic), persistent=shape.dynamic > 0)
+
+    def by_decay(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The weights that are never decayed, biases and what begins at a solution of its own, and the rest."""
+        kept, decayed = list[nn.Parameter](), list[nn.Parameter]()
+        for name, weight in self.named_parameters():
+            (kept if weight.ndim < 2 or name in self.solved else decayed).append(weight)
+        return kept, decayed
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ SMALLEST_DEVIATION = 1e-6
 class Plan:
     """What a training is to do. `patience` counts epochs; None never stops early.
 
-    weight_decay: AdamW's; gradient_clip: the largest norm that a step's gradient may have, of all weights together.
+    weight_decay: AdamW's, of matrices alone; gradient_clip: the largest norm that a step's gradient may have, of all weights together.
     """
 
     epochs: int
@@ -108,9 +109,9 @@ class Training:
         self._offset = sum(sizes[: world.rank]) if divided else None
         self.steps = max(FEWEST_STEPS, math.ceil(points / share.prediction / plan.batch_size))
         self._first_bad = torch.tensor(self.steps, device=world.device)
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
-        )
+        kept, decayed = network.by_decay()
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
 
     def run(
         self,
