@@ -33,7 +33,8 @@ SMALLEST_DEVIATION = 1e-6
 class Plan:
     """What a training is to do. `patience` counts epochs; None never stops early.
 
-    weight_decay: AdamW's, of matrices alone; gradient_clip: the largest norm that a step's gradient may have, of all weights together.
+    weight_decay: AdamW's, of matrices alone; gradient_clip: the largest norm that a step's gradient may have, of all
+    weights together.
     """
 
     epochs: int
