@@ -220,7 +220,7 @@ class _TensorTrainCell(Cell):
         return torch.cat([h, lags_BX[:, : -self.hidden_size]], 1)
 
     def count(self) -> int:
-        """sum_p R_{p-1} S R_p + G (D + 1), R G for a core of the output, D R for the input in the first, H G."""
+        """sum_p R_{p-1} S R_p + G (D + 1); R G for a core of the output, D R for the input's, H G for a matrix."""
         cores: int = sum(math.prod(core.shape) for core in self.cores)
         ends = sum(end.numel() for end in (self.first, self.output, self.matrix) if end is not None)
         return cores + ends + self.gates * self.hidden_size * (self.input.in_features + 1)
