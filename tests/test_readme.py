@@ -33,8 +33,9 @@ def test_the_tree_names_what_is_there() -> None:
 
 
 def test_every_command_exists() -> None:
-    for package, module in re.findall(r"python -m (scripts|local_mode)\.?(\w*)", README.read_text()):
-        assert (ROOT / package / f"{module or '__main__'}.py").exists(), f"{package}.{module}"
+    for module in re.findall(r"python -m ((?:scripts|local_mode)(?:\.\w+)*)", README.read_text()):
+        path = ROOT.joinpath(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
 if __name__ == "__main__":
