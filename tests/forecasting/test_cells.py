@@ -146,7 +146,7 @@ def test_a_sequence_does_not_see_its_neighbours_or_its_future(build: Build) -> N
 @every_cell
 def test_a_gradient_may_lie_across_memory(build: Build) -> None:
     """As that of a transposed state does."""
-    cell, x, state = case(build, 3, 5, 3, 16)
+    cell, x, state = case(build, 3, 5, 3, 9)
     cell, x, state = cell.double(), x.double(), tuple(part.double() for part in state)
     weights, wanted = [torch.randn(part.shape[1], 3).double() for part in state], list(cell.parameters())
 
