@@ -40,6 +40,7 @@ def recurrence(
     gates i, j, f, o of an LSTM, c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(j), h_t = sigmoid(o) tanh(c_t); without one
     h_t = tanh(z). Contracted core by core, O(P R² S + R S G) a step; a core's gradient is one product over all steps.
     """
+    first_TBR = None if first_TBR is None else first_TBR.to(lags_BX.dtype)
     # Small errors of the state would add up over the steps: its products stay in float32 where autocast is on.
     with torch.autocast(linear_TBG.device.type, enabled=False):
         found: tuple[Tensor, Tensor, Tensor | None] = _Recurrence.apply(  # type: ignore[no-untyped-call]
