@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 # The handler comes before any heavy import: SIGTERM may arrive while torch is being read from disk.
 _stop = False
@@ -64,8 +65,8 @@ def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool =
     world.leave()
 
 
-def main(arguments: Sequence[str] = ()) -> int:
-    """A worker's life: trains, and reports its failure to the launcher."""
+def main(arguments: Sequence[str] = ()) -> NoReturn:
+    """A worker's life: trains, reports its failure to the launcher, and ends the process."""
     report.die_with_parent()
     folder = Path(os.environ[report.FOLDER])
     here = environment.read()
@@ -76,10 +77,19 @@ def main(arguments: Sequence[str] = ()) -> int:
         if isinstance(failure, AlgorithmError):
             traceback.print_exc()
         report.write(folder, int(os.environ.get("RANK", 0)), failure)
-        # Peers may wait in a collective for ever: leave without the farewells of the process group.
-        sys.stderr.flush()
-        os._exit(failure.exit_code)
-    return 0
+        _leave(failure.exit_code)  # Peers may wait in a collective for ever: no farewells of the process group.
+    _leave(0)
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """Ends the process without taking the interpreter down.
+
+    While it is taken down a thread of gloo may still give back the tensors of the last collective, for which it needs
+    the interpreter: the process would then abort, once in some hundred times, and a job that is done would fail.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def kind_of(error: Exception) -> PolyadicError:
@@ -120,4 +130,4 @@ def _scalars(here: Environment, dry_run: bool) -> Scalars:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
