@@ -135,9 +135,18 @@ def test_only_the_context_counts(model: Any) -> None:
     assert np.allclose(one["mean"], other["mean"], atol=1e-5)
 
 
-def test_a_context_without_any_value_is_forecast(model: Any) -> None:
-    answer = model.predict([model.parse(query(target=[None] * 6), {})])[0]
-    assert np.isfinite(answer["mean"]).all()
+def test_before_a_short_series_all_is_missing(model: Any) -> None:
+    long = query(start="2021-05-01 00:00:00", target=[None, None, None, 4, 5, 6])
+    short = query(start="2021-05-01 03:00:00", target=[4, 5, 6])
+    one, other = model.predict([model.parse(each, {}) for each in (long, short)])
+    assert np.allclose(one["mean"], other["mean"], atol=1e-5)
+
+
+def test_a_series_without_a_value_is_forecast_at_the_level_of_the_training_data(tmp_path: Path) -> None:
+    model = train("forecaster", tmp_path, {"scaling": "train"})
+    for target in ([], [None] * 6):
+        mean = model.predict([model.parse(query(target=target), {})])[0]["mean"]
+        assert np.abs(np.array(mean) - model.fixed[0]).max() < 3 * model.fixed[1]
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -151,8 +160,8 @@ def test_forecasts_scale_with_the_series(model: Any, factor: float) -> None:
 
 NOT_NUMBERS = r"it must be a list of numbers, null where one is missing"
 INSTANCES: dict[str, tuple[object, str]] = {
-    "too short": (query(target=[1, 2, 3]), "target has 3 values: at least context_length, 6, are needed"),
-    "empty": (query(target=[]), "target has 0 values: at least context_length, 6, are needed"),
+    "empty": (query(target=[]), "target has no value in its context, the last context_length = 6 time stamps"),
+    "nulls": (query(target=[1.0] + [None] * 6), "target has no value in its context"),
     "a text": (query(target=[1, 2, "three", 4, 5, 6]), f"target holds 'three': {NOT_NUMBERS}"),
     "numbers as text": (query(target=["1", "2", "3", "4", "5", "6"]), f"target holds '1': {NOT_NUMBERS}"),
     "a list": (query(target=[1, 2, [3], 4, 5, 6]), f"target holds \\[3\\]: {NOT_NUMBERS}"),
@@ -190,7 +199,7 @@ CONFIGURATIONS: list[tuple[dict[str, Any], str]] = [
         for bad in ("0.5", 0.5, None, [None], [[0.5]])
     ],
     *[
-        ({"quantiles": [bad]}, f"quantile {bad!r} is out of range")
+        ({"quantiles": [bad]}, f"configuration.quantiles holds {bad!r}, which is out of range")
         for bad in ("0", "1", "1.5", "-0.1", "half", "nan", 2.0, "")
     ],
     *[
@@ -239,7 +248,10 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "an array of series": ({"a.json": b"[1, 2]"}, r"channel train, a\.json, series 1: got \[1, 2\]: a series is"),
     "no start": ({"a.json": lines([{"target": [1] * 20}])}, r"channel train, a\.json, series 1: got .*: a series is"),
-    "no value at all": ({"a.json": lines([query(target=[None] * 20)])}, "no series of channel train .*observed"),
+    "no value at all": (
+        {"a.json": GOOD + lines([query(target=[None] * 20)])},
+        r"channel train, a\.json, series 5: target has no value, but nulls alone: give a number, or leave",
+    ),
 }
 
 
@@ -256,8 +268,11 @@ def test_bad_training_data_is_refused(what: str, tmp_path: Path) -> None:
         ({"time_freq": "5 days"}, "time_freq is '5 days': it must be M, W, D, H or min"),
         ({"time_freq": "00min"}, "time_freq is '00min': it must be M, W, D, H or min"),
         ({"time_freq": "99999999999999999999min"}, "time_freq"),
-        ({"test_quantiles": "[0.5, 1.5]"}, "quantile 1.5 is out of range: a quantile lies between 0 and 1"),
-        ({"test_quantiles": "[]"}, "quantile"),
+        (
+            {"test_quantiles": "[0.5, 1.5]"},
+            r"test_quantiles holds 1\.5, which is out of range: a quantile lies between",
+        ),
+        ({"test_quantiles": "[]"}, "test_quantiles is an empty list: give one or more between 0 and 1"),
         (
             {"cell": "gru"},
             "hyperparameter cell is 'gru': it must be lstm or mlstm or tt-lstm or tt-rnn or tt-compressed-lstm",
@@ -274,7 +289,7 @@ def test_bad_hyperparameters_are_refused(changes: dict[str, object], message: st
     ("files", "message"),
     [
         ({}, "channel test holds no data"),
-        ({"a.json": lines(records(2, 8))}, "channel test has nothing to score: no series of 9 points or more"),
+        ({"a.json": lines(records(2, 3))}, "nothing to score: no series of more than prediction_length = 3 points"),
         ({"a.json": lines([query(target=[1.0] * 20 + [None] * 3)])}, "channel test has nothing to score"),
         ({"a.json": lines([query(target=[1.0] * 20 + ["x"])])}, r"channel test, a\.json, series 1: target holds 'x'"),
     ],
@@ -288,10 +303,10 @@ def test_a_bad_test_channel_is_refused_before_the_training(
 
 
 def test_short_series_are_left_out_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fit(tmp_path, {"a.json": GOOD + lines(records(2, 5))}, {"a.json": GOOD + lines(records(1, 5))})
+    fit(tmp_path, {"a.json": GOOD + lines(records(2, 5))}, {"a.json": GOOD + lines(records(1, 3))})
     warned = capsys.readouterr().err
     assert "warning: 2 of 6 series are shorter than 9 points and are left out" in warned
-    assert "warning: 1 test series are shorter than 9 points and are left out" in warned
+    assert "warning: 1 test series have 3 points or fewer and are left out" in warned
 
 
 @pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])

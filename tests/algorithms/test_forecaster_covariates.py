@@ -209,8 +209,14 @@ def test_a_request_that_does_not_fit_is_refused(model: Any, changes: dict[str, A
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cat": [0, 2]}, r"channel test: cat is \[0, 2\], but cardinality is \[3, 2\]: number 2 must be from 0 to 1"),
-        ({"dynamic_feat": [[0.0] * 24]}, "channel test: dynamic_feat has 1 features, but num_dynamic_feat is 2"),
+        (
+            {"cat": [0, 2]},
+            r"channel test, a\.json, series 1: cat is \[0, 2\], but cardinality is \[3, 2\]: number 2 must be from 0",
+        ),
+        (
+            {"dynamic_feat": [[0.0] * 24]},
+            r"channel test, a\.json, series 1: dynamic_feat has 1 features, but num_dynamic_feat is 2",
+        ),
     ],
 )
 def test_a_test_channel_that_does_not_fit_is_refused_before_the_training(
@@ -219,6 +225,16 @@ def test_a_test_channel_that_does_not_fit_is_refused_before_the_training(
     with pytest.raises(UserError, match=message):
         fit(tmp_path, featured(), [{**one, **changes} for one in featured()])
     assert "train loss" not in capsys.readouterr().out
+
+
+def test_before_a_short_series_features_have_their_mean(model: Any) -> None:
+    """As in a longer one whose target is missing there."""
+    mean = model.network.feature_mean_J.tolist()
+    features = [[one, one, one, *values[3:]] for one, values in zip(mean, query()["dynamic_feat"], strict=True)]
+    long = means(model, target=[None] * 3 + query()["target"][3:], dynamic_feat=features)
+    cut = [values[3:] for values in features]
+    short = means(model, start="2021-05-01 06:00:00", target=query()["target"][3:], dynamic_feat=cut)
+    assert np.allclose(short, long, atol=1e-5)
 
 
 def test_a_forecast_depends_on_categories_and_on_features_of_the_horizon(model: Any) -> None:

@@ -88,6 +88,10 @@ def long_rows(records: list[dict[str, Any]], frequency: Frequency) -> list[list[
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
 
+def has_a_value(target: tuple[float | None, ...]) -> bool:
+    return set(target) != {None}
+
+
 @st.composite
 def some_series(draw: st.DrawFn, length: int | None = None, features: int | None = None) -> list[dict[str, Any]]:
     """Records; of one start and one length where this is given."""
@@ -102,7 +106,7 @@ def some_series(draw: st.DrawFn, length: int | None = None, features: int | None
         made.append(
             {
                 "start": draw(days) if length is None else start,
-                "target": list(draw(st.tuples(*(FLOATS | st.none() for _ in values)))),
+                "target": list(draw(st.tuples(*(FLOATS | st.none() for _ in values)).filter(has_a_value))),
                 "cat": [draw(st.integers(0, 9)) for _ in range(cats)],
                 "dynamic_feat": [list(draw(st.tuples(*values))) for _ in range(features)],
             }

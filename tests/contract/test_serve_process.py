@@ -220,9 +220,14 @@ def test_forecasts_as_deepar_does(tmp_path: Path) -> None:
     assert len(first["mean"]) == 60
     assert np.shape(second["samples"]) == (7, 60)
     assert set(first["quantiles"]) == {"0.5", "0.9"}
-    short = json.dumps({"instances": [{"start": "2020-01-01 00:00:00", "target": [1, 2]}]}).encode()
-    answer = server.send("POST", "/invocations", short, **JSON)
-    assert "instances[0]: target has 2 values: at least context_length, 24, are needed" in error_of(answer)
+    short, empty = (
+        json.dumps({"instances": [{"start": "2020-01-01 00:00:00", "target": target}]}).encode() for target in ([1], [])
+    )
+    assert np.isfinite(
+        json.loads(server.send("POST", "/invocations", short, **JSON).data)["predictions"][0]["mean"]
+    ).all()
+    answer = server.send("POST", "/invocations", empty, **JSON)
+    assert "instances[0]: target has no value in its context" in error_of(answer)
     server.stop()
 
 

@@ -18,6 +18,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
 from polyadic.forecasting.training import Cursor, Epoch, Plan, Training, standardise
+from polyadic.forecasting.validation import Validation
 from polyadic.forecasting.windows import Series
 
 State = tuple[dict[str, Tensor], dict[str, float]]
@@ -149,10 +150,17 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_the_series() -> None:
     spoilt[1].target[20] = 1e30
     plan = Plan(epochs=2, batch_size=16, learning_rate=0.01, seed=0)
     training = Training(network(likelihood="gaussian"), pool(spoilt), plan, World.alone(), divided=False)
-    message = (
-        r"no longer finite in epoch 0, batch 1, whose most extreme value is in series 2 of .*learning_rate \(it is 0.01"
-    )
+    message = r"in epoch 0, batch 1, whose most extreme value is in a\.json, series 2: .*learning_rate \(it is 0.01"
     with pytest.raises(UserError, match=message):
+        training.run(Cursor(), always, nothing)
+
+
+def test_a_validation_loss_that_is_not_finite_is_refused() -> None:
+    spoilt = waves(2)
+    spoilt[0].target[20] = 1e30
+    training = prepare(PLAN)
+    training.validation = Validation(pool(spoilt), divided=False)
+    with pytest.raises(UserError, match=r"loss of channel validation was (inf|nan) after epoch 0: lower learning_rate"):
         training.run(Cursor(), always, nothing)
 
 
@@ -210,18 +218,66 @@ def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float]
     training_module.FEWEST_STEPS = 6
     answers = []
     for kind in kinds:
-        mine = shares(kind, world.size)[world.rank] if world.size > 1 else waves(4)
-        training = Training(network(), pool(mine), PLAN, world, divided=kind != "replicated")
-        standardise(training.network, training.share, world, divided=kind != "replicated")
+        training = of_share(world, kind, PLAN)
         losses: list[float] = []
         training.run(Cursor(), always, lambda _, epoch, losses=losses: losses.append(epoch.loss))  # type: ignore[misc]
         answers.append((losses, weights(training)))
     return answers
 
 
+def of_share(world: World, kind: str, plan: Plan) -> Training:
+    """The training of this rank's series."""
+    mine, divided = shares(kind, world.size)[world.rank] if world.size > 1 else waves(4), kind != "replicated"
+    training = Training(network(), pool(mine), plan, world, divided)
+    standardise(training.network, training.share, world, divided)
+    return training
+
+
+OVERSHOOTS = Plan(epochs=40, batch_size=8, learning_rate=0.2, seed=0, patience=2)
+
+
+def validate_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], int]]:
+    """The validation losses until patience ends, and the epoch whose weights are kept."""
+    training_module.FEWEST_STEPS = 6
+    answers = []
+    for kind in kinds:
+        training, losses, at = of_share(world, kind, OVERSHOOTS), [], Cursor()
+        training.validation = Validation(training.share, divided=kind != "replicated")
+        training.run(at, always, lambda _, epoch, losses=losses: losses.append(epoch.validation))  # type: ignore[misc]
+        answers.append((losses, at.best_epoch))
+    return answers
+
+
+def resume_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], dict[str, Tensor]]]:
+    """As `train_on_each_rank`, but stopped within the second epoch, and gone on with by others from rank 0's state."""
+    training_module.FEWEST_STEPS = 6
+    answers = []
+    for kind in kinds:
+        first, losses, states = of_share(world, kind, PLAN), list[float](), list[State]()
+
+        def note(_: Cursor, epoch: Epoch, losses: list[float] = losses) -> None:
+            losses.append(epoch.loss)
+
+        def stop(at: Cursor, first: Training = first, states: list[State] = states) -> bool:
+            if (at.epoch, at.step) == (1, 3):
+                states.append(state_of(first, at))
+            return not states
+
+        first.run(Cursor(), stop, note)
+        second = of_share(world, kind, PLAN)
+        second.run(second.restore(*world.from_first(states[0])), always, note)
+        answers.append((losses, weights(second)))
+    return answers
+
+
+def all_on_each_rank(world: World, kinds: list[str]) -> list[Any]:
+    return [one(world, kinds) for one in (train_on_each_rank, validate_on_each_rank, resume_on_each_rank)]
+
+
 @pytest.fixture(scope="module")
 def two_ranks() -> list[Any]:
-    return on_ranks(2, train_on_each_rank, FOUR)
+    """What each of two ranks has found: of a whole training, of a validated one, of a resumed one."""
+    return on_ranks(2, all_on_each_rank, FOUR)
 
 
 @pytest.mark.parametrize("kind", FOUR)
@@ -229,10 +285,28 @@ def test_two_ranks_equal_one(two_ranks: list[Any], kind: str) -> None:
     losses, expected = train_on_each_rank(World.alone(), [kind])[0]
     number = FOUR.index(kind)
     for answers in two_ranks:
-        their_losses, found = answers[number]
+        their_losses, found = answers[0][number]
         assert their_losses == pytest.approx(losses, abs=1e-5)
         for name, value in expected.items():
             torch.testing.assert_close(
                 found[name], value, atol=5e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
             )
-            assert torch.equal(found[name], two_ranks[0][number][1][name])
+            assert torch.equal(found[name], two_ranks[0][0][number][1][name])
+
+
+@pytest.mark.parametrize("kind", FOUR)
+def test_two_ranks_agree_when_to_stop(two_ranks: list[Any], kind: str) -> None:
+    losses, best = validate_on_each_rank(World.alone(), [kind])[0]
+    assert len(losses) == best + 1 + 2 < 40
+    number = FOUR.index(kind)
+    assert two_ranks[0][1][number] == two_ranks[1][1][number]
+    their_losses, _ = two_ranks[0][1][number]
+    assert their_losses[:1] == pytest.approx(losses[:1], rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", FOUR)
+def test_two_ranks_resume_to_the_bit(two_ranks: list[Any], kind: str) -> None:
+    number = FOUR.index(kind)
+    for whole, _, resumed in two_ranks:
+        assert resumed[number][0] == pytest.approx(whole[number][0], rel=1e-12)
+        assert_equal(resumed[number][1], whole[number][1])

@@ -91,10 +91,11 @@ def hours(*values: float) -> Series:
 
 def test_a_target_is_kept_as_it_is_seen() -> None:
     with Spool.open(HOURLY, np.log) as spool:
-        spool.append(hours(1, np.nan, 4))
+        spool.append(hours(1, np.nan, 4), "a.json, series 7")
         found = spool.mapped()
     np.testing.assert_array_equal(found[0].target, np.log(floats([1, np.nan, 4])))
     assert found.observed_S.tolist() == [2]
+    assert found.place_S.tolist() == ["a.json, series 7"]
 
 
 def test_what_is_mapped_cannot_be_written_and_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

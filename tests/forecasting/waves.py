@@ -83,8 +83,8 @@ def waves(count: int, length: int = 30, missing: float = 0.05, likelihood: str =
 def stored(series: Sequence[Series], frequency: Frequency = HOURLY) -> SeriesStore:
     """The same, on the disk; their time stamps go on in steps of the frequency."""
     with Spool.open(frequency) as spool:
-        for one in series:
-            spool.append(one)
+        for number, one in enumerate(series, 1):
+            spool.append(one, f"a.json, series {number}")
         return spool.mapped()
 
 

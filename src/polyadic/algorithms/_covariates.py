@@ -77,11 +77,11 @@ def resolve(cardinality: str, num_dynamic_feat: str, series: SeriesStore, world:
 
 def refuse_unfit(covariates: Covariates, series: SeriesStore, channel: str) -> None:
     """UserError for the first series of a channel that does not fit."""
-    try:
-        for cat in map(tuple, series.cat_SN.tolist()):
+    for cat, place in zip(map(tuple, series.cat_SN.tolist()), series.place_S, strict=True):
+        try:
             covariates.refuse_extent(cat, series.features)
-    except UserError as error:
-        raise UserError(f"channel {channel}: {error}") from None
+        except UserError as error:
+            raise UserError(f"channel {channel}, {place}: {error}") from None
 
 
 def _checked_cardinality(text: str) -> str:

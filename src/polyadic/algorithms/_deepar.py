@@ -107,14 +107,14 @@ def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...],
             f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}"
         )
     if "quantiles" in outputs:
-        refuse_quantiles(quantiles)
+        refuse_quantiles(quantiles, "configuration.quantiles")
     return samples, tuple(str(one) for one in quantiles), tuple(outputs)
 
 
-def refuse_quantiles(levels: Sequence[Any]) -> None:
-    """UserError for no level at all, or one outside (0, 1)."""
+def refuse_quantiles(levels: Sequence[Any], name: str) -> None:
+    """UserError for no level at all, or one outside (0, 1); `name` is what holds them."""
     if not levels:
-        raise UserError("the list of quantiles is empty: give one or more between 0 and 1, such as 0.5")
+        raise UserError(f"{name} is an empty list: give one or more between 0 and 1, such as 0.5")
     for level in levels:
         try:
             inside = 0 < float(level) < 1
@@ -122,5 +122,5 @@ def refuse_quantiles(levels: Sequence[Any]) -> None:
             inside = False
         if not inside:
             raise UserError(
-                f"quantile {shorten(level)} is out of range: a quantile lies between 0 and 1, both excluded"
+                f"{name} holds {shorten(level)}, which is out of range: a quantile lies between 0 and 1, both excluded"
             )

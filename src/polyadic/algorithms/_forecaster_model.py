@@ -63,11 +63,14 @@ class Model:
         write_report(folder, NAME, self.settings.model_dump(), self.evaluation, self.history)
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
-        """A series of at least context_length points, and DeepAR's configuration."""
+        """A series and DeepAR's configuration; UserError where nothing says at what level the series is."""
         series = read_series(instance, self.frequency, self.settings.prediction_length)
-        needed = self.settings.context_length
-        if len(series.target) < needed:
-            raise UserError(f"target has {len(series.target)} values: at least context_length, {needed}, are needed")
+        context, of_training = self.settings.context_length, self.fixed is not None and self.fixed[0] is not None
+        if not of_training and not np.isfinite(series.target[-context:]).any():
+            raise UserError(
+                f"target has no value in its context, the last context_length = {context} time stamps: "
+                "give one or more, best all of them"
+            )
         self.likelihood.refuse(series.target)
         self.covariates.refuse(series)
         return Query(series, *parse_configuration(configuration))
@@ -87,23 +90,33 @@ class Model:
         return self.network.forecast(self.windows(series), paths, self.settings.seed)
 
     def windows(self, series: list[Series]) -> Batch:
-        """The context at the end of each series, nothing known of what follows it but its features."""
+        """The context at the end of each series, nothing known of what follows it but its features.
+
+        Of a series that is shorter than the context the values before its first are missing.
+        """
         context, steps = self.settings.context_length, self.settings.prediction_length
-        past = self.likelihood.see(np.stack([one.target[-context:] for one in series]))
-        minutes = np.stack([one.minutes[len(one.target) - context :][: context + steps] for one in series])
+        past = np.full((len(series), context), np.nan, np.float32)
+        for row, one in enumerate(series):
+            end = one.target[-context:]
+            past[row, context - len(end) :] = end
+        past = self.likelihood.see(past)
+        starts_B1 = np.array([[one.minutes[0]] for one in series])
+        firsts_B1 = np.array([[len(one.target) - context] for one in series])
+        minutes = self.frequency.after(starts_B1, firsts_B1 + np.arange(context + steps))
         unknown = np.full((len(series), steps), np.nan, np.float32)
         features = self.calendar.features(minutes), self._dynamic(series), self._cat(series)
         return batch(past, unknown, *features, self.fixed).to(next(self.network.parameters()).device)
 
     def _dynamic(self, series: list[Series]) -> NDArray[np.float32]:
-        """The features of each context and of what follows it: B x T x J."""
+        """The features of each context and of what follows it, their means before a series begins: B x T x J."""
         count, context = self.covariates.features or 0, self.settings.context_length
         length = context + self.settings.prediction_length
-        features = np.zeros((len(series), length, count), np.float32)
+        mean_J = self.network.feature_mean_J.cpu().numpy()
+        features: NDArray[np.float32] = np.tile(mean_J, (len(series), length, 1)).astype(np.float32)
         for row, one in enumerate(series):
             if one.dynamic is not None:
-                first = len(one.target) - context
-                features[row] = one.dynamic[:count, first : first + length].T
+                first, lacking = max(0, len(one.target) - context), max(0, context - len(one.target))
+                features[row, lacking:] = one.dynamic[:count, first : first + length - lacking].T
         return features
 
     def _cat(self, series: list[Series]) -> NDArray[np.int64]:

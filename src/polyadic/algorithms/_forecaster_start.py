@@ -22,7 +22,7 @@ from polyadic.forecasting.windows import Pool, Scale, training_scale
 
 def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
     """The model with all that `auto` stands for found, its training, and where that stands."""
-    refuse_quantiles(job.hyperparameters.test_quantiles)
+    refuse_quantiles(job.hyperparameters.test_quantiles, "test_quantiles")
     Frequency.parse(job.hyperparameters.time_freq)
     earlier = load(read_earlier(job.channels["model"], NAME)) if "model" in job.channels else None
     series, divided = read_train(job), job.channels["train"].divided
@@ -129,7 +129,7 @@ def _refuse_short(job: Job[Hyperparameters], series: SeriesStore, pool: Pool) ->
     if not job.world.any(len(pool) > 0):
         raise UserError(
             f"no series of channel train is as long as context_length + prediction_length = {needed} points "
-            f"(an observed one among them; the longest series has {series.length_S.max(initial=0)}): "
+            f"(the longest series has {series.length_S.max(initial=0)}): "
             "lower one of the two, or give longer series"
         )
     if short:

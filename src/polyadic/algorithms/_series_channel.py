@@ -36,18 +36,17 @@ def read_seen(job: Job[Hyperparameters], channel: str) -> SeriesStore:
 
 
 def read_test(job: Job[Hyperparameters]) -> SeriesStore:
-    """This rank's test series that are long enough; UserError where no rank has one with a value to score."""
-    settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
+    """This rank's test series that have a past; UserError where no rank has one with a value to score."""
+    horizon = job.hyperparameters.prediction_length
     series = _read(job, "test", lambda target: target, Share(job.world.rank, job.world.size))
-    needed = settings.context_length + horizon
-    usable = series.where(series.length_S >= needed)
+    usable = series.where(series.length_S > horizon)
     if not job.world.any(any(np.isfinite(one.target[-horizon:]).any() for one in usable)):
         raise UserError(
-            f"channel test has nothing to score: no series of {needed} points or more (context_length + "
-            "prediction_length) has a value in its last prediction_length points"
+            f"channel test has nothing to score: no series of more than prediction_length = {horizon} points has a "
+            "value in its last prediction_length ones"
         )
     if len(usable) < len(series):
-        job.note(f"warning: {len(series) - len(usable)} test series are shorter than {needed} points and are left out")
+        job.note(f"warning: {len(series) - len(usable)} test series have {horizon} points or fewer and are left out")
     return usable
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from polyadic.algorithms import _deepar, _series_csv, _series_parquet
 from polyadic.algorithms._series_csv import Named
 from polyadic.distributed import World
@@ -63,7 +65,7 @@ def read_files(
                     if item is not None and items.setdefault(item, path.name) != path.name:
                         raise UserError(f"{place} is in {items[item]} as well: put all rows of an item in one file")
                     if count % share.parts == share.part:
-                        spool.append(one)
+                        spool.append(one, place)
                     count += 1
         except UserError as error:
             raise UserError(f"channel {channel}, {error}") from None
@@ -94,6 +96,8 @@ def _same(first: Extent, other: Extent) -> Extent:
 
 def _refuse_target(series: Series, place: str, check: Callable[[Floats], None]) -> None:
     try:
+        if len(series.target) and not np.isfinite(series.target).any():
+            raise UserError("target has no value, but nulls alone: give a number, or leave the series out")
         check(series.target)
     except UserError as error:
         raise UserError(f"{place}: {error}") from None

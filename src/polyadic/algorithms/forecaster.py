@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from polyadic.algorithms._covariates import refuse_unfit
@@ -69,6 +68,9 @@ def fit(job: Job[Hyperparameters]) -> Model:
         f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world.size} rank(s)"
     )
 
+    if settings.precision == "bf16" and job.world.device.type == "cpu":
+        job.note("warning: precision is bf16, but a CPU computes in float32")
+
     def after_step(at: Cursor) -> bool:
         now = job.boundary(at.step, stride_on_gpu=16)
         if now.stop or (now.save and at.step < training.steps):
@@ -113,8 +115,7 @@ class Linear:
 
 
 def _save(job: Job[Hyperparameters], training: Training, at: Cursor) -> None:
-    """Rank 0's copy stands for all; the running loss is a sum over the ranks, kept whole in rank 0's share."""
-    loss = job.world.sum_(at.loss.clone())
-    at.loss = loss if job.world.rank == 0 else torch.zeros_like(loss)
+    """Rank 0's copy stands for all."""
+    tensors = training.tensors(at)
     if job.world.rank == 0:
-        job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, training.tensors(at), at.numbers))
+        job.checkpoints.save(Snapshot(at.epoch * training.steps + at.step, tensors, at.numbers))

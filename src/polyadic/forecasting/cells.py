@@ -276,7 +276,7 @@ class MultiLagLSTM(TensorTrainLSTM):
 
     @classmethod
     def make(cls, input_size: int, hidden_size: int, train: TrainShape) -> Cell:
-        """A train of order 1."""
+        """A train of order 1, of the lags alone."""
         return cls(input_size, hidden_size, TrainShape(train.lags, order=1))
 
 

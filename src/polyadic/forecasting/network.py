@@ -1,4 +1,4 @@
-"""What the forecasting networks share: an encoder of the context, the inputs of a step, a head.
+"""What the forecasting networks share: an encoder of the context, and the inputs of a step.
 
 Shapes: B windows, C context, P prediction, T time, F inputs a step, H hidden, S sample paths; K calendar features,
 J dynamic features, N groupings, E numbers that embed a category.
@@ -61,7 +61,7 @@ class Shape:
 
 
 class Stack(nn.Module):
-    """Cells one upon the other, with dropout between them."""
+    """Cells one upon the other, with dropout after each."""
 
     def __init__(self, shape: Shape, inputs: int) -> None:
         super().__init__()

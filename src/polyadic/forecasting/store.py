@@ -28,7 +28,8 @@ class SeriesStore(Sequence[Series]):
     """Series, and what is known of each without reading it.
 
     target_X and dynamic_XJ are mapped, begin_S is where a series begins in them; a store of some of the series maps the
-    same. start_S: minutes since 1970 of the first time stamp; observed_S: how many values are not missing.
+    same. start_S: minutes since 1970 of the first time stamp; observed_S: how many values are not missing;
+    place_S: where it was read, for people.
     """
 
     frequency: Frequency
@@ -39,6 +40,7 @@ class SeriesStore(Sequence[Series]):
     start_S: Integers
     observed_S: Integers
     cat_SN: NDArray[np.uint64]
+    place_S: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.begin_S)
@@ -58,7 +60,7 @@ class SeriesStore(Sequence[Series]):
 
     def where(self, chosen: slice | NDArray[np.bool_]) -> SeriesStore:
         """Some of the series."""
-        facts = ("begin_S", "length_S", "start_S", "observed_S", "cat_SN")
+        facts = ("begin_S", "length_S", "start_S", "observed_S", "cat_SN", "place_S")
         return replace(self, **{name: getattr(self, name)[chosen] for name in facts})
 
     @property
@@ -86,6 +88,7 @@ class Spool:
         self._target, self._dynamic = _Column(target), _Column(dynamic)
         self._length, self._start, self._observed = (array("q") for _ in range(3))
         self._cat, self._groupings, self._features = array("Q"), 0, 0
+        self._places = list[str]()
 
     @staticmethod
     @contextmanager
@@ -95,8 +98,8 @@ class Spool:
         with tempfile.TemporaryFile(**settings) as target, tempfile.TemporaryFile(**settings) as dynamic:
             yield Spool(frequency, see, target, dynamic)
 
-    def append(self, series: Series) -> None:
-        """Writes a series behind those that are there."""
+    def append(self, series: Series, place: str) -> None:
+        """Writes a series that was read at a place behind those that are there."""
         target, length = self._see(series.target), len(series.target)
         self._target.append(target)
         if series.dynamic is not None:
@@ -107,6 +110,7 @@ class Spool:
         self._observed.append(int(np.isfinite(target).sum()))
         self._cat.extend(series.cat)
         self._groupings = len(series.cat)
+        self._places.append(place)
 
     def mapped(self) -> SeriesStore:
         """The series; their room on the disk is free again once nothing maps it."""
@@ -121,6 +125,7 @@ class Spool:
             start_S,
             observed_S,
             np.array(self._cat, np.uint64).reshape(len(length_S), self._groupings),
+            np.array(self._places, np.object_),
         )
 
 

@@ -33,8 +33,8 @@ SMALLEST_DEVIATION = 1e-6
 class Plan:
     """What a training is to do. `patience` counts epochs; None never stops early.
 
-    weight_decay: AdamW's, of matrices alone; gradient_clip: the largest norm that a step's gradient may have, of all
-    weights together.
+    weight_decay: AdamW's, of what `Network.by_decay` decays; gradient_clip: the largest norm that a step's gradient may
+    have, of all weights together.
     """
 
     epochs: int
@@ -132,7 +132,7 @@ class Training:
                     return False
             loss = self._mean_loss(cursor)
             speed = (self.steps - first) * self.plan.batch_size / (time.perf_counter() - began)
-            validation = self.validation.loss(self.network, self.world) if self.validation else None
+            validation = self._validate(cursor)
             cursor.history.append((loss, math.nan if validation is None else validation))
             self._close(cursor, loss if validation is None else validation)
             after_epoch(cursor, Epoch(cursor.epoch - 1, loss, speed, validation))
@@ -165,7 +165,8 @@ class Training:
     def _watch(self, norm: Tensor, cursor: Cursor) -> None:
         """UserError where the norm of all ranks' gradient is not finite; a GPU is asked every LOOKS steps alone."""
         self._first_bad = torch.where(norm.isfinite(), self._first_bad, self._first_bad.clamp_max(cursor.step))
-        if norm.device.type == "cuda" and cursor.step % LOOKS and cursor.step + 1 < self.steps:
+        done = cursor.step + 1  # Checkpoints are of whole multiples of LOOKS too: none has what was not looked at.
+        if norm.device.type == "cuda" and done % LOOKS and done < self.steps:
             return
         if (step := int(self._first_bad)) < self.steps:
             raise UserError(
@@ -175,13 +176,13 @@ class Training:
             )
 
     def _most_extreme(self, epoch: int, step: int) -> str:
-        """The series of this rank's part of a batch with the value farthest from its context's."""
-        numbers = self._numbers(epoch, step)
-        if not len(numbers):
-            return "another rank's share"
-        batch = self.share.take(numbers)
-        far = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
-        return f"series {self.share.owner(int(numbers[int(far.argmax())])) + 1} of those long enough to train on"
+        """The series of a batch, over all ranks, with the value farthest from its context's."""
+        numbers, found = self._numbers(epoch, step), (-1.0, "")
+        if len(numbers):
+            batch = self.share.take(numbers)
+            far = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
+            found = float(far.max()), self.share.owner(int(numbers[int(far.argmax())]))
+        return max(self.world.collect(found))[1]
 
     def _numbers(self, epoch: int, step: int) -> NDArray[np.int64]:
         """This rank's windows of a step."""
@@ -210,6 +211,18 @@ class Training:
             )
         return float(loss)
 
+    def _validate(self, cursor: Cursor) -> float | None:
+        """The loss on the windows to validate on; None without any."""
+        if self.validation is None:
+            return None
+        loss = self.validation.loss(self.network, self.world)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss of channel validation was {loss} after epoch {cursor.epoch}: lower learning_rate (it is "
+                f"{self.plan.learning_rate:g}), or look for extreme values in the target there"
+            )
+        return loss
+
     def _close(self, cursor: Cursor, loss: float) -> None:
         """Ends the epoch; `loss` is what it is judged by."""
         cursor.last_loss = loss
@@ -225,7 +238,12 @@ class Training:
         return patience is not None and cursor.epoch - 1 - cursor.best_epoch >= patience and cursor.epoch > 0
 
     def tensors(self, cursor: Cursor) -> dict[str, Tensor]:
-        """Every tensor of the state: weights, moments, the best weights and the running sums."""
+        """Every tensor of the state: weights, moments, the best weights and the running sums. Every rank joins.
+
+        The loss is that of all ranks, and rank 0 goes on with it, so that one that is resumed here does so too.
+        """
+        loss = self.world.sum_(cursor.loss.clone())
+        cursor.loss = loss if self.world.rank == 0 else torch.zeros_like(loss)
         moments = {
             f"optimizer.{index}.{name}": value
             for index, state in self.optimizer.state_dict()["state"].items()
@@ -234,7 +252,7 @@ class Training:
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         best = {f"best.{name}": value for name, value in cursor.best.items()}
         history = torch.tensor(cursor.history, dtype=torch.float64).reshape(-1, 2)
-        return {**weights, **moments, **best, "loss": cursor.loss, "weight": cursor.weight, "history": history}
+        return {**weights, **moments, **best, "loss": loss, "weight": cursor.weight, "history": history}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Cursor:
         """Puts a state back; `numbers` are the cursor's."""
@@ -250,7 +268,7 @@ class Training:
             best_loss=numbers["best_loss"],
             best_epoch=int(numbers["best_epoch"]),
             last_loss=numbers["last_loss"],
-            loss=tensors["loss"],
+            loss=tensors["loss"] if self.world.rank == 0 else torch.zeros_like(tensors["loss"]),
             weight=tensors["weight"],
             best=_below(tensors, "best."),
             history=[(train, validation) for train, validation in tensors["history"].tolist()],

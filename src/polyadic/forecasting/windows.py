@@ -53,7 +53,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows, scaled by their own contexts. `weight` is 1 where a horizon's value is observed, else 0.
+    """Windows, each in its scale. `weight` is 1 where a horizon's value is observed, else 0.
 
     `dynamic` holds the features as they were given, `cat` the category of the series in each grouping.
     """
@@ -152,7 +152,7 @@ def batch(
 
 
 class Pool:
-    """Every window of context + prediction steps in a rank's series, by number; series without a value have none.
+    """Every window of context + prediction steps in a rank's series, by number.
 
     The series have N categories and J dynamic features or more; those beyond are left out. `fixed` as in `batch`.
     """
@@ -170,7 +170,7 @@ class Pool:
         self.context, self.prediction, self.fixed = context, prediction, fixed
         self._calendar, self._features = calendar, features
         length = context + prediction
-        self._series = usable = series.where((series.length_S >= length) & (series.observed_S > 0))
+        self._series = usable = series.where(series.length_S >= length)
         self.points = int(usable.length_S.sum())
         self._ends = np.cumsum(usable.length_S - length + 1)
         self._cat = usable.cat_SN[:, :groupings].astype(np.int64).reshape(len(usable), groupings)
@@ -196,9 +196,9 @@ class Pool:
             self.fixed,
         )
 
-    def owner(self, number: int) -> int:
-        """The series of a window, counted from 0 among those that have any."""
-        return int(np.searchsorted(self._ends, number, side="right"))
+    def owner(self, number: int) -> str:
+        """Where the series of a window was read."""
+        return str(self._series.place_S[int(np.searchsorted(self._ends, number, side="right"))])
 
     def moments(self, mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums over all points of 1, and of each dynamic feature's distance from a mean and its square: 1 + 2 J."""
