@@ -240,17 +240,17 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
     "no series": ({"a.json": b""}, r"no series of channel train is as long as .* \(.* 0\)"),
     "a text": (
         {"a.json": GOOD + lines([query(target=[1, "two"])])},
-        r"channel train, a\.json, series 5: target holds 'two': it must be a list of numbers",
+        r"channel train, a\.json, line 5: target holds 'two': it must be a list of numbers",
     ),
     "a list of lists": (
         {"a.json": lines([query(target=[[1, 2]] * 20)])},
-        r"channel train, a\.json, series 1: target holds \[1, 2\]: it must be a list of numbers",
+        r"channel train, a\.json, line 1: target holds \[1, 2\]: it must be a list of numbers",
     ),
-    "an array of series": ({"a.json": b"[1, 2]"}, r"channel train, a\.json, series 1: got \[1, 2\]: a series is"),
-    "no start": ({"a.json": lines([{"target": [1] * 20}])}, r"channel train, a\.json, series 1: got .*: a series is"),
+    "an array of series": ({"a.json": b"[1, 2]"}, r"channel train, a\.json, line 1: got \[1, 2\]: a series is"),
+    "no start": ({"a.json": lines([{"target": [1] * 20}])}, r"channel train, a\.json, line 1: got .*: a series is"),
     "no value at all": (
         {"a.json": GOOD + lines([query(target=[None] * 20)])},
-        r"channel train, a\.json, series 5: target has no value, but nulls alone: give a number, or leave",
+        r"channel train, a\.json, line 5: target has no value, but nulls alone: give a number, or leave",
     ),
 }
 
@@ -291,7 +291,7 @@ def test_bad_hyperparameters_are_refused(changes: dict[str, object], message: st
         ({}, "channel test holds no data"),
         ({"a.json": lines(records(2, 3))}, "nothing to score: no series of more than prediction_length = 3 points"),
         ({"a.json": lines([query(target=[1.0] * 20 + [None] * 3)])}, "channel test has nothing to score"),
-        ({"a.json": lines([query(target=[1.0] * 20 + ["x"])])}, r"channel test, a\.json, series 1: target holds 'x'"),
+        ({"a.json": lines([query(target=[1.0] * 20 + ["x"])])}, r"channel test, a\.json, line 1: target holds 'x'"),
     ],
 )
 def test_a_bad_test_channel_is_refused_before_the_training(

@@ -102,7 +102,7 @@ def test_an_impossible_target_is_refused(likelihood: str, wrong: float, takes: s
     with pytest.raises(UserError, match=message):
         trained.parse({**query(), "target": [*values(likelihood, [1.0] * 6), wrong]}, {})
     series[1]["target"][5] = wrong
-    with pytest.raises(UserError, match=rf"channel train, a\.json, series 2: {message}"):
+    with pytest.raises(UserError, match=rf"channel train, a\.json, line 2: {message}"):
         fit(tmp_path / "bad", series, likelihood=likelihood)
 
 
@@ -211,11 +211,11 @@ def test_a_request_that_does_not_fit_is_refused(model: Any, changes: dict[str, A
     [
         (
             {"cat": [0, 2]},
-            r"channel test, a\.json, series 1: cat is \[0, 2\], but cardinality is \[3, 2\]: number 2 must be from 0",
+            r"channel test, a\.json, line 1: cat is \[0, 2\], but cardinality is \[3, 2\]: number 2 must be from 0",
         ),
         (
             {"dynamic_feat": [[0.0] * 24]},
-            r"channel test, a\.json, series 1: dynamic_feat has 1 features, but num_dynamic_feat is 2",
+            r"channel test, a\.json, line 1: dynamic_feat has 1 features, but num_dynamic_feat is 2",
         ),
     ],
 )

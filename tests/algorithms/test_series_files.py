@@ -307,8 +307,20 @@ RECORDS: dict[str, tuple[list[Any], str]] = {
 @pytest.mark.parametrize("what", sorted(RECORDS))
 def test_a_bad_record_is_refused(what: str, name: str) -> None:
     bad, message = RECORDS[what]
+    message = message if name == "a.parquet" else message.replace("series ", "line ").replace("all line", "all series")
     with pytest.raises(UserError, match=message.replace("FILE", re.escape(name))):
         read({name: table(bad) if name == "a.parquet" else lines(bad)})
+
+
+def test_blank_lines_count() -> None:
+    with pytest.raises(UserError, match=r"channel train, a\.json, line 4: cat is 'a'"):
+        read({"a.json": b"\n" + lines([series()]) + b"\n" + lines([series(cat="a")])})
+
+
+def test_series_count_through_the_batches_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_series_parquet, "AT_ONCE", 1)
+    with pytest.raises(UserError, match=r"channel train, a\.parquet, series 3: target is None"):
+        read({"a.parquet": table([series(), series(), series(target=None)])})
 
 
 def test_a_feature_that_is_no_list_is_refused() -> None:
@@ -462,7 +474,7 @@ def test_an_item_in_two_files_is_refused() -> None:
 
 
 def test_files_that_differ_in_their_features_are_refused() -> None:
-    message = r"channel train, b\.csv, item 'a': dynamic_feat has 1 entries, and 0 in a\.json, series 1"
+    message = r"channel train, b\.csv, item 'a': dynamic_feat has 1 entries, and 0 in a\.json, line 1"
     with pytest.raises(UserError, match=message):
         read({"a.json": lines([series()]), "b.csv": LONG})
 
@@ -475,7 +487,7 @@ def test_a_target_that_is_refused_is_told_with_its_place(tmp_path: Path) -> None
     for name, data, place in (
         ("a.csv", LONG + b"b,2021-01-01,-1,1\n", "item 'b'"),
         ("b.csv", WIDE + b"2021-01-02,1,-2\n", "column 'y'"),
-        ("a.json", lines([series(), series(target=[-1])]), "series 2"),
+        ("a.json", lines([series(), series(target=[-1])]), "line 2"),
         ("a.parquet", table([series(), series(target=[-1])]), "series 2"),
     ):
         (tmp_path / name).write_bytes(data)
@@ -512,7 +524,7 @@ def test_few_observations_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_the_likelihood_refuses_a_target(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"channel train, a\.json, series 1: target holds 1, but likelihood beta"):
+    with pytest.raises(UserError, match=r"channel train, a\.json, line 1: target holds 1, but likelihood beta"):
         channel(tmp_path, {"a.json": lines([series()])}, likelihood="beta")
 
 
@@ -567,7 +579,7 @@ def test_hosts_that_differ_in_their_features_are_refused(two_ranks: list[Any]) -
     for (taken, refused), _ in two_ranks:
         assert taken == "taken"
         assert refused == (
-            "channel train, b.json, series 1: cat has 2 entries, and 1 in a.json, series 1: all series of a channel "
+            "channel train, b.json, line 1: cat has 2 entries, and 1 in a.json, line 1: all series of a channel "
             "must have the same number"
         )
 

@@ -23,11 +23,11 @@ MOST_SAMPLES = 10_000
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read_records(path: Path) -> Iterator[Any]:
-    """The lines of a file one by one, unpacked where it is gzip."""
+def read_records(path: Path) -> Iterator[tuple[str, Any]]:
+    """The lines of a file one by one, unpacked where it is gzip, each with what a message calls it."""
     try:
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-            yield from jsonlines.decode_lines(file)
+            yield from ((f"line {number}", value) for number, value in jsonlines.decode_lines(file))
     except (UserError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
 

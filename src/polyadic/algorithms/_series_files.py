@@ -109,10 +109,10 @@ def _read(path: Path, frequency: Frequency) -> Iterator[Named]:
         yield from _series_csv.read(path, frequency)
         return
     of_parquet = path.name.endswith(parquet.SUFFIXES)
-    records: Iterable[object] = (_series_parquet if of_parquet else _deepar).read_records(path)
-    for number, record in enumerate(records, 1):
+    records: Iterable[tuple[str, object]] = (_series_parquet if of_parquet else _deepar).read_records(path)
+    for place, record in records:
         try:
             series = _deepar.read_series(record, frequency, 0)
         except UserError as error:
-            raise UserError(f"{path.name}, series {number}: {error}") from None
-        yield Named(f"series {number}", series)
+            raise UserError(f"{path.name}, {place}: {error}") from None
+        yield Named(place, series)

@@ -16,8 +16,11 @@ BUFFER = 2**20
 """Bytes of a column that are read together: else all of its row group would be."""
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """A record a row, its numbers in float64 arrays, NaN for null; UserError that names the file and the column."""
+def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A record a row, its numbers in float64 arrays, NaN for null, and what a message calls it.
+
+    UserError that names the file and the column.
+    """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
@@ -30,9 +33,12 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                 f"{path.name} has the columns {shorten(found)}: a table of series has start and target, and may have "
                 "cat and dynamic_feat"
             )
+        done = 0
         for batch in file.iter_batches(_at_once(file.metadata), columns=names):
             columns = [_values(batch.column(name), name, path.name) for name in names]
-            yield from (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+            for number, row in enumerate(zip(*columns, strict=True), done + 1):
+                yield f"series {number}", dict(zip(names, row, strict=True))
+            done += len(batch)
 
 
 def _at_once(metadata: Any) -> int:

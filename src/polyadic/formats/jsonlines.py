@@ -16,18 +16,18 @@ UNIT = "line"
 
 def decode(data: bytes) -> list[Any]:
     """The values of the lines that are not blank."""
-    return list(decode_lines(data.split(b"\n")))
+    return [value for _, value in decode_lines(data.split(b"\n"))]
 
 
-def decode_lines(lines: Iterable[bytes]) -> Iterator[Any]:
-    """The same of the lines of a stream, one by one."""
+def decode_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    """The same of the lines of a stream, one by one, each with the number of its line from 1."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 value = json.decode(line.removesuffix(b"\n"))
             except UserError as error:
                 raise UserError(str(error).replace("at line 1", f"at line {number}", 1)) from None
-            yield value
+            yield number, value
 
 
 def encode(values: Sequence[Any]) -> bytes:
