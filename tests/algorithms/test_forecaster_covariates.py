@@ -96,7 +96,9 @@ def test_every_likelihood_trains_is_scored_and_comes_back(likelihood: str, tmp_p
     ],
 )
 def test_an_impossible_target_is_refused(likelihood: str, wrong: float, takes: str, tmp_path: Path) -> None:
-    message = f"target holds {wrong}, but likelihood {likelihood} takes {takes}: mend the series, or choose"
+    message = (
+        rf"target holds {wrong} at place \d, but likelihood {likelihood} takes {takes}: mend the series, or choose"
+    )
     series = featured(likelihood=likelihood)
     trained = fit(tmp_path / "good", series, likelihood=likelihood)
     with pytest.raises(UserError, match=message):

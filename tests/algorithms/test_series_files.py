@@ -295,8 +295,11 @@ RECORDS: dict[str, tuple[list[Any], str]] = {
         r"dynamic_feat\[0\] has 2 values: there must be 3, as many as",
     ),
     "a long feature": ([series(dynamic_feat=[[1, 2, 3, 4]])], r"dynamic_feat\[0\] has 4 values: there must be 3, as m"),
-    "beyond float32": ([series(dynamic_feat=[[1, 2, 1e39]])], r"dynamic_feat\[0\] holds 1e\+39, which is beyond 3\.4e"),
-    "target beyond float32": ([series(target=[-1e39])], r"target holds -1e\+39, which is beyond 3\.4e"),
+    "beyond float32": (
+        [series(dynamic_feat=[[1, 2, 1e39]])],
+        r"dynamic_feat\[0\] holds 1e\+39 at place 3, which is beyond",
+    ),
+    "target beyond float32": ([series(target=[-1e39])], r"target holds -1e\+39 at place 1, which is beyond 3\.4e"),
     "no target": ([series(target=[1]), series(target=None)], "series 2: target is None: it must be a list of numbers"),
     "no start": ([series(start=None)], "series 1: start is None: it must be a time stamp"),
     "no date": ([series(start="yesterday")], "series 1: start is 'yesterday': it must be a time stamp"),
@@ -524,7 +527,9 @@ def test_few_observations_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_the_likelihood_refuses_a_target(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"channel train, a\.json, line 1: target holds 1, but likelihood beta"):
+    with pytest.raises(
+        UserError, match=r"channel train, a\.json, line 1: target holds 1 at place 1, but likelihood beta"
+    ):
         channel(tmp_path, {"a.json": lines([series()])}, likelihood="beta")
 
 

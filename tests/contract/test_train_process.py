@@ -97,8 +97,8 @@ def test_one_failing_host_fails_every_host(tmp_path: Path) -> None:
     both[1].series(waves()).channel("train", {"a.json": b'{"start": "2020-01-01 00:00:00", "target": [1, "x"]}\n'})
     runs = start_both(both)
     assert [run.wait() for run in runs] == [3, 1]
-    assert both[1].failure().startswith("channel train, a.json, line 1: target holds 'x': it must be a list")
-    assert both[0].failure().startswith("host algo-2 failed: channel train, a.json, line 1: target holds 'x'")
+    assert both[1].failure().startswith("channel train, a.json, line 1: target holds 'x' at place 2: it must")
+    assert both[0].failure().startswith("host algo-2 failed: channel train, a.json, line 1: target holds 'x' at")
     assert "Traceback" not in runs[1].output
 
 

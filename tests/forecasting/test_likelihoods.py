@@ -236,7 +236,8 @@ def test_an_impossible_observation_is_refused(name: str) -> None:
     values, takes = REFUSED[name]
     for wrong in values:
         message = (
-            f"target holds {wrong:g}, but likelihood {name} takes {takes}: mend the series, or choose a likelihood"
+            f"target holds {wrong:g} at place {len(TAKEN[name]) + 1}, but likelihood {name} takes {takes}: mend "
+            "the series, or choose a likelihood"
         )
         with pytest.raises(UserError, match=message):
             LIKELIHOODS[name].refuse(floats([*TAKEN[name], wrong, -9]))

@@ -51,14 +51,15 @@ def _numbers(values: object, name: str, rule: str) -> NDArray[np.float32]:
     if not isinstance(values, (list, np.ndarray)):
         raise UserError(f"{name} is {shorten(values)}: it must be {rule}")
     if isinstance(values, list) and not set(map(type, values)) <= {int, float}:
-        wrong = [one for one in values if type(one) not in (int, float) and one is not None and one != "NaN"]
-        if wrong:
-            raise UserError(f"{name} holds {shorten(wrong[0])}: it must be {rule}")
+        for place, one in enumerate(values, 1):
+            if type(one) not in (int, float) and one is not None and one != "NaN":
+                raise UserError(f"{name} holds {shorten(one)} at place {place}: it must be {rule}")
         values = [one if type(one) in (int, float) else math.nan for one in values]
     array = np.asarray(values, np.float64)
-    beyond = np.abs(array) > LARGEST
-    if beyond.any():
-        raise UserError(f"{name} holds {array[beyond][0]}, which is beyond {LARGEST:.1e}: scale the series down")
+    beyond = np.flatnonzero(np.abs(array) > LARGEST)
+    if len(beyond):
+        found = f"{array[beyond[0]]} at place {beyond[0] + 1}"
+        raise UserError(f"{name} holds {found}, which is beyond {LARGEST:.1e}: scale the series down")
     return array.astype(np.float32)
 
 

@@ -61,11 +61,11 @@ class Likelihood(ABC):
 
     def refuse(self, target: Floats) -> None:
         """UserError for an observation that it gives no probability to; NaN is none."""
-        wrong = target[np.isfinite(target) & ~self._possible(target)]
+        wrong = np.flatnonzero(np.isfinite(target) & ~self._possible(target))
         if len(wrong):
             raise UserError(
-                f"target holds {wrong[0]:.9g}, but likelihood {self.name} takes {self.takes}: "
-                "mend the series, or choose a likelihood such as student-T, which takes any number"
+                f"target holds {target[wrong[0]]:.9g} at place {wrong[0] + 1}, but likelihood {self.name} takes "
+                f"{self.takes}: mend the series, or choose a likelihood such as student-T, which takes any number"
             )
 
     def _possible(self, target: Floats) -> NDArray[np.bool_]:
