@@ -309,6 +309,15 @@ def test_short_series_are_left_out_with_a_warning(tmp_path: Path, capsys: pytest
     assert "warning: 1 test series have 3 points or fewer and are left out" in warned
 
 
+def test_bf16_is_for_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = fit(tmp_path / "bf16", {"a.json": GOOD}, precision="bf16")
+    assert "warning: precision is bf16, but a CPU computes in float32" in capsys.readouterr().err
+    other = fit(tmp_path / "float32", {"a.json": GOOD})
+    assert "warning: precision" not in capsys.readouterr().err
+    for name, weight in other.network.state_dict().items():
+        assert torch.equal(weight, one.network.state_dict()[name])
+
+
 @pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
 @pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
 @pytest.mark.parametrize("time_freq", ["M", "W", "D", "15min"])

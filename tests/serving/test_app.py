@@ -79,6 +79,22 @@ def test_a_transform_job_s_lines_end_without_a_break(monkeypatch: pytest.MonkeyP
     assert json.loads(one.data) == {"predictions": [{"value": 1}]}
 
 
+class Asked(Echo):
+    """Answers with the configuration."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> object:
+        return dict(configuration)
+
+
+def test_deepars_variable_is_the_configuration_where_a_request_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes = {"num_samples": 9, "output_types": ["mean"]}
+    client = ready(monkeypatch, Asked(), DEEPAR_INFERENCE_CONFIG=json.dumps(wishes))
+    answer = client.post("/invocations", data=b"1\n2\n", content_type="application/jsonlines")
+    assert [json.loads(line)["value"] for line in answer.data.splitlines()] == [wishes, wishes]
+    own = client.post("/invocations", json={"instances": [1], "configuration": {"num_samples": 3}})
+    assert own.json["predictions"][0]["value"] == {**wishes, "num_samples": 3}
+
+
 class Slow:
     """A model that takes longer than it may."""
 
