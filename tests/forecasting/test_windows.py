@@ -45,14 +45,10 @@ def series_of(lengths: Sequence[int], seed: int = 0, missing: float = 0.0) -> li
     return made
 
 
-def observed(series: Sequence[Series]) -> list[Series]:
-    return [one for one in series if np.isfinite(one.target).any()]
-
-
 def every_window(series: Sequence[Series], context: int, prediction: int) -> list[tuple[Any, ...]]:
-    """Context, horizon, calendar, features and categories of each window, by slicing; of series with an observation."""
+    """Context, horizon, calendar, features and categories of each window, by slicing."""
     windows = []
-    for one in observed(series):
+    for one in series:
         for first in range(len(one.target) - context - prediction + 1):
             cut, end = first + context, first + context + prediction
             calendar = CALENDAR.features(one.minutes[first:end])
@@ -69,7 +65,7 @@ def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, 
     pool = Pool(stored(series), CALENDAR, context, prediction, groupings=2, features=3)
     windows = every_window(series, context, prediction)
     assert len(pool) == len(windows)
-    usable = [len(one.target) for one in observed(series) if len(one.target) >= context + prediction]
+    usable = [len(one.target) for one in series if len(one.target) >= context + prediction]
     assert pool.points == sum(usable)
     if not windows:
         return
@@ -185,7 +181,7 @@ def test_sums_go_through_the_data_in_blocks(lengths: list[int], most: int, seed:
     series = series_of(lengths, seed, missing=0.3)
     values = np.concatenate([floats([]), *(one.target for one in series)]).astype(np.float64)
     seen = values[np.isfinite(values)]
-    usable = [one for one in observed(series) if len(one.target) > 1]
+    usable = [one for one in series if len(one.target) > 1]
     features = [one.dynamic[:, : len(one.target)].T for one in usable]  # type: ignore[index]
     away = np.concatenate([np.zeros((0, 3)), *features]) - 1
     with pytest.MonkeyPatch.context() as patch:
