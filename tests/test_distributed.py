@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from ranks import RankError, on_ranks
 from torch import Tensor
 
 from polyadic import distributed
 from polyadic.distributed import World, lost_peer
+from tests.helpers.ranks import RankError, on_ranks
 
 
 def every_collective(world: World) -> dict[str, Any]:

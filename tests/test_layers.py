@@ -14,10 +14,14 @@ SOURCE = ROOT / "src" / "polyadic"
 ROWS = (
     {"errors", "devices", "same_host"},
     {"distributed"},
+    {"tensor.kernels"},
     {"tensor"},
     {"decomposition"},
     {"topics", "forecasting"},
     {"formats", "artifact"},
+    {"jobs"},
+    {"readers", "lowrank"},
+    {"reports"},
     {"algorithms"},
     {"training", "serving"},
 )

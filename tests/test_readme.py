@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polyadic import algorithms
-from polyadic.algorithms import _schema
+from polyadic.jobs import schema as _schema
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ranks import on_ranks
 
 from polyadic import same_host
 from polyadic.distributed import World, lost_peer
+from tests.helpers.ranks import on_ranks
 
 
 def both_ways(world: World) -> list[str]:

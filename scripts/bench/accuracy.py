@@ -21,6 +21,7 @@ from time import perf_counter
 import numpy as np
 
 from polyadic.algorithms import forecaster
+from polyadic.algorithms.forecaster.model import Model
 from polyadic.artifact import Artifact
 from scripts.bench import accuracy_tasks as tasks
 from scripts.bench.accuracy_tasks import Record, Task, Values
@@ -102,7 +103,7 @@ def _once(task: Task, recipe: str, seed: int, channels: Sequence[str], folder: P
     return Result(task.errors(_forecast(task, model)), weights, seconds)
 
 
-def _forecast(task: Task, model: forecaster.Model) -> Values:
+def _forecast(task: Task, model: Model) -> Values:
     """The mean forecast of every test window."""
     found, windows = [], len(task.test.context)
     paths = PATHS if model.settings.decoder == "autoregressive" else 1

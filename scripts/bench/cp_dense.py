@@ -10,7 +10,7 @@ import tensorly
 import torch
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp import cp
+from polyadic.decomposition.cp.als import cp
 from scripts.bench.measure import OURS, Case, a_sweep, in_turn, seconds
 
 RANK = 16

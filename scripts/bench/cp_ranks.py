@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from polyadic.decomposition.cp import Data, Progress, cp
+from polyadic.decomposition.cp.als import Data, Progress, cp
 from polyadic.distributed import World
 from polyadic.tensor.sparse import SparseTensor
 from scripts.bench.measure import OURS, Case, of_ranks

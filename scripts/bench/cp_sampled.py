@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from polyadic.decomposition.cp import Data, Progress, cp
-from polyadic.decomposition.cp_sampled import sampled_cp
+from polyadic.decomposition.cp.als import Data, Progress, cp
+from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.distributed import World
 from polyadic.tensor.sparse import SparseTensor
 from scripts.bench.measure import OURS, Case

@@ -6,7 +6,7 @@ import numpy as np
 import pyttb
 import torch
 
-from polyadic.decomposition.cp import Data, cp
+from polyadic.decomposition.cp.als import Data, cp
 from polyadic.distributed import World
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import SparseShare

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from polyadic.algorithms import forecaster
-from polyadic.algorithms._job import Boundary, Channel, Job
+from polyadic.algorithms.forecaster.model import Model
 from polyadic.distributed import World
 from polyadic.forecasting.windows import Series
+from polyadic.jobs.job import Boundary, Channel, Job
 from polyadic.training.checkpoint import NoCheckpoints
 from scripts.bench.forecast_data import write
 
@@ -20,7 +21,7 @@ from scripts.bench.forecast_data import write
 class Trained:
     """A model, the median speed of its epochs but the first (windows a second), and the steps of an epoch."""
 
-    model: forecaster.Model
+    model: Model
     speed: float
     steps: int
 

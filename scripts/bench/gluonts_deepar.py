@@ -23,7 +23,7 @@ from gluonts.torch import DeepAREstimator
 from gluonts.torch.model.predictor import PyTorchPredictor
 from numpy.typing import NDArray
 
-from polyadic.algorithms.forecaster import Hyperparameters
+from polyadic.algorithms.forecaster.fit import Hyperparameters
 from polyadic.forecasting.windows import Series
 
 BATCH = 32

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from polyadic.decomposition.cp import cp
+from polyadic.decomposition.cp.als import cp
 from scripts.bench.measure import OURS, Case
 from scripts.bench.sparse_data import zipf
 

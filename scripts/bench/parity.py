@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp import cp
-from polyadic.decomposition.gcp import gcp
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.gcp.lbfgs import gcp
 from polyadic.tensor.dense import reconstruct
 from scripts.bench.measure import OURS, Case
 from scripts.bench.sparse_data import DATA, read_tns

@@ -7,7 +7,7 @@ import torch
 import torchtt
 from tensorly.decomposition import tensor_train as their_train
 
-from polyadic.decomposition.tensor_train import tensor_train
+from polyadic.decomposition.train.svd import tensor_train
 from scripts.bench.measure import OURS, Case, in_turn, seconds
 
 SIZE, RANK, NOISE = 300, 20, 0.1

@@ -6,7 +6,7 @@ import tensorly
 import torch
 from tensorly.decomposition import tucker as their_tucker
 
-from polyadic.decomposition.tucker import tucker
+from polyadic.decomposition.tucker.fit import tucker
 from scripts.bench.measure import OURS, Case, in_turn, seconds
 
 SIZE, RANKS = 300, (20, 20, 20)

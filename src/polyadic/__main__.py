@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _describe(given: argparse.Namespace) -> str:
     from polyadic import algorithms
-    from polyadic.algorithms import _schema
+    from polyadic.jobs import schema as _schema
 
     if given.command == "algorithms":
         return "\n".join(f"{one.NAME}: {one.SUMMARY}" for one in algorithms.algorithms().values())

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_jobs import DATA, job
 
 from polyadic.algorithms import algorithms, choose, named
 from polyadic.errors import UserError
+from tests.helpers.tiny_jobs import DATA, job
 
 DEEPAR = {"time_freq": "H", "context_length": "6", "prediction_length": "3", "epochs": "1"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from opt_ml import STARTED
+
+from tests.helpers.opt_ml import STARTED
 
 
 @pytest.fixture(autouse=True)

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 import urllib3
-from opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
-from small_models import build_cp
 
 from polyadic.algorithms import choose, forecaster
-from polyadic.algorithms._decomposition import DecompositionModel, numbered
-from polyadic.algorithms._forecaster_model import build
-from polyadic.algorithms._job import Model
-from polyadic.decomposition.cp import CPTensor
-from polyadic.decomposition.cp import cp as decompose
+from polyadic.algorithms.forecaster.model import build
+from polyadic.decomposition.cp.als import CPTensor
+from polyadic.decomposition.cp.als import cp as decompose
 from polyadic.formats import npy
+from polyadic.jobs.job import Model
+from polyadic.lowrank.model import DecompositionModel, numbered
+from tests.helpers.opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
+from tests.helpers.small_models import build_cp
 
 JSON = {"Content-Type": "application/json"}
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
 from safetensors.numpy import load_file
+
+from tests.helpers.opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
 
 HOSTS = ("algo-1", "algo-2")
 

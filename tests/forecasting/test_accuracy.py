@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from waves import floats
 
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
+from tests.helpers.waves import floats
 
 NAN = np.nan
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from waves import CONTEXT, PREDICTION, network, one_of, sample, windows
 
 from polyadic.forecasting import autoregressive
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.windows import Batch
+from tests.helpers.waves import CONTEXT, PREDICTION, network, one_of, sample, windows
 
 each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
 each_likelihood = pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))

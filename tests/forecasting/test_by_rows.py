@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from waves import network, windows
 
 from polyadic.forecasting import by_rows
 from polyadic.forecasting.cells import CELLS, Cell, TrainShape
+from tests.helpers.waves import network, windows
 
 every_cell = pytest.mark.parametrize("name", sorted(CELLS))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from waves import network, windows
 
 from polyadic.forecasting import cuda_graph
 from polyadic.forecasting.windows import Batch
+from tests.helpers.waves import network, windows
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

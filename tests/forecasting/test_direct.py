@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from waves import CONTEXT, PREDICTION, network, one_of, sample, windows
 
 from polyadic.forecasting import direct
 from polyadic.forecasting.direct import LEVELS, interpolate
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.linear_autoregression import LinearAutoregression
+from tests.helpers.waves import CONTEXT, PREDICTION, network, one_of, sample, windows
 
 
 def test_the_loss_is_that_of_mean_and_quantiles_by_hand() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
-from waves import floats
 
 from polyadic.errors import UserError
 from polyadic.forecasting.likelihoods import LIKELIHOODS, SMALLEST_DISPERSION, SMALLEST_SCALE
+from tests.helpers.waves import floats
 
 each = pytest.mark.parametrize("name", sorted(LIKELIHOODS))
 spread = pytest.mark.parametrize("name", sorted(LIKELIHOODS.keys() - {"deterministic-L1"}))

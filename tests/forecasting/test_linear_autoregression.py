@@ -10,13 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from ranks import on_ranks
-from waves import stored
 
 from polyadic.distributed import World
 from polyadic.forecasting import linear_autoregression as linear
 from polyadic.forecasting.calendar import Calendar, Frequency
 from polyadic.forecasting.windows import Pool, Series
+from tests.helpers.ranks import on_ranks
+from tests.helpers.waves import stored
 
 ALONE = World.alone()
 Values = NDArray[np.float64]

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, stored, waves, windows
 
 from polyadic.forecasting.cells import LSTM
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Shape
 from polyadic.forecasting.windows import Pool
+from tests.helpers.waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, stored, waves, windows
 
 each_decoder = pytest.mark.parametrize("decoder", sorted(DECODERS))
 each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from polyadic.forecasting import recurrence
-from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import load, logistic, store, tangent
+from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.vectors import load, logistic, store, tangent
 
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 HIDDEN = [1, 7, 8, 16, 21]

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from waves import HOURLY, floats, stored
 
 from polyadic.errors import PlatformError
 from polyadic.forecasting import store as store_module
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.store import SeriesStore, Spool
 from polyadic.forecasting.windows import Series
+from tests.helpers.waves import HOURLY, floats, stored
 
 FREQUENCIES = st.sampled_from(["15min", "H", "D", "2W", "M", "5M"]).map(Frequency.parse)
 VALUES = st.floats(-1e6, 1e6, width=32)

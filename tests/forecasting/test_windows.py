@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from waves import floats, stored
 
 from polyadic.distributed import World
 from polyadic.forecasting import store as store_module
@@ -27,6 +26,7 @@ from polyadic.forecasting.windows import (
     scale,
     training_scale,
 )
+from tests.helpers.waves import floats, stored
 
 HOURLY = Frequency.parse("H")
 CALENDAR = Calendar(("day", "week"))

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sparse_values import read, refusal
 
 from polyadic.errors import UserError
 from polyadic.formats import csv
+from tests.helpers.sparse_values import read, refusal
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

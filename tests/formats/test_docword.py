@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from row_values import dense, part_of
 
 from polyadic.errors import UserError
 from polyadic.formats import docword
+from tests.helpers.row_values import dense, part_of
 
 KOS = b"4\n3\n4\n1 1 2\n1 3 1\n3 2 5\n3 1 0.5\n"
 

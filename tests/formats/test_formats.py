@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from row_values import rows, same_rows
-from sparse_values import coordinates, same
 
 from polyadic.errors import UserError
 from polyadic.formats import (
@@ -31,6 +29,8 @@ from polyadic.formats import (
 from polyadic.formats._cells import number
 from polyadic.formats._coordinates import Coordinates
 from polyadic.formats._rows import Rows
+from tests.helpers.row_values import rows, same_rows
+from tests.helpers.sparse_values import coordinates, same
 
 plain = st.recursive(
     st.none()

@@ -6,11 +6,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from row_values import dense, part_of
 
 from polyadic.errors import UserError
 from polyadic.formats import ldac
 from polyadic.formats._rows import Row, pack
+from tests.helpers.row_values import dense, part_of
 
 
 def test_a_line_is_a_row() -> None:

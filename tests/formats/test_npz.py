@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sparse_values import read, refusal
 
 from polyadic.errors import UserError
 from polyadic.formats import npz
+from tests.helpers.sparse_values import read, refusal
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 COORDS, VALUES = [[0, 1], [2, 0], [1, 1]], [1.0, 2.0, 3.0]

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from sparse_values import read, refusal
+
+from tests.helpers.sparse_values import read, refusal
 
 
 def written(**columns: Any) -> bytes:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from row_values import dense, part_of
 
 from polyadic.errors import UserError
 from polyadic.formats import recordio
 from polyadic.formats._rows import UNSTATED, Row, pack
+from tests.helpers.row_values import dense, part_of
 
 FLOAT32, FLOAT64, INT32, BYTES = 2, 3, 7, 9
 CODES = {FLOAT32: "f", FLOAT64: "d"}

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet as arrow_parquet
-from sparse_values import read, refusal
 
 from polyadic.formats import npz, parquet, tns
 from polyadic.formats._coordinates import Coordinates
+from tests.helpers.sparse_values import read, refusal
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 COUNT = 200

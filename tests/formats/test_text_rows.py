@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from row_values import dense, part_of
 
 from polyadic.errors import UserError
 from polyadic.formats import csv, json, jsonlines
+from tests.helpers.row_values import dense, part_of
 
 TABLE = [[0, 2, 0.5], [0, 0, 0], [1, 0, 12]]
 

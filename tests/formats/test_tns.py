@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sparse_values import refusal
 
 from polyadic.errors import UserError
 from polyadic.formats import tns
 from polyadic.formats._cells import number
 from polyadic.formats._coordinates import LARGEST_MODE
+from tests.helpers.sparse_values import refusal
 
 PLAIN = b"1 2 3 0.5\n3 1 1 -2\n2 2 2 1e3\n"
 

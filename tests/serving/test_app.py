@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from small_models import PEOPLE, small_cp
 
 from polyadic.errors import UserError
 from polyadic.formats import npy
 from polyadic.serving import app as serving
 from polyadic.serving import settings
 from polyadic.serving.batching import Batcher
+from tests.helpers.small_models import PEOPLE, small_cp
 
 
 class Faulty:

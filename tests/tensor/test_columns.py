@@ -6,7 +6,6 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
-from tensors import sparse
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -15,6 +14,7 @@ from polyadic.tensor.dense import unfold
 from polyadic.tensor.fibres import Stack
 from polyadic.tensor.layout import distribute
 from polyadic.tensor.sparse import SparseTensor
+from tests.helpers.tensors import sparse
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 6), (4, 5, 3, 6), (40, 1, 9)])

@@ -7,11 +7,11 @@ import tensorly
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensors import low_rank
 
-from polyadic.decomposition.cp import cp
+from polyadic.decomposition.cp.als import cp
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
+from tests.helpers.tensors import low_rank
 
 
 def model(shape: tuple[int, ...] = (6, 5, 4), rank: int = 3) -> CPTensor:

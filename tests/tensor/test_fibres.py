@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensors import sparse
 from torch import Tensor
 
 from polyadic.tensor.fibres import COMPRESSED_FROM, Stack, entries, mttkrp, padded, pieces, plant
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse import mttkrp as plain
+from tests.helpers.tensors import sparse
 
 shapes = st.lists(st.integers(1, 6), min_size=2, max_size=6)
 ranks = st.sampled_from([1, 3, 8, 9, 16, 17, 50, 130])

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from ranks import on_ranks
-from tensors import part_of, slab_of, sparse
 
 from polyadic.distributed import World
 from polyadic.tensor import layout
 from polyadic.tensor.layout import cuts, distribute, grid, of_slab, whole_factor
+from tests.helpers.ranks import on_ranks
+from tests.helpers.tensors import part_of, slab_of, sparse
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=2, max_size=5), st.integers(1, 64))

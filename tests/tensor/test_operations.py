@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensors import sparse
 
 from polyadic import tensor as operations
 from polyadic.errors import UserError
 from polyadic.tensor import SparseTensor
+from tests.helpers.tensors import sparse
 
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=5)
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensors import sparse
 
 from polyadic.errors import UserError
 from polyadic.tensor import dense
 from polyadic.tensor.sparse import SparseTensor, mode_product, mttkrp, sorting, unfold
+from tests.helpers.tensors import sparse
 
 shapes = st.lists(st.integers(1, 5), min_size=2, max_size=5)
 seeds = st.integers(0, 1000)

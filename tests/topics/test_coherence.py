@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from corpora import dense, small
 
 from polyadic.distributed import World
 from polyadic.topics.coherence import coherence, diversity, halves, per_word_log_likelihood, top_words
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import mixtures
 from polyadic.topics.spectral import Topics
+from tests.helpers.corpora import dense, small
 
 
 def topics() -> Topics:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from corpora import dense, small
 
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.products import times, transposed_times
+from tests.helpers.corpora import dense, small
 
 
 def test_words_given_twice_are_added_and_those_of_count_0_left_out() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import torch
-from corpora import dense, small
 from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.moments import Whitening, whiten, whitened_third
+from tests.helpers.corpora import dense, small
 
 ALPHA0 = 0.7
 

@@ -7,7 +7,6 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from corpora import dense, matched, sampled, small
 
 from polyadic.distributed import World
 from polyadic.topics.corpus import Corpus
@@ -23,6 +22,7 @@ from polyadic.topics.refinement import (
     smoothed,
 )
 from polyadic.topics.spectral import Topics
+from tests.helpers.corpora import dense, matched, sampled, small
 
 
 def start(topics: int, terms: int, seed: int = 0) -> Topics:

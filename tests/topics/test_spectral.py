@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from corpora import bars, matched, sampled
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.spectral import numerical_rank, simplex, spectral_lda
+from tests.helpers.corpora import bars, matched, sampled
 
 
 def test_ten_bars_of_rank_nine_are_found() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from corpora import sampled, share_of, small
-from ranks import on_ranks
 from torch import Tensor
 
 from polyadic.distributed import World
@@ -14,6 +12,8 @@ from polyadic.topics.coherence import coherence, per_word_log_likelihood
 from polyadic.topics.moments import whiten, whitened_third
 from polyadic.topics.refinement import refine
 from polyadic.topics.spectral import spectral_lda
+from tests.helpers.corpora import sampled, share_of, small
+from tests.helpers.ranks import on_ranks
 
 
 def everything(world: World) -> dict[str, Tensor]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from opt_ml import OptMl
 
 from polyadic.algorithms import cp, forecaster
 from polyadic.errors import UserError
 from polyadic.training import environment
 from polyadic.training.channels import open_channels
+from tests.helpers.opt_ml import OptMl
 
 
 def test_files_are_found_at_any_depth_and_hidden_ones_are_not(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from polyadic.algorithms._job import Snapshot
 from polyadic.errors import UserError
+from polyadic.jobs.job import Snapshot
 from polyadic.training import checkpoint
 from polyadic.training.checkpoint import KEPT, CheckpointFolder
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from opt_ml import OptMl
 
 from polyadic.errors import UserError
 from polyadic.training import environment
+from tests.helpers.opt_ml import OptMl
 
 
 def read(job: OptMl, **environ: str) -> environment.Environment:

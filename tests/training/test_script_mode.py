@@ -6,10 +6,10 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from opt_ml import OptMl
 
 from polyadic.errors import UserError
 from polyadic.training import environment, script_mode
+from tests.helpers.opt_ml import OptMl
 
 
 def test_asked_for_by_the_hyperparameter(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from opt_ml import FORECASTER, OptMl, low_rank, waves
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from polyadic.algorithms._hyperparameters import Hyperparameters
-from polyadic.algorithms._job import Job
 from polyadic.distributed import World
+from polyadic.jobs.hyperparameters import Hyperparameters
+from polyadic.jobs.job import Job
 from polyadic.training import environment, job, tensorboard
 from polyadic.training.checkpoint import NoCheckpoints
 from polyadic.training.tensorboard import EventFolder
+from tests.helpers.opt_ml import FORECASTER, OptMl, low_rank, waves
 
 Curves = dict[str, list[tuple[int, float]]]
 

@@ -1,6 +1,6 @@
-"""What a job may ask for: one algorithm a file, found by being here.
+"""What a job may ask for: one algorithm a package, found by being here.
 
-An algorithm is a module with NAME, SUMMARY, Hyperparameters, CHANNELS, METRICS, fit(job) -> Model and
+An algorithm is a package with NAME, SUMMARY, Hyperparameters, CHANNELS, METRICS, fit(job) -> Model and
 load(artifact) -> Model. A module whose name begins with an underscore is a part of all of them.
 """
 
@@ -10,28 +10,11 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
-from polyadic.algorithms import _hyperparameters as hyper
-from polyadic.algorithms._job import ChannelSpec, Job, Metric, Model
-from polyadic.artifact import Artifact
 from polyadic.errors import UserError
-
-
-class Algorithm(Protocol):
-    """What the module of an algorithm declares."""
-
-    NAME: str
-    SUMMARY: str
-    CHANNELS: tuple[ChannelSpec, ...]
-    METRICS: tuple[Metric, ...]
-    Hyperparameters: type[hyper.Hyperparameters]
-
-    def fit(self, job: Job[Any]) -> Model:
-        """Trains on this rank's share of the data."""
-
-    def load(self, artifact: Artifact) -> Model:
-        """The model that was written down."""
+from polyadic.jobs import hyperparameters as hyper
+from polyadic.jobs.algorithm import Algorithm
 
 
 @cache

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from polyadic.forecasting.cells import Cell, State
-from polyadic.tensor.threads import side_by_side
+from polyadic.tensor.kernels.threads import side_by_side
 
 FEWEST_ROWS = 16
 """Of a thread."""

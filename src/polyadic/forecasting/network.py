@@ -21,7 +21,7 @@ from polyadic.forecasting import by_rows
 from polyadic.forecasting.cells import Cell, State
 from polyadic.forecasting.likelihoods import Likelihood
 from polyadic.forecasting.windows import Batch
-from polyadic.tensor.threads import side_by_side
+from polyadic.tensor.kernels.threads import side_by_side
 
 SEQUENCES_AT_ONCE = 8192
 

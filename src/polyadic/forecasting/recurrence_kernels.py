@@ -10,8 +10,8 @@ import math
 from functools import cache
 from typing import Any
 
-from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import (
+from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.vectors import (
     added,
     at,
     load,

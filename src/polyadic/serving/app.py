@@ -22,7 +22,7 @@ from polyadic.serving.content import Refusal
 from polyadic.serving.settings import Settings
 
 if TYPE_CHECKING:
-    from polyadic.algorithms._job import Model
+    from polyadic.jobs.job import Model
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 BOOT_ERROR = 3

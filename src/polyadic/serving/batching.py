@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyadic.algorithms._job import Model
+    from polyadic.jobs.job import Model
 
 LARGEST_BATCH = 64
 

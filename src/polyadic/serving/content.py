@@ -11,7 +11,7 @@ from polyadic.errors import UserError
 from polyadic.formats import Format, by_content_type, csv, json, jsonlines, npy, recordio
 
 if TYPE_CHECKING:
-    from polyadic.algorithms._job import Model
+    from polyadic.jobs.job import Model
 
 
 class Refusal(Exception):
@@ -24,7 +24,7 @@ class Refusal(Exception):
 
 def spoken(model: Model) -> list[Format]:
     """What a model reads and answers in."""
-    from polyadic.algorithms._job import Recorded, Tabular
+    from polyadic.jobs.job import Recorded, Tabular
 
     tables = [csv, npy] if isinstance(model, Tabular) else []
     return [json, jsonlines, *tables, *([recordio] if isinstance(model, Recorded) else [])]

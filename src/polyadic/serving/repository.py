@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from polyadic import algorithms
-from polyadic.algorithms._job import Model
 from polyadic.artifact import Artifact
+from polyadic.jobs.job import Model
 
 
 def load(folder: Path) -> Model:

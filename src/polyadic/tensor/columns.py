@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor import column_kernels
-from polyadic.tensor.column_kernels import BITS, ODD
 from polyadic.tensor.fibres import LARGEST, pieces
+from polyadic.tensor.kernels import columns as column_kernels
+from polyadic.tensor.kernels.columns import BITS, ODD
+from polyadic.tensor.kernels.threads import even, in_parallel, threads
 from polyadic.tensor.layout import Block
-from polyadic.tensor.threads import even, in_parallel, threads
 
 FEWEST = 1024
 """Samples that are worth a thread."""

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor import cpu_kernels
 from polyadic.tensor.chunks import Chunks
+from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.threads import PARTS_A_THREAD, in_parallel, threads
+from polyadic.tensor.kernels.vectors import LANES
 from polyadic.tensor.sparse import SparseTensor, sorting, starts
-from polyadic.tensor.threads import PARTS_A_THREAD, in_parallel, threads
-from polyadic.tensor.vectors import LANES
 
 COMPRESSED_FROM = 3.0
 """Nonzeros a fibre from which compressing them pays: measured, docs/decisions.md."""
@@ -158,7 +158,7 @@ def on_gpu(stack: Tensor) -> bool:
 def mttkrp(tree: Tree, stack: Tensor, rank: int) -> Tensor:
     """X_(n) (⊙_{m≠n} A^(m)) for the tree's mode: I_n x R."""
     if on_gpu(stack):
-        from polyadic.tensor import cuda_kernels
+        from polyadic.tensor.kernels import cuda as cuda_kernels
 
         return cuda_kernels.mttkrp(tree, stack)[:, :rank]
     out = stack.new_empty(len(tree.first) - 1, stack.shape[1])
@@ -179,7 +179,7 @@ def rows_kernel(tree: Tree, stack: Tensor, out: Tensor, column: int, width: int)
 def entries(tree: Tree, stack: Tensor) -> Tensor:
     """The model's entries at the nonzeros, in the tree's order: M. The sum over r of the product of the rows."""
     if on_gpu(stack):
-        from polyadic.tensor import cuda_kernels
+        from polyadic.tensor.kernels import cuda as cuda_kernels
 
         return cuda_kernels.entries(tree, stack)
     out = stack.new_zeros(len(tree.values))

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import padded, pieces
-from polyadic.tensor.threads import in_parallel
+from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.threads import in_parallel
 
 ROWS_A_PART = 8192
 """Rows that a thread takes at a time: they stay in its cache from one kernel to the next."""

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import padded, pieces
-from polyadic.tensor.threads import even, in_parallel
+from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.threads import even, in_parallel
 
 KERNELS_UP_TO = 32
 """Columns beyond which the library's matrix product is as fast as our kernels: docs/decisions.md."""

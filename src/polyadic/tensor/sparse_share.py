@@ -10,10 +10,10 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.tensor.fibres import Stack, Tree, entries, mttkrp, padded, pieces, plant, rows_kernel
+from polyadic.tensor.kernels.threads import in_parallel
 from polyadic.tensor.layout import distribute
 from polyadic.tensor.rows import Multiply, Sums, in_parts
 from polyadic.tensor.sparse import SparseTensor
-from polyadic.tensor.threads import in_parallel
 
 
 class SparseShare:

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from polyadic.tensor import cpu_kernels
 from polyadic.tensor.fibres import pieces
+from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.threads import even, in_parallel
 from polyadic.tensor.skinny import HEADS_A_PART, WIDTH, aligned
-from polyadic.tensor.threads import even, in_parallel
 
 BLOCK = 256
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from polyadic.tensor.cpu_kernels import jit
-from polyadic.tensor.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
+from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
 
 PIECE = 8
 """Columns of a product that are taken at a time: a register of float32."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.tensor.skinny import aligned
-from polyadic.tensor.threads import in_parallel, threads
 from polyadic.topics import kernels
 from polyadic.topics.corpus import Corpus
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.tensor.fibres import padded
-from polyadic.tensor.threads import in_parallel, threads
+from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.topics import kernels
 from polyadic.topics.collectives import total
 from polyadic.topics.corpus import AT_ONCE, Corpus

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polyadic.algorithms._job import Channel, ChannelSpec
 from polyadic.errors import UserError
+from polyadic.jobs.job import Channel, ChannelSpec
 from polyadic.training.environment import Environment
 
 

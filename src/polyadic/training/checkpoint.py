@@ -11,8 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from polyadic.algorithms._job import Snapshot
 from polyadic.errors import UserError
+from polyadic.jobs.job import Snapshot
 
 KEPT = 5
 SECONDS_BETWEEN = float(os.environ.get("POLYADIC_CHECKPOINT_SECONDS", "60"))

@@ -30,10 +30,10 @@ from pathlib import Path  # noqa: E402
 import torch  # noqa: E402
 
 from polyadic import algorithms  # noqa: E402
-from polyadic.algorithms._hyperparameters import Hyperparameters  # noqa: E402
-from polyadic.algorithms._job import Checkpoints, Job, Model, NoScalars, Reporting, Scalars  # noqa: E402
 from polyadic.distributed import World, lost_peer  # noqa: E402
 from polyadic.errors import AlgorithmError, PlatformError, PolyadicError, UserError, classify  # noqa: E402
+from polyadic.jobs.hyperparameters import Hyperparameters  # noqa: E402
+from polyadic.jobs.job import Checkpoints, Job, Model, NoScalars, Reporting, Scalars  # noqa: E402
 from polyadic.training import environment, report  # noqa: E402
 from polyadic.training.channels import open_channels  # noqa: E402
 from polyadic.training.checkpoint import CheckpointFolder, NoCheckpoints  # noqa: E402
@@ -47,15 +47,16 @@ def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool =
     channels = open_channels(here, algorithm.CHANNELS, algorithm.NAME)
     world = World.join()
     job = Job(
-        hyperparameters,
-        world,
-        channels,
-        _checkpoints(here, algorithm.NAME, hyperparameters, dry_run),
-        here.current_host,
-        stop_requested,
-        dry_run,
-        None if dry_run else here.output_data,
-        _scalars(here, dry_run),
+        algorithm=algorithm.NAME,
+        hyperparameters=hyperparameters,
+        world=world,
+        channels=channels,
+        checkpoints=_checkpoints(here, algorithm.NAME, hyperparameters, dry_run),
+        host=here.current_host,
+        stop_requested=stop_requested,
+        dry_run=dry_run,
+        output=None if dry_run else here.output_data,
+        scalars=_scalars(here, dry_run),
     )
     job.note(f"{algorithm.NAME}: {hyperparameters.model_dump_json()}")
     model = algorithm.fit(job)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from image_engine import Engine, docker, remove_mounting, why_no_engine
-from image_sdk import REPOSITORY, Sdk, sdk_python
+
+from tests.helpers.image_engine import Engine, docker, remove_mounting, why_no_engine
+from tests.helpers.image_sdk import REPOSITORY, Sdk, sdk_python
 
 BUILT_IMAGE = "polyadic:test"
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from image_engine import Engine
-from image_jobs import OptMl, lay_out
-from image_sdk import REPOSITORY, free_port
-from test_image_failure import HOSTS, run_two_hosts
 
-from polyadic.decomposition.cp import cp
+from polyadic.decomposition.cp.als import cp
 from polyadic.formats import tns
 from polyadic.tensor.sparse import SparseTensor
+from tests.contract.docker.test_image_failure import HOSTS, run_two_hosts
+from tests.helpers.image_engine import Engine
+from tests.helpers.image_jobs import OptMl, lay_out
+from tests.helpers.image_sdk import REPOSITORY, free_port
 
 DATA = REPOSITORY.parent / "shared" / "data"
 MED4 = {"algorithm": "cp", "rank": "8", "max_iterations": "10", "tol": "0", "dtype": "float64", "seed": "3"}

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_jobs import made
-from image_sdk import Sdk, free_port
+
+from tests.helpers.image_jobs import made
+from tests.helpers.image_sdk import Sdk, free_port
 
 # Every hyperparameter of DeepAR's table, as its examples write them: no name of an algorithm among them.
 DEEPAR = {

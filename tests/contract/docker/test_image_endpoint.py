@@ -17,9 +17,10 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from image_engine import Engine, mounting
-from image_jobs import CP, cp_requests, lay_out, low_rank_tensor, made, write_tensor
-from image_sdk import REPOSITORY, free_port
+
+from tests.helpers.image_engine import Engine, mounting
+from tests.helpers.image_jobs import CP, cp_requests, lay_out, low_rank_tensor, made, write_tensor
+from tests.helpers.image_sdk import REPOSITORY, free_port
 
 
 @pytest.mark.timeout(240, func_only=True)

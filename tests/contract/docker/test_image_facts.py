@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from image_engine import Engine, docker
+
+from tests.helpers.image_engine import Engine, docker
 
 GIGABYTE = 10**9
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from image_engine import Engine
-from image_jobs import (
+
+from tests.helpers.image_engine import Engine
+from tests.helpers.image_jobs import (
     CP,
     FORECASTER,
     Hyperparameters,

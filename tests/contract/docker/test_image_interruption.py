@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from image_engine import Engine
-from image_jobs import FORECASTER, OptMl, lay_out, write_series
+
+from tests.helpers.image_engine import Engine
+from tests.helpers.image_jobs import FORECASTER, OptMl, lay_out, write_series
 
 EPOCHS = 24
 LONG = FORECASTER | {"epochs": str(EPOCHS)}

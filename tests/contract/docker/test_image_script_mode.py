@@ -5,9 +5,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from image_engine import Engine
-from image_jobs import lay_out, low_rank_tensor, made, write_tensor
-from image_sdk import Sdk
+
+from tests.helpers.image_engine import Engine
+from tests.helpers.image_jobs import lay_out, low_rank_tensor, made, write_tensor
+from tests.helpers.image_sdk import Sdk
 
 SCRIPT = """\
 import argparse, json, os, pathlib

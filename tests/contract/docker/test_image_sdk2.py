@@ -5,7 +5,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from image_jobs import (
+
+from tests.helpers.image_jobs import (
     CP,
     FORECASTER,
     cp_requests,
@@ -15,7 +16,7 @@ from image_jobs import (
     write_series,
     write_tensor,
 )
-from image_sdk import Sdk, free_port
+from tests.helpers.image_sdk import Sdk, free_port
 
 
 @pytest.mark.timeout(240, func_only=True)

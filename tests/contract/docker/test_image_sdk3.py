@@ -4,8 +4,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from image_jobs import CP, cp_requests, low_rank_tensor, write_tensor
-from image_sdk import Sdk, free_port
+
+from tests.helpers.image_jobs import CP, cp_requests, low_rank_tensor, write_tensor
+from tests.helpers.image_sdk import Sdk, free_port
 
 
 @pytest.mark.timeout(300, func_only=True)

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_jobs import made
-from image_sdk import REPOSITORY, Sdk, free_port
 from numpy.typing import NDArray
 from safetensors.torch import load
 
 from polyadic.algorithms import choose
-from polyadic.algorithms._job import Channel, Job
 from polyadic.distributed import World
 from polyadic.formats import recordio
 from polyadic.formats._rows import Rows
+from polyadic.jobs.job import Channel, Job
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import mixtures
 from polyadic.topics.spectral import Topics
 from polyadic.training.checkpoint import NoCheckpoints
+from tests.helpers.image_jobs import made
+from tests.helpers.image_sdk import REPOSITORY, Sdk, free_port
 
 NIPS = REPOSITORY.parent / "shared" / "data" / "nips-train_1.pbr"
 TERMS, TOPICS = 12419, 5

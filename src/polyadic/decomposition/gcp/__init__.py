@@ -1,0 +1,1 @@
+"""Generalised CP decompositions: losses beside least squares."""

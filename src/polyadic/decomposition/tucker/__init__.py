@@ -1,0 +1,1 @@
+"""Tucker decompositions."""

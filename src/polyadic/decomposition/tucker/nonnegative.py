@@ -1,0 +1,110 @@
+"""Sweeps of the nonnegative Tucker decomposition: core and factors without negative entries.
+
+Shapes: data I_1 x ... x I_N, core R_1 x ... x R_N, factor n I_n x R_n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.tucker.subspaces import rows_of, sweep
+from polyadic.distributed import World
+from polyadic.tensor.dense import Slab
+from polyadic.tensor.products import mode_product, multi_mode_product
+
+FACTOR_STEPS, CORE_STEPS = 5, 20
+"""Passes over a factor's columns, and gradient steps of the core, a sweep: cheap beside the products with the data."""
+
+
+def nonnegative_start(slab: Slab, ranks: Sequence[int], norm: float, seed: int) -> tuple[Tensor, list[Tensor]]:
+    """A core and factors uniform on [0, 1), but for the core's unit, which gives the model the norm of the data.
+
+    This rank's rows of them: the same rows for any number of ranks.
+    """
+    random = torch.Generator().manual_seed(seed)
+    shapes = [list(ranks), *([rows, rank] for rows, rank in zip(slab.shape, ranks, strict=True))]
+    core, *factors = [torch.rand(shape, generator=random, dtype=torch.float64) for shape in shapes]
+    square = (core * multi_mode_product(core, [factor.T @ factor for factor in factors])).sum()
+    factors[slab.mode] = factors[slab.mode][slab.rows]
+    return (core * norm / square.sqrt()).to(slab.local), [factor.to(slab.local) for factor in factors]
+
+
+def nonnegative_sweep(slab: Slab, factors: list[Tensor], core: Tensor, world: World) -> tuple[Tensor, float]:
+    """One sweep over the modes, then the core; changes `factors` and returns the core and |X|² - |X - Y|².
+
+    Each factor, columns of length 1, by hierarchical alternating least squares, and the core by accelerated
+    projected gradients; neither lets the error grow. Phan and Cichocki, Neurocomputing 2011, sections 3 and 4.
+    """
+    grams = [_gram(factor, world, mode == slab.mode) for mode, factor in enumerate(factors)]
+
+    def update(mode: int, projected: Tensor) -> Tensor:
+        nonlocal core
+        others = [m for m in range(core.ndim) if m != mode]
+        rows = rows_of(core, mode)
+        target = rows_of(projected, mode) @ rows.T
+        inner = rows_of(multi_mode_product(core, [grams[m] for m in others], others), mode) @ rows.T
+        factor = _columns_in_turn(factors[mode], target, inner)
+        lengths = _lengths(factor, world, mode == slab.mode)
+        core = mode_product(core, torch.diag(lengths), mode)
+        factor = factor / lengths
+        grams[mode] = _gram(factor, world, mode == slab.mode)
+        return factor
+
+    target = sweep(slab, factors, world, update).double()
+    exact = [gram.double() for gram in grams]
+    core = _core(core.double(), target, exact).to(core.dtype)
+    return core, -2 * _value(core.double(), target, exact)
+
+
+def _columns_in_turn(factor: Tensor, target: Tensor, inner: Tensor) -> Tensor:
+    """Lowers |X - factor B|² over factor >= 0 a column at a time: target = X B^T (I x R), inner = B B^T (R x R)."""
+    factor = factor.clone()
+    scale = inner.diagonal().clamp_min(torch.finfo(inner.dtype).tiny)
+    for _ in range(FACTOR_STEPS):
+        for column in range(factor.shape[1]):
+            step = (target[:, column] - factor @ inner[:, column]) / scale[column]
+            factor[:, column] = (factor[:, column] + step).clamp_min(0)
+    return factor
+
+
+def _core(core: Tensor, target: Tensor, grams: list[Tensor]) -> Tensor:
+    """Lowers <G, G ×_n grams[n]> / 2 - <G, target> over G >= 0 by FISTA, which starts anew where that would grow.
+
+    In float64: in float32 round-off would decide where it starts anew, and so the number of ranks.
+    Beck and Teboulle, SIAM J. Imaging Sci. 2009, with the restart of O'Donoghue and Candès, Found. Comput. Math. 2015.
+    """
+    bound = math.prod(torch.linalg.matrix_norm(gram, 2).item() for gram in grams)
+    best, ahead, momentum = core, core, 1.0
+    value = _value(core, target, grams)
+    for _ in range(CORE_STEPS):
+        slope = multi_mode_product(ahead, grams) - target
+        new = (ahead - slope / bound).clamp_min(0)
+        if (new_value := _value(new, target, grams)) > value:
+            if ahead is best:
+                break
+            ahead, momentum = best, 1.0
+            continue
+        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = new + (momentum - 1) / following * (new - best)
+        best, value, momentum = new, new_value, following
+    return best
+
+
+def _value(core: Tensor, target: Tensor, grams: list[Tensor]) -> float:
+    return float((core * (multi_mode_product(core, grams) / 2 - target)).sum())
+
+
+def _gram(factor: Tensor, world: World, divided: bool) -> Tensor:
+    gram = factor.T @ factor
+    return world.sum_(gram) if divided else gram
+
+
+def _lengths(factor: Tensor, world: World, divided: bool) -> Tensor:
+    """The lengths of a factor's columns, never 0."""
+    squares = factor.double().square().sum(0)
+    lengths = (world.sum_(squares) if divided else squares).sqrt().to(factor.dtype)
+    return torch.where(lengths == 0, 1, lengths)

@@ -1,0 +1,1 @@
+"""What a job is: its hyperparameters, channels, metrics and model."""

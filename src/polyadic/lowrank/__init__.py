@@ -1,0 +1,1 @@
+"""Questions to a decomposition: entries, slices, rankings, new rows."""

@@ -1,0 +1,1 @@
+"""A channel of files -> a tensor, a corpus or series."""

@@ -1,0 +1,309 @@
+"""A channel's files -> the documents that they hold, each rank its share; and the vocabulary's channel."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.formats import RowsFormat
+from polyadic.formats._rows import UNSTATED, Dealer, Rows, opened
+from polyadic.jobs.job import Channel, Job
+from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
+from polyadic.readers.shares import Holding, agreed
+from polyadic.topics.corpus import Corpus
+
+VOCABULARY = "vocabulary"
+IN_MEMORY = 2**27
+"""Nonzeros that a rank holds in memory (12 bytes each); of more, all lie on the disk and are mapped."""
+
+
+@dataclass(frozen=True)
+class CorpusRead:
+    """This rank's documents, which may be none, and what to say of those of all ranks."""
+
+    corpus: Corpus
+    warnings: list[str]
+
+
+class Width(NamedTuple):
+    """How many terms there are, and what says so."""
+
+    terms: int
+    source: str
+
+
+def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
+    """This rank's share of a channel's documents: a collective, with one verdict on every rank.
+
+    The ranks that see the same files deal the documents out in turn. Without `terms` (feature_dim) they are as many as
+    the rows state, or else as the largest key needs. Of a channel in Pipe mode, one rank a host reads, and only once.
+
+    Raises UserError, with the file and the record or line, for no documents, what the formats refuse, keys that are no
+    terms, rows of another length, and counts that are negative or not finite.
+    """
+    here = job.channels[channel]
+    chosen = agreed(job.world, lambda: choose(here, job.world))
+    if not job.world.any(bool(chosen.paths)):
+        job.files(channel, suffixes())
+    holding = _holding(here, chosen.paths, job.world)
+    gathered = _Gathered(None if terms is None else Width(terms, "feature_dim"))
+    agreed(job.world, lambda: _gather(gathered, holding, chosen.kind, here))
+    corpus = gathered.join(_width(gathered, job.world).terms)
+    return CorpusRead(corpus, _warnings(channel, gathered.tally, chosen.skipped, job.world))
+
+
+def read_vocabulary(job: Job[Any], terms: int | None) -> list[str] | None:
+    """The terms of channel `vocabulary`, one a line, alike on every rank; None without that channel. A collective.
+
+    Raises UserError for no file, more than one, a text that is not UTF-8, an empty line, and another number of terms.
+    """
+    if VOCABULARY not in job.channels:
+        return None
+    here = job.channels[VOCABULARY]
+    found = next((one for one in job.world.collect(agreed(job.world, lambda: _words(here, job.world))) if one), None)
+    if found is None:
+        raise UserError(f"channel {VOCABULARY} holds no file: give one text, a term a line")
+    name, words = found
+    if terms is not None and len(words) != terms:
+        raise UserError(
+            f"{name} has {len(words)} terms and the corpus has {terms} (feature_dim): the vocabulary has a line for "
+            "each term, in the order of their numbers"
+        )
+    return words
+
+
+def corpus_of(rows: Rows, name: str, unit: str, width: Width | None) -> Corpus:
+    """The corpus of rows of counts, checked; without a width, of as many terms as the largest key needs.
+
+    Raises UserError that names the row: `name`, `unit` and its number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        counts = rows.values.astype(np.float32)
+    _refuse_faults(rows, counts, name, unit, width)
+    terms = int(rows.columns.max(initial=-1)) + 1 if width is None else width.terms
+    offsets, words, numbers = map(torch.from_numpy, (rows.offsets, rows.columns, counts))
+    if _in_order(rows) and counts.all():
+        return Corpus(offsets, words, numbers, terms)
+    documents = torch.repeat_interleave(torch.arange(len(rows)), offsets.diff())
+    return Corpus.of_places(documents, words, numbers, len(rows), terms)
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether each row's columns rise."""
+    rises = np.diff(rows.columns) > 0
+    inner = rows.offsets[1:-1]
+    rises[inner[(inner > 0) & (inner < len(rows.columns))] - 1] = True
+    return bool(rises.all())
+
+
+def _refuse_faults(rows: Rows, counts: NDArray[np.float32], name: str, unit: str, width: Width | None) -> None:
+    """UserError for the first row that is no document."""
+    wrong = [_width_fault(rows, width)] if width else []
+    beyond = rows.columns >= width.terms if width else np.zeros(len(rows.columns), bool)
+    faulty = np.flatnonzero((rows.columns < 0) | beyond | ~np.isfinite(counts) | (counts < 0))
+    if len(faulty):
+        at = int(faulty[0])
+        row = int(np.searchsorted(rows.offsets, at, "right")) - 1
+        wrong.append((row, _entry_fault(int(rows.columns[at]), float(rows.values[at]), width)))
+    row, why = min((one for one in wrong if one), default=(0, ""))
+    if why:
+        raise UserError(f"{name}, {unit} {rows.numbers[row]}: {why}")
+
+
+def _width_fault(rows: Rows, width: Width) -> tuple[int, str] | None:
+    faulty = np.flatnonzero((rows.widths != UNSTATED) & (rows.widths != width.terms))
+    if not len(faulty):
+        return None
+    row = int(faulty[0])
+    stated = rows.widths[row]
+    return row, f"it has {stated} terms where {width.source} has {width.terms}: every document has a count a term"
+
+
+def _entry_fault(column: int, value: float, width: Width | None) -> str:
+    if column < 0:
+        return f"the key {column} is no term: terms count from 0"
+    if width is not None and column >= width.terms:
+        return (
+            f"the key {column} is beyond the {width.terms} terms of {width.source}: terms count from 0 to "
+            f"{width.terms - 1}"
+        )
+    how = "is negative" if value < 0 else "is too large" if np.isfinite(value) else "is not finite"
+    return f"the count of term {column}, {value:g}, {how}: give how often the term occurs, 0 or more"
+
+
+@dataclass
+class _Tally:
+    """What is said of the documents."""
+
+    documents: int = 0
+    empty: int = 0
+    counts: int = 0
+    fractional: int = 0
+
+
+class _Spilled:
+    """Documents in two files of a temporary folder, which is gone when they are mapped."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="polyadic-corpus-")
+        self._words, self._counts = (Path(self._folder.name) / name for name in ("words", "counts"))
+        self._lengths = [torch.zeros(1, dtype=torch.int64)]
+
+    def append(self, piece: Corpus) -> None:
+        """Writes documents behind those that are there."""
+        self._lengths.append(piece.offsets.diff())
+        for path, part in ((self._words, piece.words), (self._counts, piece.counts)):
+            with path.open("ab") as file:
+                part.numpy().tofile(file)
+
+    def mapped(self, terms: int) -> Corpus:
+        """The corpus, its pages read from the disk when they are wanted."""
+        offsets = torch.cat(self._lengths).cumsum(0)
+        size = int(offsets[-1])
+        words = torch.from_file(str(self._words), size=size, dtype=torch.int64)
+        counts = torch.from_file(str(self._counts), size=size, dtype=torch.float32)
+        self._folder.cleanup()
+        return Corpus(offsets, words, counts, terms)
+
+
+@dataclass
+class _Gathered:
+    """The documents so far, in pieces: a width that was given or stated, and the largest key and where it was."""
+
+    width: Width | None
+    largest: tuple[int, str] = (-1, "")
+    pieces: list[Corpus] = field(default_factory=list)
+    held: int = 0
+    spilled: _Spilled | None = None
+    tally: _Tally = field(default_factory=_Tally)
+
+    def add(self, rows: Rows, name: str, unit: str) -> None:
+        """Takes the rows of a batch; UserError for those that are no documents."""
+        stated = np.flatnonzero(rows.widths != UNSTATED)
+        if self.width is None and len(stated):
+            first = stated[0]
+            self.width = Width(int(rows.widths[first]), f"{name}, {unit} {rows.numbers[first]},")
+        piece = corpus_of(rows, name, unit, self.width)
+        if rows.columns.max(initial=-1) > self.largest[0]:
+            at = int(rows.columns.argmax())
+            row = int(np.searchsorted(rows.offsets, at, "right")) - 1
+            self.largest = (int(rows.columns[at]), f"{name}, {unit} {rows.numbers[row]}")
+        self._count(piece)
+        self.pieces.append(piece)
+        self.held += len(piece.words)
+        if self.held > IN_MEMORY:
+            self._spill()
+
+    def _count(self, piece: Corpus) -> None:
+        self.tally.documents += len(piece)
+        self.tally.empty += int((piece.offsets.diff() == 0).sum())
+        self.tally.counts += len(piece.counts)
+        self.tally.fractional += int((piece.counts != piece.counts.floor()).sum())
+
+    def _spill(self) -> None:
+        """Moves what is held to the disk."""
+        self.spilled = self.spilled or _Spilled()
+        for piece in self.pieces:
+            self.spilled.append(piece)
+        self.pieces.clear()
+        self.held = 0
+
+    def join(self, terms: int) -> Corpus:
+        """The documents as one corpus; empties the pieces."""
+        if self.spilled:
+            self._spill()
+            return self.spilled.mapped(terms)
+        lengths = [torch.zeros(1, dtype=torch.int64), *(one.offsets.diff() for one in self.pieces)]
+        words = [torch.zeros(0, dtype=torch.int64), *(one.words for one in self.pieces)]
+        counts = [torch.zeros(0), *(one.counts for one in self.pieces)]
+        self.pieces.clear()
+        return Corpus(torch.cat(lengths).cumsum(0), torch.cat(words), torch.cat(counts), terms)
+
+
+def _holding(here: Channel, paths: list[Path], world: World) -> Holding:
+    holding = Holding.of(here, paths, world)
+    held = [names for names in world.collect(holding.names) if names]
+    other = next((names for names in held if names != held[0]), None)
+    if not holding.divided and other is not None:
+        raise UserError(
+            f"the hosts hold different files ({', '.join(held[0][:3])} and {', '.join(other[:3])}): give each host the "
+            "same, or divide the channel between them (ShardedByS3Key)"
+        )
+    return replace(holding, part=0, parts=1) if here.piped and holding.divided else holding
+
+
+def _gather(gathered: _Gathered, holding: Holding, stated: RowsFormat | None, here: Channel) -> None:
+    dealer = Dealer(holding.part, holding.parts)
+    for path in holding.paths:
+        if here.piped:
+            await_pipe(path, here.name)
+        for rows, unit in batches(path, stated, dealer):
+            gathered.add(rows, path.name, unit)
+
+
+def _width(gathered: _Gathered, world: World) -> Width:
+    """How many terms all ranks' documents have; UserError where they do not agree."""
+    found = world.collect((gathered.width, gathered.largest))
+    largest, where = max(one for _, one in found)
+    widths = [one for one, _ in found if one is not None]
+    width = widths[0] if widths else Width(largest + 1, where)
+    other = next((one for one in widths if one.terms != width.terms), None)
+    if other is not None:
+        raise UserError(
+            f"{width.source} has {width.terms} terms and {other.source} has {other.terms}: every document has a count "
+            "a term"
+        )
+    if largest >= width.terms:
+        raise UserError(f"{where}: {_entry_fault(largest, 0.0, width)}")
+    return width
+
+
+def _warnings(channel: str, tally: _Tally, skipped: list[str], world: World) -> list[str]:
+    """What all ranks say together; UserError where they have no document."""
+    found = world.collect((tally.documents, tally.empty, tally.counts, tally.fractional))
+    documents, empty, counts, fractional = map(sum, zip(*found, strict=True))
+    names = sorted({name for some in world.collect(skipped) for name in some})
+    if not documents:
+        raise UserError(f"channel {channel} holds no documents: its files are empty")
+    said = []
+    if fractional:
+        said.append(f"{fractional} of {counts} counts are not whole: they are taken as they are")
+    if empty:
+        said.append(f"{empty} of {documents} documents are empty: they are kept, and say nothing of the topics")
+    if names:
+        some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        said.append(f"{some} skipped: a file of documents ends in {' '.join(suffixes())}")
+    return [f"channel {channel}: {one}" for one in said]
+
+
+def _words(here: Channel, world: World) -> tuple[str, list[str]] | None:
+    """The vocabulary's file and its terms; None where this rank has none to read."""
+    if len(here.files) > 1:
+        names = ", ".join(path.name for path in here.files[:3])
+        raise UserError(f"channel {here.name} holds {len(here.files)} files ({names}): give one text, a term a line")
+    if not here.files or (here.piped and world.local_rank):
+        return None
+    path = here.files[0]
+    if here.piped:
+        await_pipe(path, here.name)
+    with opened(path) as file:
+        lines = file.read().rstrip().split(b"\n")
+    return path.name, [_word(line, path.name, number) for number, line in enumerate(lines, 1)]
+
+
+def _word(line: bytes, name: str, number: int) -> str:
+    try:
+        word = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}, line {number}: {error}. A vocabulary is a text in UTF-8, a term a line") from None
+    if not word:
+        raise UserError(f"{name}, line {number} is empty: give a term a line, in the order of their numbers")
+    return word

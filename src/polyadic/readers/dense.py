@@ -1,0 +1,211 @@
+"""The dense files of a channel -> this rank's slab of the tensor that they are together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.formats import DenseFormat, by_suffix
+from polyadic.formats._dense import DenseFile
+from polyadic.readers.shares import Holding, agreed, refuse
+from polyadic.tensor.dense import Slab, longest, share
+
+AT_ONCE = 2**22
+"""Entries that are looked at, or that the ranks exchange, together."""
+
+
+class Piece(NamedTuple):
+    """A file of the stack: its name, the first rank of its host, its shape, its place among the host's files."""
+
+    name: str
+    host: int
+    shape: tuple[int, ...]
+    place: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Files that are one tensor: along its longest mode where it is one file, stacked along mode 0 where more.
+
+    `readers` is the rank that reads each row of `mode`.
+    """
+
+    pieces: list[Piece]
+    shape: tuple[int, ...]
+    mode: int
+    readers: NDArray[np.int64]
+
+    def parts(self, start: int, stop: int) -> Iterator[tuple[Piece, int, int, int]]:
+        """The pieces that hold rows [start, stop): of each the rows, and the row that is its first."""
+        ends = list(accumulate(piece.shape[self.mode] for piece in self.pieces))
+        for at in range(int(np.searchsorted(ends, start, "right")), len(ends)):
+            first = ends[at] - self.pieces[at].shape[self.mode]
+            if first >= stop:
+                return
+            yield self.pieces[at], max(start, first), min(stop, ends[at]), first
+
+
+def read(holding: Holding, world: World, dtype: torch.dtype) -> Slab:
+    """This rank's slab. The ranks get rows in their own order; those whose host has no file may get none."""
+    stack = _stack(holding, world)
+    start, stop = share(len(stack.readers), world.rank, world.size)
+    moved = bool((np.diff(stack.readers) < 0).any())
+    if not moved:
+        start, stop = (int(np.searchsorted(stack.readers, world.rank, side)) for side in ("left", "right"))
+    numbers = torch.empty(0, dtype=dtype).numpy().dtype
+    local = np.empty([stop - start if n == stack.mode else rows for n, rows in enumerate(stack.shape)], numbers)
+    if moved:
+        _exchange(local, stack, holding, world, start)
+    else:
+        agreed(world, lambda: _fill(local, stack, holding, start, stop))
+    return Slab(torch.from_numpy(local).to(world.device), stack.shape, stack.mode, start)
+
+
+def _stack(holding: Holding, world: World) -> Stack:
+    """What the files are together, and who reads what."""
+    host = world.rank - world.local_rank
+    first, stop = share(len(holding.paths), world.local_rank, world.local_size)
+
+    def heads() -> list[Piece]:
+        """The ranks of a host share the reading of its files' heads."""
+        return [Piece(holding.names[at], host, _open(holding.paths[at]).shape, at) for at in range(first, stop)]
+
+    pieces = [piece for some in world.collect(agreed(world, heads)) for piece in some]
+    hosts = world.collect(host)
+    if holding.divided:
+        pieces.sort()
+        members = [[rank for rank, other in enumerate(hosts) if other == piece.host] for piece in pieces]
+    else:
+        pieces = _alike(pieces)
+        members = [list(holding.holders)] * len(pieces)
+    shape = _shape(pieces)
+    mode = longest(shape) if len(pieces) == 1 else 0
+    return Stack(pieces, shape, mode, _readers([piece.shape[mode] for piece in pieces], members))
+
+
+def _alike(pieces: list[Piece]) -> list[Piece]:
+    """The pieces of one of the hosts; UserError where another one's are different."""
+    hosts = {piece.host: list[tuple[str, tuple[int, ...]]]() for piece in pieces}
+    for piece in pieces:
+        hosts[piece.host].append((piece.name, piece.shape))
+    first = next(iter(hosts.values()))
+    for other in hosts.values():
+        if other != first:
+            shapes = [[shape for _, shape in held][:5] for held in (first, other)]
+            raise UserError(
+                f"the hosts hold different tensors, of shapes {shapes[0]} and {shapes[1]}: give each host the same "
+                "files, or divide the channel between them (ShardedByS3Key)"
+            )
+    return [piece for piece in pieces if piece.host == pieces[0].host]
+
+
+def _shape(pieces: list[Piece]) -> tuple[int, ...]:
+    """The shape of the stack; UserError where files do not fit together, and for less than two modes."""
+    first = pieces[0]
+    for other in pieces:
+        if other.shape[1:] != first.shape[1:]:
+            raise UserError(
+                f"{first.name} is {_by(first.shape)} and {other.name} is {_by(other.shape)}: files are stacked along "
+                "mode 0, so their other modes must agree (of pictures: height, width and channels)"
+            )
+    if len(first.shape) < 2:
+        raise UserError(f"the tensor has {len(first.shape)} modes: a decomposition needs 2 or more")
+    return (sum(piece.shape[0] for piece in pieces), *first.shape[1:])
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a number"
+
+
+def _readers(rows: list[int], members: list[list[int]]) -> NDArray[np.int64]:
+    """For each row of a stack the rank that reads it: the members that pieces have share the rows of these pieces."""
+    groups = np.repeat([group[0] for group in members], rows)
+    readers = np.empty(len(groups), np.int64)
+    for group in {group[0]: group for group in members}.values():
+        places = np.flatnonzero(groups == group[0])
+        for part, rank in enumerate(group):
+            readers[places[slice(*share(len(places), part, len(group)))]] = rank
+    return readers
+
+
+def _fill(local: NDArray[Any], stack: Stack, holding: Holding, start: int, stop: int) -> None:
+    """Reads rows [start, stop) of the stack into `local`."""
+    before = (slice(None),) * stack.mode
+    for piece, low, high, first in stack.parts(start, stop):
+        out = local[(*before, slice(low - start, high - start))]
+        _open(holding.paths[piece.place]).fill(out, stack.mode, low - first, high - first)
+
+
+def _exchange(local: NDArray[Any], stack: Stack, holding: Holding, world: World, start: int) -> None:
+    """Fills `local`, rows of mode 0 from `start` on, where the order of names goes to and fro between the hosts.
+
+    Each rank reads its own files' rows and sends them to the ranks that they belong to, a few at a time. All ranks
+    take part in every step, so a fault is kept until the end.
+    """
+    fault = None
+    bounds = [share(len(stack.readers), rank, world.size)[1] for rank in range(world.size)]
+    step = max(1, AT_ONCE // max(1, math.prod(local.shape[1:])))
+    for first in range(0, len(stack.readers), step):
+        readers = stack.readers[first : first + step]
+        mine = first + np.flatnonzero(readers == world.rank)
+        sent = np.zeros((len(mine), *local.shape[1:]), local.dtype)
+        try:
+            if fault is None:
+                _gather(sent, mine, stack, holding)
+        except UserError as error:
+            fault = str(error)
+        counts = np.bincount(np.searchsorted(bounds, mine, "right"), minlength=world.size)
+        got = world.exchange(torch.from_numpy(sent).to(world.device), counts.tolist()).cpu().numpy()
+        wanted = np.arange(max(first, start), min(first + len(readers), start + len(local)))
+        local[wanted[np.argsort(readers[wanted - first], kind="stable")] - start] = got
+    refuse(world, fault)
+
+
+def _gather(out: NDArray[Any], rows: NDArray[np.int64], stack: Stack, holding: Holding) -> None:
+    """Reads some rows of the stack, in runs of neighbours."""
+    for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        if len(run):
+            at = int(np.searchsorted(rows, run[0]))
+            _fill(out[at : at + len(run)], stack, holding, int(run[0]), int(run[-1]) + 1)
+
+
+def _open(path: Path) -> DenseFile:
+    kind = by_suffix(path.name)
+    assert isinstance(kind, DenseFormat)
+    return kind.open_tensor(path)
+
+
+def refuse_gaps(slab: Slab, world: World, gaps: bool, advice: str) -> None:
+    """UserError for entries that are infinite, and unless `gaps` for those that are NaN."""
+    count, first = _gaps(slab, gaps)
+    if not world.any(count > 0):
+        return
+    found = world.collect((count, first))
+    total, where = sum(one for one, _ in found), next(one for _, one in found if one is not None)
+    kind = "infinite" if gaps else "NaN or infinite"
+    raise UserError(f"the tensor holds {total} entries that are {kind}, the first at index {where}: {advice}")
+
+
+def _gaps(slab: Slab, gaps: bool) -> tuple[int, list[int] | None]:
+    """How many entries of a slab are no numbers, and the index of the first; looked at a few at a time."""
+    count, first = 0, None
+    flat = slab.local.reshape(-1)
+    for start in range(0, len(flat), AT_ONCE):
+        some = flat[start : start + AT_ONCE]
+        bad = some.isinf() if gaps else ~some.isfinite()
+        here = int(bad.sum())
+        if here and first is None:
+            place = np.unravel_index(start + int(bad.nonzero()[0]), slab.local.shape)
+            first = [int(row) + (slab.start if mode == slab.mode else 0) for mode, row in enumerate(place)]
+        count += here
+    return count, first

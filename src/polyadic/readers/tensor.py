@@ -1,0 +1,97 @@
+"""A channel's files -> the tensor that they hold, dense or sparse, each rank its share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polyadic.errors import UserError
+from polyadic.formats import DenseFormat, EitherFormat, SparseFormat, by_suffix, formats
+from polyadic.jobs.job import Job
+from polyadic.readers import dense as _dense_channel
+from polyadic.readers import sparse as _sparse_channel
+from polyadic.readers.shares import Holding, agreed
+from polyadic.tensor.dense import Slab
+from polyadic.tensor.sparse import SparseTensor
+
+
+@dataclass(frozen=True)
+class TensorRead:
+    """A rank's share of a channel's tensor, and for each mode the labels of its rows, or None."""
+
+    data: Slab | SparseTensor
+    labels: tuple[tuple[str, ...] | None, ...]
+
+
+def read_tensor(job: Job[Any], *, channel: str = "train", dtype: torch.dtype, gaps: bool = False) -> TensorRead:
+    """The tensor of a channel: a collective, with one verdict on every rank.
+
+    Dense: one file is divided along its longest mode; more, and pictures, are stacked along mode 0 in the order of
+    their names over all hosts. Sparse: the ranks that see the same files share their records, and nonzeros of one
+    place are not summed. `gaps` lets NaN stay in a dense tensor.
+
+    Raises UserError for no file, dense and sparse files in one channel, what the formats refuse, files that do not
+    fit together, entries that are infinite, and unless `gaps` NaN.
+    """
+    files = _files(job, channel)
+    holding = Holding.of(job.channels[channel], files, job.world)
+    if _is_sparse(holding, job, channel):
+        return TensorRead(*_sparse_channel.read(holding, job.world, dtype))
+    slab = _dense_channel.read(holding, job.world, dtype)
+    _dense_channel.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
+    return TensorRead(slab, (None,) * len(slab.shape))
+
+
+def suffixes(kind: type[DenseFormat] | type[SparseFormat]) -> tuple[str, ...]:
+    """The suffixes of files that can hold a dense, or a sparse, tensor; those of arrays first, then text."""
+    found = [one for one in formats().values() if isinstance(one, kind)]
+    return tuple(suffix for one in sorted(found, key=lambda one: one.CONTENT_TYPES) for suffix in one.SUFFIXES)
+
+
+def content_types() -> tuple[str, ...]:
+    """The content types of a channel that holds a tensor."""
+    found = [one for one in formats().values() if isinstance(one, DenseFormat | SparseFormat)]
+    return tuple(sorted(kind for one in found for kind in one.CONTENT_TYPES))
+
+
+def _files(job: Job[Any], channel: str) -> list[Path]:
+    """This host's files of tensors, whatever the case of their suffixes; UserError where no host has any."""
+    known = tuple(dict.fromkeys(suffixes(DenseFormat) + suffixes(SparseFormat)))
+    found = [path for path in job.channels[channel].files if path.name.lower().endswith(known)]
+    return found if job.world.any(bool(found)) else job.files(channel, known)
+
+
+def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:
+    """Whether the files of all hosts are sparse; UserError where some are and some are not."""
+    kinds = agreed(job.world, lambda: [(_holds_coordinates(path), path.name) for path in holding.paths])
+    found = defaultdict[bool, list[str]](list)
+    for sparse, name in {pair: None for pairs in job.world.collect(kinds) for pair in pairs}:
+        found[sparse].append(name)
+    if len(found) == 2:
+        raise UserError(
+            f"channel {channel} holds dense files ({_some(found[False])}) and sparse ones ({_some(found[True])}): give "
+            f"one kind. Dense are {' '.join(suffixes(DenseFormat))}, sparse are {' '.join(suffixes(SparseFormat))}"
+        )
+    return True in found
+
+
+def _holds_coordinates(path: Path) -> bool:
+    kind = by_suffix(path.name)
+    return kind.is_sparse(path) if isinstance(kind, EitherFormat) else isinstance(kind, SparseFormat)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _advice(job: Job[Any], dtype: torch.dtype, gaps: bool) -> str:
+    """What to do about entries that are no numbers."""
+    wide = ". Entries beyond 3.4e38 need dtype=float64" if dtype == torch.float32 else ""
+    if gaps:
+        return f"an entry is finite, or NaN where it is missing{wide}"
+    mask = ", or set missing=mask" if "missing" in type(job.hyperparameters).model_fields else ""
+    return f"{job.algorithm} needs every entry. Fill them in, or leave out the rows that hold them{mask}{wide}"

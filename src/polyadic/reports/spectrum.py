@@ -1,0 +1,116 @@
+"""How the energy of a decomposition falls off: CP's weights, Tucker's core, the bonds of a tensor train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polyadic.lowrank.model import in_order
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Curves that fall: a name and its values each; `ticks` name the places of a single one."""
+
+    title: str
+    across: str
+    up: str
+    curves: Mapping[str, NDArray[np.float64]]
+    ticks: tuple[str, ...] = ()
+    logarithmic: bool = False
+
+
+def spectra(tensors: Mapping[str, Tensor]) -> list[Spectrum]:
+    """The spectra of a model, by the names of its tensors: `weights`, `core`, or `core_0`.. ."""
+    if "weights" in tensors:
+        return [_weights(tensors["weights"])]
+    if "core" in tensors:
+        return [_core(tensors["core"])]
+    return _train(in_order("core", tensors))
+
+
+def strongest_first(weights: Tensor) -> list[int]:
+    """The components of a CP tensor by the size of their weights."""
+    order: list[int] = weights.abs().argsort(descending=True, stable=True).tolist()
+    return order
+
+
+def _weights(weights: Tensor) -> Spectrum:
+    order = strongest_first(weights)
+    sizes = weights.double().abs().cpu().numpy()[order]
+    return Spectrum(
+        f"Weights of {len(sizes)} components: {sizes[0]:,.4g} down to {sizes[-1]:,.4g}"
+        if len(sizes) > 1
+        else f"Weight of the one component: {sizes[0]:,.4g}",
+        "component, strongest first",
+        "weight",
+        {"weight": sizes},
+        tuple(map(str, order)),
+    )
+
+
+def _core(core: Tensor) -> Spectrum:
+    """|the core's slice at each row of a mode|² / |core|²: for an all-orthogonal core (HOSVD) the squares of the
+    mode's singular values (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, theorem 2)."""
+    squares = core.detach().double().square().cpu()
+    total = squares.sum().clamp_min(torch.finfo(squares.dtype).tiny)
+    curves = {}
+    for mode in range(core.ndim):
+        energy = squares.movedim(mode, 0).flatten(1).sum(1) / total
+        curves[f"mode {mode}"] = energy.sort(descending=True).values.numpy()
+    largest = (squares.max() / total).item()
+    return Spectrum(
+        f"Energy of the {' x '.join(map(str, core.shape))} core: its largest entry holds {largest:.1%}",
+        "slice of the core along the mode, largest first",
+        "share of the energy",
+        curves,
+        logarithmic=True,
+    )
+
+
+def _train(cores: list[Tensor]) -> list[Spectrum]:
+    bonds = [f"{n} | {n + 1}" for n in range(len(cores) - 1)]
+    ranks = np.array([core.shape[2] for core in cores[:-1]], dtype=np.float64)
+    values = dict(zip(bonds, bond_singular_values(cores), strict=True))
+    return [
+        Spectrum(
+            f"Bond ranks of the train: {ranks.max():.0f} at most",
+            "bond between modes",
+            "rank",
+            {"rank": ranks},
+            tuple(bonds),
+        ),
+        Spectrum(
+            "Singular values at each bond: a lower rank loses those it cuts off",
+            "singular value, largest first",
+            "singular value",
+            {f"bond {name}": value for name, value in values.items()},
+            logarithmic=True,
+        ),
+    ]
+
+
+def bond_singular_values(cores: list[Tensor]) -> list[NDArray[np.float64]]:
+    """The singular values of the train's unfoldings at each of its N - 1 bonds, from the cores alone.
+
+    Orthogonal from the right, then an SVD a bond: Oseledets, SIAM J. Sci. Comput. 2011, algorithm 2.
+    """
+    cores = [core.detach().double().cpu() for core in cores]
+    for n in range(len(cores) - 1, 0, -1):
+        left, rows, right = cores[n].shape
+        q, r = torch.linalg.qr(cores[n].reshape(left, rows * right).T)
+        cores[n] = q.T.reshape(-1, rows, right)
+        cores[n - 1] = cores[n - 1] @ r.T
+    found = []
+    carried = torch.eye(cores[0].shape[0], dtype=torch.float64)
+    for core in cores[:-1]:
+        core = torch.tensordot(carried, core, 1)
+        _, sizes, turned = torch.linalg.svd(core.flatten(0, 1), full_matrices=False)
+        found.append(sizes.numpy())
+        carried = sizes[:, None] * turned
+    return found

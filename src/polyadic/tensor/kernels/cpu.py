@@ -1,0 +1,352 @@
+"""The kernels of a CPU, by numba: one thread's part of the work each, without the interpreter's lock.
+
+`width` columns of the factors are taken at a time, a compile-time constant, from `column` on. Factors of a sparse
+tensor stand in one array, `stack`, that of mode n from its own first row on; indices are rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+
+from polyadic.tensor.kernels.vectors import added, at, load, multiplied, prefetch, product, scaled, store, total, zeros
+
+AHEAD = 16
+"""Numbers between two prefetches: a cache line of float32."""
+ROWS_A_SUM = 1024
+"""Rows whose squares are added up in a factor's own precision; such sums are added in float64."""
+
+
+def jit(function: Callable[..., None]) -> Any:
+    """Compiled at its first call and kept on disk, where some folder of the user's can be written."""
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # numba found no such folder.
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@cache
+def sparse_rows(width: int, order: int) -> Any:
+    """MTTKRP, every nonzero by itself: out[i] = sum over row i of value · (row of each other mode)."""
+
+    @jit
+    def kernel(first, others, values, stack, out, column, begin, end):
+        for row in range(begin, end):
+            sum_ = zeros(stack, width)
+            for k in range(first[row], first[row + 1]):
+                term = load(stack, at(others, k, 0), column, width)
+                for m in range(1, order - 1):
+                    term = product(term, load(stack, at(others, k, m), column, width))
+                sum_ = scaled(values[k], term, sum_)
+            store(out, row, column, sum_)
+
+    return kernel
+
+
+@cache
+def sparse_fibres(width: int, order: int) -> Any:
+    """MTTKRP over compressed fibres: a fibre's nonzeros differ in their last index alone.
+
+    out[i] = sum over the fibres of row i of (rows of the inner modes) * sum over the fibre of value · (its last row).
+    """
+
+    @jit
+    def kernel(first, ends, inner, leaves, values, stack, out, column, begin, end):
+        for row in range(begin, end):
+            sum_ = zeros(stack, width)
+            for f in range(first[row], first[row + 1]):
+                fibre = zeros(stack, width)
+                for k in range(ends[f], ends[f + 1]):
+                    fibre = scaled(values[k], load(stack, leaves[k], column, width), fibre)
+                for m in range(order - 3):
+                    fibre = product(fibre, load(stack, at(inner, f, m), column, width))
+                sum_ = multiplied(fibre, load(stack, at(inner, f, order - 3), column, width), sum_)
+            store(out, row, column, sum_)
+
+    return kernel
+
+
+@cache
+def sparse_entries(width: int, order: int) -> Any:
+    """Adds to out[k] the model's entry at each nonzero: sum over columns of the product of its rows."""
+
+    @jit
+    def kernel(first, others, own, stack, out, column, begin, end):
+        for row in range(begin, end):
+            mine = load(stack, own + row, column, width)
+            for k in range(first[row], first[row + 1]):
+                term = mine
+                for m in range(order - 1):
+                    term = product(term, load(stack, at(others, k, m), column, width))
+                out[k] += total(term)
+
+    return kernel
+
+
+@cache
+def fibre_entries(width: int, order: int) -> Any:
+    """As sparse_entries, over compressed fibres."""
+
+    @jit
+    def kernel(first, ends, inner, leaves, own, stack, out, column, begin, end):
+        for row in range(begin, end):
+            mine = load(stack, own + row, column, width)
+            for f in range(first[row], first[row + 1]):
+                shared = mine
+                for m in range(order - 2):
+                    shared = product(shared, load(stack, at(inner, f, m), column, width))
+                for k in range(ends[f], ends[f + 1]):
+                    out[k] += total(product(shared, load(stack, leaves[k], column, width)))
+
+    return kernel
+
+
+@cache
+def rows_and_gram(width: int, rank: int, piece: int) -> Any:
+    """out = product @ inverse (R x R); sums (R + 1 x R) += out^T out, and below it the column sums of product * out.
+
+    One pass over the rows, four at a time and `piece` columns at a time, so that their sums stay in registers; `out`
+    may be `product`. Sums run in the rows' own precision over ROWS_A_SUM rows, and in float64 over those. `room`
+    (R + 9 x width) holds the former, and the four rows before and after.
+    """
+    old, new = rank + 1, rank + 5
+
+    @jit
+    def kernel(product, inverse, out, room, sums, begin, end):
+        for first in range(begin, end, ROWS_A_SUM):
+            last = min(first + ROWS_A_SUM, end)
+            for r in range(rank + 9):
+                store(room, r, 0, zeros(out, width))
+            for i in range(first, last, 4):
+                for row in range(4):
+                    if i + row < last:
+                        store(room, old + row, 0, load(product, i + row, 0, width))
+                    else:
+                        store(room, old + row, 0, zeros(out, width))
+                for column in range(0, width, piece):
+                    a, b, c, d = zeros(out, piece), zeros(out, piece), zeros(out, piece), zeros(out, piece)
+                    for r in range(rank):
+                        line = load(inverse, r, column, piece)
+                        a, b = scaled(at(room, old, r), line, a), scaled(at(room, old + 1, r), line, b)
+                        c, d = scaled(at(room, old + 2, r), line, c), scaled(at(room, old + 3, r), line, d)
+                    dots = multiplied(load(room, old, column, piece), a, load(room, rank, column, piece))
+                    dots = multiplied(load(room, old + 1, column, piece), b, dots)
+                    dots = multiplied(load(room, old + 2, column, piece), c, dots)
+                    store(room, rank, column, multiplied(load(room, old + 3, column, piece), d, dots))
+                    store(room, new, column, a)
+                    store(room, new + 1, column, b)
+                    store(room, new + 2, column, c)
+                    store(room, new + 3, column, d)
+                    for r in range(min(column + piece, rank)):  # The Gram matrix is symmetric.
+                        sum_ = scaled(at(room, new, r), a, load(room, r, column, piece))
+                        sum_ = scaled(at(room, new + 1, r), b, sum_)
+                        sum_ = scaled(at(room, new + 2, r), c, sum_)
+                        store(room, r, column, scaled(at(room, new + 3, r), d, sum_))
+                for row in range(min(4, last - i)):
+                    store(out, i + row, 0, load(room, new + row, 0, width))
+            for r in range(rank):
+                for column in range(r, rank):
+                    sums[r, column] += room[r, column]
+                sums[rank, r] += room[rank, r]
+        for r in range(rank):
+            for column in range(r):
+                sums[r, column] = sums[column, r]
+
+    return kernel
+
+
+@cache
+def scaled_rows(width: int) -> Any:
+    """x[i] *= scale, a number a column."""
+
+    @jit
+    def kernel(x, scale, begin, end):
+        factor = load(scale, 0, 0, width)
+        for i in range(begin, end):
+            store(x, i, 0, product(load(x, i, 0, width), factor))
+
+    return kernel
+
+
+@cache
+def dense_rows(width: int) -> Any:
+    """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers.
+
+    Where there are `weights` (H x R), sums (P / H x R) += sum over h of weights[h] * out[h], while the rows of out are
+    at hand.
+    """
+
+    @jit
+    def kernel(x, factor, out, weights, sums, column, begin, end):
+        p, columns = begin, x.shape[1]
+        while p + 6 <= end:
+            a, b, c = zeros(x, width), zeros(x, width), zeros(x, width)
+            d, e, f = zeros(x, width), zeros(x, width), zeros(x, width)
+            for line in range(0, columns, AHEAD):
+                for row in range(p + 6, p + 12):
+                    prefetch(x, row, line)
+                for q in range(line, min(line + AHEAD, columns)):
+                    k = load(factor, q, column, width)
+                    a, b = scaled(at(x, p, q), k, a), scaled(at(x, p + 1, q), k, b)
+                    c, d = scaled(at(x, p + 2, q), k, c), scaled(at(x, p + 3, q), k, d)
+                    e, f = scaled(at(x, p + 4, q), k, e), scaled(at(x, p + 5, q), k, f)
+            store(out, p, column, a)
+            store(out, p + 1, column, b)
+            store(out, p + 2, column, c)
+            store(out, p + 3, column, d)
+            store(out, p + 4, column, e)
+            store(out, p + 5, column, f)
+            if len(weights):
+                for row in range(p, p + 6):
+                    head, rest = row // len(sums), row % len(sums)
+                    term, weight = load(out, row, column, width), load(weights, head, column, width)
+                    store(sums, rest, column, multiplied(term, weight, load(sums, rest, column, width)))
+            p += 6
+        while p < end:
+            a = zeros(x, width)
+            for q in range(columns):
+                a = scaled(at(x, p, q), load(factor, q, column, width), a)
+            store(out, p, column, a)
+            if len(weights):
+                head, rest = p // len(sums), p % len(sums)
+                store(
+                    sums,
+                    rest,
+                    column,
+                    multiplied(a, load(weights, head, column, width), load(sums, rest, column, width)),
+                )
+            p += 1
+
+    return kernel
+
+
+@cache
+def dense_columns(width: int) -> Any:
+    """out[l] = X[l]^T @ factor for X of L x M x Q: six rows of X[l] at a time, a block of columns in the cache.
+
+    A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R. `weights` (H x R) and `sums`
+    (L · Q / H x R) are as those of `dense_rows`.
+    """
+
+    @jit
+    def kernel(x, factor, out, weights, sums, block, column, begin, end):
+        rows, columns = len(factor), x.shape[1]
+        blocks = (columns + block - 1) // block
+        for task in range(begin, end):
+            top, left = task // blocks * rows, task % blocks * block
+            right, base = min(left + block, columns), task // blocks * columns
+            for q in range(left, right):
+                store(out, base + q, column, zeros(x, width))
+            m = 0
+            while m + 6 <= rows:
+                p = top + m
+                a, b = load(factor, m, column, width), load(factor, m + 1, column, width)
+                c, d = load(factor, m + 2, column, width), load(factor, m + 3, column, width)
+                e, f = load(factor, m + 4, column, width), load(factor, m + 5, column, width)
+                for line in range(left, right, AHEAD):
+                    for row in range(p + 6, p + 12):
+                        prefetch(x, row, line)
+                    for q in range(line, min(line + AHEAD, right)):
+                        sum_ = load(out, base + q, column, width)
+                        sum_ = scaled(at(x, p, q), a, sum_)
+                        sum_ = scaled(at(x, p + 1, q), b, sum_)
+                        sum_ = scaled(at(x, p + 2, q), c, sum_)
+                        sum_ = scaled(at(x, p + 3, q), d, sum_)
+                        sum_ = scaled(at(x, p + 4, q), e, sum_)
+                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        store(out, base + q, column, sum_)
+                m += 6
+            while m < rows:
+                a = load(factor, m, column, width)
+                for q in range(left, right):
+                    store(out, base + q, column, scaled(at(x, top + m, q), a, load(out, base + q, column, width)))
+                m += 1
+            if len(weights):
+                weight, rest = load(weights, base // len(sums), column, width), base % len(sums)
+                for q in range(left, right):
+                    term = load(out, base + q, column, width)
+                    store(sums, rest + q, column, multiplied(term, weight, load(sums, rest + q, column, width)))
+
+    return kernel
+
+
+@cache
+def gram_of_rows(width: int) -> Any:
+    """out += X^T X over rows [begin, end) of X: its columns from `width` by `width` on, each down to the diagonal.
+
+    out is (panels · Q) x width for X of P x Q; panel p begins with column min(p · width, Q - width). A block of rows
+    stays in the cache while all panels pass over it, six rows at a time.
+    """
+
+    @jit
+    def kernel(x, out, block, begin, end):
+        columns = x.shape[1]
+        panels = (columns + width - 1) // width
+        for top in range(begin, end, block):
+            bottom = min(top + block, end)
+            for panel in range(panels):
+                column, base = min(panel * width, columns - width), panel * columns
+                p = top
+                while p + 6 <= bottom:
+                    a, b = load(x, p, column, width), load(x, p + 1, column, width)
+                    c, d = load(x, p + 2, column, width), load(x, p + 3, column, width)
+                    e, f = load(x, p + 4, column, width), load(x, p + 5, column, width)
+                    for q in range(column + width):
+                        sum_ = load(out, base + q, 0, width)
+                        sum_ = scaled(at(x, p, q), a, sum_)
+                        sum_ = scaled(at(x, p + 1, q), b, sum_)
+                        sum_ = scaled(at(x, p + 2, q), c, sum_)
+                        sum_ = scaled(at(x, p + 3, q), d, sum_)
+                        sum_ = scaled(at(x, p + 4, q), e, sum_)
+                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        store(out, base + q, 0, sum_)
+                    p += 6
+                while p < bottom:
+                    a = load(x, p, column, width)
+                    for q in range(column + width):
+                        store(out, base + q, 0, scaled(at(x, p, q), a, load(out, base + q, 0, width)))
+                    p += 1
+
+    return kernel
+
+
+@cache
+def weighted_rows(width: int) -> Any:
+    """out[l] = sum over m of partial[l, m] * factor[m]; partial is (L · M) x R, a task one l."""
+
+    @jit
+    def kernel(partial, factor, out, column, begin, end):
+        rows = len(factor)
+        for task in range(begin, end):
+            even, odd, p = zeros(partial, width), zeros(partial, width), task * rows
+            for m in range(0, rows - 1, 2):
+                even = multiplied(load(partial, p + m, column, width), load(factor, m, column, width), even)
+                odd = multiplied(load(partial, p + m + 1, column, width), load(factor, m + 1, column, width), odd)
+            if rows % 2:
+                last = rows - 1
+                even = multiplied(load(partial, p + last, column, width), load(factor, last, column, width), even)
+            store(out, task, column, added(even, odd))
+
+    return kernel
+
+
+@cache
+def weighted_columns(width: int) -> Any:
+    """out[q] = sum over m of partial[m, q] * factor[m]; partial is (M · Q) x R, a task one block of q."""
+
+    @jit
+    def kernel(partial, factor, out, block, column, begin, end):
+        for task in range(begin, end):
+            left, right = task * block, min(task * block + block, len(out))
+            for q in range(left, right):
+                store(out, q, column, zeros(partial, width))
+            for m in range(len(factor)):
+                weight = load(factor, m, column, width)
+                for q in range(left, right):
+                    term = load(partial, m * len(out) + q, column, width)
+                    store(out, q, column, multiplied(term, weight, load(out, q, column, width)))
+
+    return kernel

@@ -1,0 +1,174 @@
+"""The CreateAlgorithm specification: legal for the service, and true of what a job prints and takes."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.model import ServiceModel, Shape  # type: ignore[import-untyped]
+from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+
+from polyadic.algorithms import algorithms
+from polyadic.jobs.hyperparameters import parse
+from polyadic.jobs.schema import table, training_specification
+from tests.helpers.tiny_jobs import DATA, SETTINGS, job, train
+
+each = pytest.mark.parametrize("name", sorted(algorithms()))
+
+
+@cache
+def create_algorithm() -> Shape:
+    model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"))
+    shape = model.operation_model("CreateAlgorithm").input_shape
+    assert shape is not None
+    return shape
+
+
+def specification(name: str) -> dict[str, Any]:
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/polyadic:1"
+    found: dict[str, Any] = training_specification(algorithms()[name], image)
+    return found
+
+
+def faults(shape: Any, value: Any, path: str = "") -> list[str]:
+    """Where a value breaks an enumeration, a pattern or a limit, which botocore leaves to the service."""
+    if shape.type_name == "structure":
+        return [f for key, one in value.items() for f in faults(shape.members[key], one, f"{path}.{key}")]
+    limits, found = shape.metadata, []
+    if shape.type_name == "list":
+        found = [f for n, one in enumerate(value) for f in faults(shape.member, one, f"{path}[{n}]")]
+    if shape.type_name in ("list", "string") and not limits.get("min", 0) <= len(value) <= limits.get("max", 1e9):
+        found.append(f"{path} has length {len(value)}")
+    if limits.get("enum") and value not in limits["enum"]:
+        found.append(f"{path} is {value}")
+    # Java's classes of characters are not Python's: those patterns allow any printable text.
+    if "pattern" in limits and r"\p" not in limits["pattern"] and not re.fullmatch(limits["pattern"], value):
+        found.append(f"{path} is {value}, against {limits['pattern']}")
+    return found
+
+
+@each
+def test_the_specification_is_legal(name: str) -> None:
+    request = {"AlgorithmName": f"polyadic-{name}", **specification(name)}
+    report = ParamValidator().validate(request, create_algorithm())
+    assert not report.has_errors(), report.generate_report()
+    assert not faults(create_algorithm(), request)
+
+
+@each
+def test_every_hyperparameter_is_described(name: str) -> None:
+    algorithm = algorithms()[name]
+    specified = {one["Name"]: one for one in specification(name)["TrainingSpecification"]["SupportedHyperParameters"]}
+    assert specified.keys() == {"algorithm", *algorithm.Hyperparameters.model_fields}
+    for key, field in algorithm.Hyperparameters.model_fields.items():
+        assert specified[key]["IsRequired"] == field.is_required()
+        assert specified[key]["Description"]
+
+
+# What a job cannot leave out beside the required hyperparameters: one of two.
+EITHER = {"tensor-train": ["max_rank"], "tucker": ["ranks"]}
+
+
+def least(name: str) -> dict[str, str]:
+    """The fewest hyperparameters that a job may have."""
+    fields = algorithms()[name].Hyperparameters.model_fields
+    needed = [key for key, field in fields.items() if field.is_required()]
+    return {key: SETTINGS[name][key] for key in needed + EITHER.get(name, [])}
+
+
+@each
+def test_the_defaults_parse_to_the_defaults(name: str) -> None:
+    """A job that writes every default out is the job that writes none."""
+    kind = algorithms()[name].Hyperparameters
+    specified = specification(name)["TrainingSpecification"]["SupportedHyperParameters"]
+    written = {
+        one["Name"]: one["DefaultValue"] for one in specified if "DefaultValue" in one and one["Name"] != "algorithm"
+    }
+    needed = least(name)
+    assert parse(kind, {**written, **needed}) == parse(kind, needed)
+
+
+@each
+def test_the_ends_of_every_range_are_taken_unless_they_are_excluded(name: str) -> None:
+    kind = algorithms()[name].Hyperparameters
+    needed = least(name)
+    for one in specification(name)["TrainingSpecification"]["SupportedHyperParameters"]:
+        ends = one.get("Range", {}).get("IntegerParameterRangeSpecification", {})
+        for end in ends.values():
+            assert getattr(parse(kind, {**needed, one["Name"]: end}), one["Name"]) == int(end)
+        for value in one.get("Range", {}).get("CategoricalParameterRangeSpecification", {}).get("Values", []):
+            if one["Name"] != "algorithm":
+                assert getattr(parse(kind, {**needed, one["Name"]: value}), one["Name"]) == value
+
+
+@each
+def test_a_tunable_hyperparameter_has_a_range(name: str) -> None:
+    tunable = [
+        one for one in specification(name)["TrainingSpecification"]["SupportedHyperParameters"] if one["IsTunable"]
+    ]
+    assert tunable
+    for one in tunable:
+        assert one["Type"] in ("Integer", "Continuous", "Categorical") and one["Range"]
+
+
+# What a job must be asked for to print all of its algorithm's metrics.
+VARIANTS = {"cp": [{"method": "lbfgs"}, {"rank": "auto", "max_rank": "2"}]}
+
+
+@each
+def test_metric_definitions_match_what_a_job_prints(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    definitions = specification(name)["TrainingSpecification"]["MetricDefinitions"]
+    train(name, tmp_path)
+    for number, changes in enumerate(VARIANTS.get(name, [])):
+        train(name, tmp_path / str(number), changes)
+    if "validation" in [channel.name for channel in algorithms()[name].CHANNELS]:
+        data = DATA[name]()
+        algorithm, prepared = job(SETTINGS[name], tmp_path / "validated", {**data, "validation": data["test"]})
+        algorithm.fit(prepared)
+    lines = capsys.readouterr().out.splitlines()
+    values = {
+        one["Name"]: [match[1] for line in lines if (match := re.search(one["Regex"], line))] for one in definitions
+    }
+    assert all(values.values()), f"never printed: {[key for key, found in values.items() if not found]}"
+    assert all(float(value) == float(value) for found in values.values() for value in found)
+    for line in lines:
+        if line.startswith("#quality_metric"):
+            assert sum(bool(re.search(one["Regex"], line)) for one in definitions) == 1, line
+
+
+@each
+def test_a_tuners_objective_is_printed_once(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = specification(name)["TrainingSpecification"]
+    regexes = {one["Name"]: one["Regex"] for one in found["MetricDefinitions"]}
+    train(name, tmp_path)
+    printed = capsys.readouterr().out
+    assert found["SupportedTuningJobObjectiveMetrics"]
+    for objective in found["SupportedTuningJobObjectiveMetrics"]:
+        assert len(re.findall(regexes[objective["MetricName"]], printed)) == 1
+        assert objective["Type"] in ("Minimize", "Maximize")
+
+
+@each
+def test_channels_are_those_of_the_algorithm(name: str) -> None:
+    channels = specification(name)["TrainingSpecification"]["TrainingChannels"]
+    assert [one["Name"] for one in channels] == [spec.name for spec in algorithms()[name].CHANNELS]
+    assert channels[0]["Name"] == "train" and channels[0]["IsRequired"]
+    pipes = ["Pipe" in one["SupportedInputModes"] for one in channels]
+    assert pipes == [spec.pipes for spec in algorithms()[name].CHANNELS]
+
+
+@each
+def test_the_table_has_a_row_a_hyperparameter(name: str) -> None:
+    rows = table(algorithms()[name]).splitlines()
+    fields = algorithms()[name].Hyperparameters.model_fields
+    assert rows[0] == "| name | default | allowed | what it is |"
+    assert [row.split("|")[1].strip(" `") for row in rows[2:]] == list(fields)
+    assert all(len(re.split(r"(?<!\\)\|", row)) == 6 for row in rows)
+    for row, field in zip(rows[2:], fields.values(), strict=True):
+        assert ("| required |" in row) == field.is_required()
