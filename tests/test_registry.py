@@ -22,11 +22,11 @@ class Named(str):
 
 
 @pytest.fixture
-def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Write:
+def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """A package of modules, given as text, and its registry."""
 
     def write(**modules: str) -> Registry[str]:
-        package = "family_" + request.node.name.partition("[")[0]
+        package = tmp_path.name
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("")
         for name, text in modules.items():
