@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "polyadic"
 # From the bottom up; neighbours in one row never import one another.
 ROWS = (
-    {"errors", "devices", "registry", "same_host"},
+    {"errors", "devices", "options", "registry", "same_host"},
     {"distributed"},
     {"tensor.kernels"},
     {"tensor"},

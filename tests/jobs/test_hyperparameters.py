@@ -12,33 +12,34 @@ from hypothesis import strategies as st
 
 from polyadic.algorithms import algorithms
 from polyadic.errors import UserError
-from polyadic.jobs.hyperparameters import Hyperparameters, allowed, bare, hyperparameter, is_foreign, parse
+from polyadic.jobs.hyperparameters import Hyperparameters, allowed, bare, is_foreign, parse
+from polyadic.options import option
 
 
 class Every(Hyperparameters):
     """A field of each type."""
 
-    whole: int = hyperparameter("a whole number", 1)
-    real: float = hyperparameter("a real number", 1.0)
-    flag: bool = hyperparameter("a flag", False)
-    reals: list[float] = hyperparameter("some numbers", [0.5])
-    choice: Literal["student-T", "gaussian"] = hyperparameter("a choice", "gaussian")
-    text: str = hyperparameter("a text", "")
-    patience: int | None = hyperparameter("a number or nothing", 3)
+    whole: int = option("a whole number", 1)
+    real: float = option("a real number", 1.0)
+    flag: bool = option("a flag", False)
+    reals: list[float] = option("some numbers", [0.5])
+    choice: Literal["student-T", "gaussian"] = option("a choice", "gaussian")
+    text: str = option("a text", "")
+    patience: int | None = option("a number or nothing", 3)
 
 
 class Bounded(Hyperparameters):
     """A field of each bound."""
 
-    needed: int = hyperparameter("what cannot be guessed")
-    positive: float = hyperparameter("a rate", 1.0, gt=0)
-    share: float = hyperparameter("a share", 0.5, ge=0, lt=1)
-    count: int = hyperparameter("a count", 5, ge=1, le=100)
-    flag: bool = hyperparameter("a flag", False)
-    kind: Literal["tt-lstm", "lstm"] = hyperparameter("a kind", "lstm")
-    levels: list[float] = hyperparameter("levels", [0.5])
-    patience: int | None = hyperparameter("epochs", None, ge=1)
-    name: str = hyperparameter("a name", "")
+    needed: int = option("what cannot be guessed")
+    positive: float = option("a rate", 1.0, gt=0)
+    share: float = option("a share", 0.5, ge=0, lt=1)
+    count: int = option("a count", 5, ge=1, le=100)
+    flag: bool = option("a flag", False)
+    kind: Literal["tt-lstm", "lstm"] = option("a kind", "lstm")
+    levels: list[float] = option("levels", [0.5])
+    patience: int | None = option("epochs", None, ge=1)
+    name: str = option("a name", "")
 
 
 def generic_estimator(value: object) -> str:
@@ -231,7 +232,7 @@ def test_every_hyperparameter_says_what_it_is_and_what_is_allowed(name: str) -> 
 class Sizes(Hyperparameters):
     """A list of whole numbers."""
 
-    ranks: list[int] | None = hyperparameter("whole numbers", None)
+    ranks: list[int] | None = option("whole numbers", None)
 
 
 @pytest.mark.parametrize(

@@ -9,34 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from polyadic.errors import UserError
+from polyadic.options import Options
 
 H = TypeVar("H", bound="Hyperparameters")
 
 
-class Hyperparameters(BaseModel):
-    """What a job may set; each field is made by `hyperparameter`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def hyperparameter(
-    about: str,
-    default: Any = ...,
-    *,
-    tunable: tuple[float, float] | None = None,
-    none: str | None = None,
-    **bounds: Any,
-) -> Any:
-    """A field: what it is, its default (required without one), its bounds, the range worth tuning over.
-
-    `none` is the word that a job may write for None, where the field takes that; an empty text otherwise.
-    """
-    extra: Any = ({"tunable": list(tunable)} if tunable else {}) | ({"none": none} if none else {})
-    return Field(default, description=about, json_schema_extra=extra or None, **bounds)
+class Hyperparameters(Options):
+    """What a job may set; each field is made by `polyadic.options.option`."""
 
 
 def word_for_none(field: FieldInfo) -> str:

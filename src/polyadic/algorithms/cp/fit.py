@@ -21,6 +21,7 @@ from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.earlier_model import channel_spec, read_earlier
 from polyadic.jobs.job import ChannelSpec, Job, Metric
 from polyadic.lowrank.model import Build, DecompositionModel, in_order, numbered
+from polyadic.options import option
 from polyadic.readers.tensor import content_types, read_tensor
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.sparse_share import SparseShare
@@ -43,37 +44,37 @@ METRICS = (
 class Hyperparameters(hyper.Hyperparameters):
     """What a cp job may set."""
 
-    rank: int | None = hyper.hyperparameter("number of components", ge=1, tunable=(1, 64), none="auto")
-    min_rank: int = hyper.hyperparameter("least rank that rank=auto tries", 1, ge=1)
-    max_rank: int = hyper.hyperparameter("greatest rank that rank=auto tries", 8, ge=1)
-    method: Literal["auto", "als", "sampled-als", "lbfgs", "adam"] = hyper.hyperparameter(
+    rank: int | None = option("number of components", ge=1, tunable=(1, 64), none="auto")
+    min_rank: int = option("least rank that rank=auto tries", 1, ge=1)
+    max_rank: int = option("greatest rank that rank=auto tries", 8, ge=1)
+    method: Literal["auto", "als", "sampled-als", "lbfgs", "adam"] = option(
         "als: alternating least squares; sampled-als: over columns sampled by leverage, for large sparse tensors; "
         "lbfgs and adam: any loss, with full or sampled gradients; auto: als for gaussian, else lbfgs where it fits",
         "auto",
     )
-    loss: Literal["gaussian", "poisson", "bernoulli-logit", "gamma", "huber"] = hyper.hyperparameter(
+    loss: Literal["gaussian", "poisson", "bernoulli-logit", "gamma", "huber"] = option(
         "what is minimised: squares, or the loss of counts, of zeros and ones, of positive numbers, of outliers",
         "gaussian",
     )
-    entries: Literal["zeros", "missing"] = hyper.hyperparameter("what an absent entry of a sparse tensor is", "zeros")
-    missing: Literal["error", "mask"] = hyper.hyperparameter("what a NaN of a dense tensor is", "error")
-    nonnegative: bool = hyper.hyperparameter("keep every factor nonnegative (als)", False)
-    init: Literal["random", "svd", "model"] = hyper.hyperparameter(
+    entries: Literal["zeros", "missing"] = option("what an absent entry of a sparse tensor is", "zeros")
+    missing: Literal["error", "mask"] = option("what a NaN of a dense tensor is", "error")
+    nonnegative: bool = option("keep every factor nonnegative (als)", False)
+    init: Literal["random", "svd", "model"] = option(
         "where a fit begins: at random, at the singular vectors of the unfoldings, at the model of channel model",
         "random",
     )
-    fixed_modes: list[int] = hyper.hyperparameter("modes whose factors stay as they begin (als)", [])
-    huber_delta: float = hyper.hyperparameter("residual from which loss=huber grows linearly", 1.0, gt=0)
-    l2: float = hyper.hyperparameter("ridge on every factor", 0.0, ge=0)
-    max_iterations: int = hyper.hyperparameter("sweeps over the modes, or epochs of adam, at most", 100, ge=1)
-    tol: float = hyper.hyperparameter("stop when the fit changes by less in a sweep", 1e-6, ge=0)
-    restarts: int = hyper.hyperparameter("random starts, of which the best is kept", 1, ge=1, tunable=(1, 10))
-    samples: int | None = hyper.hyperparameter(
+    fixed_modes: list[int] = option("modes whose factors stay as they begin (als)", [])
+    huber_delta: float = option("residual from which loss=huber grows linearly", 1.0, gt=0)
+    l2: float = option("ridge on every factor", 0.0, ge=0)
+    max_iterations: int = option("sweeps over the modes, or epochs of adam, at most", 100, ge=1)
+    tol: float = option("stop when the fit changes by less in a sweep", 1e-6, ge=0)
+    restarts: int = option("random starts, of which the best is kept", 1, ge=1, tunable=(1, 10))
+    samples: int | None = option(
         "columns a mode of sampled-als (65536 where empty), entries a step of adam (4096)", None, ge=2
     )
-    learning_rate: float = hyper.hyperparameter("of adam, halved when an epoch fails", 1e-3, gt=0, tunable=(1e-4, 1e-1))
-    seed: int = hyper.hyperparameter("of random starts and samples", 0, ge=0)
-    dtype: Literal["float32", "float64"] = hyper.hyperparameter("precision of the arithmetic", "float32")
+    learning_rate: float = option("of adam, halved when an epoch fails", 1e-3, gt=0, tunable=(1e-4, 1e-1))
+    seed: int = option("of random starts and samples", 0, ge=0)
+    dtype: Literal["float32", "float64"] = option("precision of the arithmetic", "float32")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Hyperparameters:

@@ -19,6 +19,7 @@ from polyadic.formats._json_rows import row_of
 from polyadic.formats._rows import UNSTATED, Rows, pack
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.job import ChannelSpec, Job, Metric, Snapshot
+from polyadic.options import option
 from polyadic.readers.corpus import VOCABULARY, Width, corpus_of, read_corpus, read_vocabulary
 from polyadic.readers.corpus_files import content_types
 from polyadic.reports.topics import write_report
@@ -62,23 +63,23 @@ SHOWN = 400
 class Hyperparameters(hyper.Hyperparameters):
     """What an lda job may set: the names and defaults of SageMaker's LDA, and the refinement's own."""
 
-    num_topics: int = hyper.hyperparameter("topics to find", ge=1, tunable=(1, 150))
-    feature_dim: int = hyper.hyperparameter("terms of the vocabulary", ge=1)
-    mini_batch_size: int | None = hyper.hyperparameter(
+    num_topics: int = option("topics to find", ge=1, tunable=(1, 150))
+    feature_dim: int = option("terms of the vocabulary", ge=1)
+    mini_batch_size: int | None = option(
         "documents that the moments take at a time; it changes memory, not topics", None, ge=1
     )
-    alpha0: float = hyper.hyperparameter("sum of the Dirichlet's parameters", 1.0, gt=0, tunable=(0.1, 10))
-    max_restarts: int = hyper.hyperparameter("starts of the decomposition, at most", 10, ge=1)
-    max_iterations: int = hyper.hyperparameter("sweeps of the decomposition, at most", 1000, ge=1)
-    tol: float = hyper.hyperparameter("the decomposition stops when its fit changes by less in a sweep", 1e-8, gt=0)
-    refine_iterations: int = hyper.hyperparameter(
+    alpha0: float = option("sum of the Dirichlet's parameters", 1.0, gt=0, tunable=(0.1, 10))
+    max_restarts: int = option("starts of the decomposition, at most", 10, ge=1)
+    max_iterations: int = option("sweeps of the decomposition, at most", 1000, ge=1)
+    tol: float = option("the decomposition stops when its fit changes by less in a sweep", 1e-8, gt=0)
+    refine_iterations: int = option(
         "iterations over the documents after the moments; 0 gives the topics of the moments alone", 100, ge=0
     )
-    refine_starts: int = hyper.hyperparameter(
+    refine_starts: int = option(
         "seeds of the moments that the refinement tries for 15 iterations, to go on with the likeliest", 4, ge=1
     )
-    whitening_power_steps: int = hyper.hyperparameter("power steps of the randomised whitening", 1, ge=0)
-    seed: int = hyper.hyperparameter("of the sketch, the starts and the halves of test documents", 0, ge=0)
+    whitening_power_steps: int = option("power steps of the randomised whitening", 1, ge=0)
+    seed: int = option("of the sketch, the starts and the halves of test documents", 0, ge=0)
 
 
 @dataclass(frozen=True)

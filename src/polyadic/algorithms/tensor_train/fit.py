@@ -21,6 +21,7 @@ from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs import progress as _progress
 from polyadic.jobs.job import ChannelSpec, Job, Metric
 from polyadic.lowrank.model import DecompositionModel, in_order, numbered
+from polyadic.options import option
 from polyadic.readers.tensor import content_types, read_tensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.densify import dense
@@ -44,24 +45,24 @@ MOST_RANK = 100
 class Hyperparameters(hyper.Hyperparameters):
     """What a tensor-train job may set: max_rank, tol or both, and how."""
 
-    max_rank: int | None = hyper.hyperparameter(
+    max_rank: int | None = option(
         "the ranks between neighbouring modes, at most (or give tol)", None, ge=1, tunable=(1, 64)
     )
-    tol: float | None = hyper.hyperparameter(
+    tol: float | None = option(
         "relative error to keep to; the ranks follow (or give max_rank)", None, gt=0, lt=1, tunable=(1e-3, 0.5)
     )
-    method: Literal["auto", "svd", "cross", "completion"] = hyper.hyperparameter(
+    method: Literal["auto", "svd", "cross", "completion"] = option(
         "svd: truncated singular value decompositions; cross: interpolation of some entries; completion: alternating "
         "least squares over the observed entries; auto: completion where entries are missing, else svd",
         "auto",
     )
-    entries: Literal["zeros", "missing"] = hyper.hyperparameter("what an absent entry of a sparse tensor is", "zeros")
-    missing: Literal["error", "mask"] = hyper.hyperparameter("what a NaN of a dense tensor is", "error")
-    l2: float = hyper.hyperparameter("weight of the squares of all entries (completion)", 0.0, ge=0)
-    max_iterations: int = hyper.hyperparameter("sweeps there and back of completion and cross, at most", 100, ge=1)
-    stop_tol: float = hyper.hyperparameter("completion stops when the fit changes by less in a sweep", 1e-6, ge=0)
-    seed: int = hyper.hyperparameter("of the random start of completion and the samples of cross", 0, ge=0)
-    dtype: Literal["float32", "float64"] = hyper.hyperparameter("precision of the arithmetic", "float32")
+    entries: Literal["zeros", "missing"] = option("what an absent entry of a sparse tensor is", "zeros")
+    missing: Literal["error", "mask"] = option("what a NaN of a dense tensor is", "error")
+    l2: float = option("weight of the squares of all entries (completion)", 0.0, ge=0)
+    max_iterations: int = option("sweeps there and back of completion and cross, at most", 100, ge=1)
+    stop_tol: float = option("completion stops when the fit changes by less in a sweep", 1e-6, ge=0)
+    seed: int = option("of the random start of completion and the samples of cross", 0, ge=0)
+    dtype: Literal["float32", "float64"] = option("precision of the arithmetic", "float32")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Hyperparameters:

@@ -16,6 +16,7 @@ from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs import progress as _progress
 from polyadic.jobs.job import ChannelSpec, Job, Metric
 from polyadic.lowrank.model import DecompositionModel, in_order, numbered
+from polyadic.options import option
 from polyadic.readers.tensor import content_types, read_tensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.densify import dense
@@ -35,21 +36,21 @@ METRICS = (
 class Hyperparameters(hyper.Hyperparameters):
     """What a tucker job may set: one of ranks and tol, and how."""
 
-    ranks: list[int] | None = hyper.hyperparameter("rows of the core, one number a mode (or give tol)", None)
-    tol: float | None = hyper.hyperparameter(
+    ranks: list[int] | None = option("rows of the core, one number a mode (or give tol)", None)
+    tol: float | None = option(
         "relative error to keep to; the ranks follow (or give ranks)", None, gt=0, lt=1, tunable=(1e-3, 0.5)
     )
-    method: Method = hyper.hyperparameter(
+    method: Method = option(
         "st-hosvd: a truncation a mode; hooi: sweeps on from there; nonnegative: no number under 0 in core and factors",
         "st-hosvd",
     )
-    range_finder: RangeFinder = hyper.hyperparameter(
+    range_finder: RangeFinder = option(
         "where st-hosvd takes a mode's subspace from: its Gram matrix, a random sketch, or what is faster", "auto"
     )
-    max_iterations: int = hyper.hyperparameter("sweeps over the modes of hooi and nonnegative, at most", 100, ge=1)
-    stop_tol: float = hyper.hyperparameter("they stop when the fit changes by less in a sweep", 1e-6, ge=0)
-    seed: int = hyper.hyperparameter("of random sketches and nonnegative starts", 0, ge=0)
-    dtype: Literal["float32", "float64"] = hyper.hyperparameter("precision of the arithmetic", "float32")
+    max_iterations: int = option("sweeps over the modes of hooi and nonnegative, at most", 100, ge=1)
+    stop_tol: float = option("they stop when the fit changes by less in a sweep", 1e-6, ge=0)
+    seed: int = option("of random sketches and nonnegative starts", 0, ge=0)
+    dtype: Literal["float32", "float64"] = option("precision of the arithmetic", "float32")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Hyperparameters:
