@@ -35,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _describe(given: argparse.Namespace) -> str:
     from polyadic import algorithms
-    from polyadic.jobs import schema as _schema
+    from polyadic.jobs import schema
 
     if given.command == "algorithms":
-        return "\n".join(f"{one.NAME}: {one.SUMMARY}" for one in algorithms.algorithms().values())
+        return "\n".join(f"{algorithm.name}: {algorithm.summary}" for algorithm in algorithms.ALGORITHMS.values())
     algorithm = algorithms.named(given.algorithm)
-    return _schema.table(algorithm) if given.table else json.dumps(_schema.training_specification(algorithm), indent=2)
+    return schema.table(algorithm) if given.table else json.dumps(schema.training_specification(algorithm), indent=2)
 
 
 if __name__ == "__main__":

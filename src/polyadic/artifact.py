@@ -26,13 +26,14 @@ DESCRIPTION, TENSORS = "model.json", "model.safetensors"
 class Artifact:
     """An algorithm's name and hyperparameters, the tensors it learned, and its figures.
 
-    `facts` are what else the algorithm needs to predict, and `metrics` what it measured; both are JSON values.
+    metadata: what else the algorithm needs to predict, such as the labels of rows; in model.json it is called `facts`.
+    metrics: what was measured. Both are JSON values.
     """
 
     algorithm: str
     hyperparameters: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -46,7 +47,7 @@ class Artifact:
             "format": FORMAT,
             "algorithm": self.algorithm,
             "hyperparameters": self.hyperparameters,
-            "facts": self.facts,
+            "facts": self.metadata,
             "metrics": self.metrics,
             "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
             "versions": {
@@ -73,8 +74,13 @@ class Artifact:
         shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
         if shapes != description["shapes"]:
             raise UserError(f"{TENSORS} in {folder} is not the one that {DESCRIPTION} describes: the two are mixed up")
-        keys = ("algorithm", "hyperparameters", "facts", "metrics")
-        return Artifact(tensors=tensors, **{key: description[key] for key in keys})
+        return Artifact(
+            algorithm=description["algorithm"],
+            hyperparameters=description["hyperparameters"],
+            tensors=tensors,
+            metadata=description["facts"],
+            metrics=description["metrics"],
+        )
 
 
 def _describe(folder: Path) -> dict[str, Any]:

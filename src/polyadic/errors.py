@@ -1,5 +1,10 @@
 """The three kinds of failure, each with the exit code and the HTTP status that it becomes."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
 FAILURE_LIMIT = 1024
 """Characters of /opt/ml/output/failure that SageMaker keeps as FailureReason."""
 
@@ -63,3 +68,10 @@ def shorten(value: object) -> str:
     """A value as an error message shows it."""
     text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def unknown(what: str, name: str, known: Sequence[str]) -> str:
+    """The sentence for a name that is none of the known ones, with the nearest of them."""
+    nearest = difflib.get_close_matches(name.lower(), known, 1, 0.6)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"unknown {what} {name!r}: {hint}Known are {', '.join(known)}"

@@ -18,11 +18,11 @@ import urllib3
 
 from polyadic.algorithms import choose, forecaster
 from polyadic.algorithms.forecaster.model import build
-from polyadic.decomposition.cp.als import CPTensor
 from polyadic.decomposition.cp.als import cp as decompose
 from polyadic.formats import npy
-from polyadic.jobs.job import Model
+from polyadic.jobs.model import Model
 from polyadic.lowrank.model import DecompositionModel, numbered
+from polyadic.tensor.cp_tensor import CPTensor
 from tests.helpers.opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
 from tests.helpers.small_models import build_cp
 
@@ -71,7 +71,7 @@ def model_folder(folder: Path, model: Model) -> OptMl:
 
 @pytest.fixture(scope="module")
 def tensor() -> CPTensor:
-    return decompose(torch.tensor(low_rank(4, 5, 6)), 2, tol=0, max_iterations=1000)
+    return decompose(torch.tensor(low_rank(4, 5, 6)), 2, stop_tol=0, max_iterations=1000)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def tensors(host: OptMl) -> dict[str, np.ndarray]:
 
 
 def test_cp_trains_and_prints_its_metrics(tmp_path: Path) -> None:
-    job = OptMl(tmp_path / "ml", {"rank": "2", "tol": "0", "max_iterations": "40"}).array(low_rank(8, 9, 10))
+    job = OptMl(tmp_path / "ml", {"rank": "2", "stop_tol": "0", "max_iterations": "40"}).array(low_rank(8, 9, 10))
     stale = job.base / "output" / "failure"
     stale.parent.mkdir()
     stale.write_text("an earlier job's")
@@ -53,7 +53,7 @@ def test_shards_of_a_sparse_tensor_on_two_hosts_are_one_tensor(tmp_path: Path) -
     random = np.random.default_rng(0)
     index = np.unique(random.integers(1, (9, 12, 7), (200, 3)), axis=0)
     lines = [f"{i} {j} {k} {value:.6f}\n" for (i, j, k), value in zip(index, random.random(len(index)), strict=True)]
-    settings = {"algorithm": "cp", "rank": "2", "dtype": "float64", "max_iterations": "20", "tol": "0"}
+    settings = {"algorithm": "cp", "rank": "2", "dtype": "float64", "max_iterations": "20", "stop_tol": "0"}
     alone = OptMl(tmp_path / "alone", settings).channel("train", {"all.tns": "".join(lines).encode()})
     run, both = alone.start(), two_hosts(tmp_path, settings)
     for part, host in enumerate(both):
@@ -69,7 +69,7 @@ def test_shards_of_a_sparse_tensor_on_two_hosts_are_one_tensor(tmp_path: Path) -
 
 
 def test_two_hosts_decompose_as_one(tmp_path: Path) -> None:
-    settings = {"rank": "2", "dtype": "float64", "max_iterations": "30", "tol": "0"}
+    settings = {"rank": "2", "dtype": "float64", "max_iterations": "30", "stop_tol": "0"}
     alone = OptMl(tmp_path / "alone", settings).array(low_rank(8, 15, 10))
     run = alone.start()
     both = two_hosts(tmp_path, settings)
@@ -145,7 +145,7 @@ def test_sigterm_of_one_host_stops_both_alike(tmp_path: Path) -> None:
 def test_a_killed_job_ends_with_the_weights_of_one_never_killed(tmp_path: Path, algorithm: str) -> None:
     def job(name: str) -> OptMl:
         if algorithm == "cp":
-            settings = {"rank": "3", "max_iterations": "100", "restarts": "4", "tol": "0"}
+            settings = {"rank": "3", "max_iterations": "100", "restarts": "4", "stop_tol": "0"}
             made = OptMl(tmp_path / name, settings).array(np.random.default_rng(0).normal(size=(30, 31, 32)))
         else:
             made = OptMl(tmp_path / name, {**FORECASTER, "epochs": "20"}).series(waves())

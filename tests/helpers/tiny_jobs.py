@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
-from polyadic.algorithms import Algorithm, algorithms, choose
+from polyadic.algorithms import ALGORITHMS, choose
 from polyadic.distributed import World
-from polyadic.jobs.job import Channel, Checkpoints, Job, Snapshot
+from polyadic.jobs.algorithm import Algorithm
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.checkpoints import Checkpoints, Snapshot
+from polyadic.jobs.job import Job
 from polyadic.training.checkpoint import NoCheckpoints
 
-CP = {"algorithm": "cp", "rank": "2", "max_iterations": "8", "tol": "0", "dtype": "float64"}
-FORECASTER = {
-    "time_freq": "H",
-    "context_length": "6",
-    "prediction_length": "3",
-    "epochs": "2",
-    "num_cells": "4",
-    "num_layers": "1",
-    "mini_batch_size": "4",
-    "learning_rate": "0.01",
-    "num_eval_samples": "10",
-}
-TUCKER = {"algorithm": "tucker", "ranks": "[3, 2, 2]", "method": "hooi", "max_iterations": "8", "stop_tol": "0"}
-TUCKER |= {"dtype": "float64"}
-TENSOR_TRAIN = {"algorithm": "tensor-train", "max_rank": "2", "missing": "mask", "max_iterations": "8", "stop_tol": "0"}
-TENSOR_TRAIN |= {"dtype": "float64"}
-LDA = {"algorithm": "lda", "num_topics": "2", "feature_dim": "8", "refine_iterations": "6"}
-LDA |= {"refine_starts": "1"}
-SETTINGS: dict[str, dict[str, str]] = {
-    "cp": CP,
-    "forecaster": FORECASTER,
-    "lda": LDA,
-    "tensor-train": TENSOR_TRAIN,
-    "tucker": TUCKER,
-}
+CP, FORECASTER, LDA, TENSOR_TRAIN, TUCKER = (
+    dict(ALGORITHMS[name].tiny_job.hyperparameters) for name in ("cp", "forecaster", "lda", "tensor-train", "tucker")
+)
 
 
 def npy_bytes(array: Any, allow_pickle: bool = False) -> bytes:
@@ -91,33 +71,6 @@ def rows_csv(counts: Any) -> bytes:
     return "".join(",".join(map(str, row)) + "\n" for row in counts.tolist()).encode()
 
 
-DATA: dict[str, Callable[[], dict[str, dict[str, bytes]]]] = {
-    "cp": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
-    "forecaster": lambda: {
-        "train": {"a.json": lines(records()), "b.json.gz": gzip.compress(lines(records(2, 30)))},
-        "test": {"a.json": lines(records())},
-    },
-    "lda": lambda: {
-        "train": {"counts.csv": rows_csv(documents())},
-        "test": {"counts.csv": rows_csv(documents(6))},
-        "vocabulary": {"terms.txt": "".join(f"term{number}\n" for number in range(8)).encode()},
-    },
-    "tensor-train": lambda: {"train": {"tensor.npy": npy_bytes(with_gaps(tensor()))}},
-    "tucker": lambda: {"train": {"tensor.npy": npy_bytes(tensor())}},
-}
-INSTANCES: dict[str, list[Any]] = {
-    "cp": [{"index": [i, j, k]} for i, j, k in ((0, 0, 0), (5, 4, 3), (2, 1, 3))],
-    "forecaster": [{"start": "2021-05-01 03:00:00", "target": record["target"]} for record in records(3, 12)],
-    "lda": [
-        {"features": [3, 0, 2, 0, 4, 0, 1, 0]},
-        {"data": {"features": {"keys": [1, 5], "shape": [8], "values": [2, 3]}}},
-        {"data": {"features": {"values": [0, 0, 0, 0, 0, 0, 0, 0]}}},
-    ],
-    "tensor-train": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
-    "tucker": [{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
-}
-
-
 class Kept(NoCheckpoints):
     """Checkpoints in memory, one at every step boundary."""
 
@@ -162,22 +115,18 @@ def job(
     algorithm, settings = choose(raw)
     opened = lay_out(folder, channels)
     given = {"world": world or World.alone(), "channels": opened, "checkpoints": checkpoints or NoCheckpoints()}
-    return algorithm, Job(algorithm=algorithm.NAME, hyperparameters=settings, **given, **more)
+    return algorithm, Job(algorithm=algorithm.name, hyperparameters=settings, **given, **more)
 
 
 def tiny(
     name: str, folder: Path, changes: Mapping[str, object] | None = None, **more: Any
 ) -> tuple[Algorithm, Job[Any]]:
     """The tiny job of an algorithm."""
-    return job({**SETTINGS[name], **(changes or {})}, folder, DATA[name](), **more)
+    given = ALGORITHMS[name].tiny_job
+    return job({**given.hyperparameters, **(changes or {})}, folder, given.channels(), **more)
 
 
 def train(name: str, folder: Path, changes: Mapping[str, object] | None = None, **more: Any) -> Any:
     """The model of an algorithm's tiny job."""
     algorithm, prepared = tiny(name, folder, changes, **more)
     return algorithm.fit(prepared)
-
-
-def covers_every_algorithm() -> bool:
-    """Whether each algorithm of the package has a tiny job here."""
-    return SETTINGS.keys() == DATA.keys() == INSTANCES.keys() == algorithms().keys()

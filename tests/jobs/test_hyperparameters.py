@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from polyadic.algorithms import algorithms
+from polyadic.algorithms import ALGORITHMS
 from polyadic.errors import UserError
 from polyadic.jobs.hyperparameters import Hyperparameters, allowed, bare, is_foreign, parse
 from polyadic.options import option
@@ -223,9 +223,9 @@ def test_the_platforms_keys_are_told_from_the_jobs(key: str, foreign: bool) -> N
     assert is_foreign(key) is foreign
 
 
-@pytest.mark.parametrize("name", sorted(algorithms()))
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_hyperparameter_says_what_it_is_and_what_is_allowed(name: str) -> None:
-    for field in algorithms()[name].Hyperparameters.model_fields.values():
+    for field in ALGORITHMS[name].hyperparameters.model_fields.values():
         assert field.description and allowed(field)
 
 

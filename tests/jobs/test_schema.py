@@ -12,12 +12,12 @@ from botocore.loaders import Loader  # type: ignore[import-untyped]
 from botocore.model import ServiceModel, Shape  # type: ignore[import-untyped]
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 
-from polyadic.algorithms import algorithms
+from polyadic.algorithms import ALGORITHMS
 from polyadic.jobs.hyperparameters import parse
 from polyadic.jobs.schema import table, training_specification
-from tests.helpers.tiny_jobs import DATA, SETTINGS, job, train
+from tests.helpers.tiny_jobs import job, train
 
-each = pytest.mark.parametrize("name", sorted(algorithms()))
+each = pytest.mark.parametrize("name", sorted(ALGORITHMS))
 
 
 @cache
@@ -30,7 +30,7 @@ def create_algorithm() -> Shape:
 
 def specification(name: str) -> dict[str, Any]:
     image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/polyadic:1"
-    found: dict[str, Any] = training_specification(algorithms()[name], image)
+    found: dict[str, Any] = training_specification(ALGORITHMS[name], image)
     return found
 
 
@@ -61,10 +61,10 @@ def test_the_specification_is_legal(name: str) -> None:
 
 @each
 def test_every_hyperparameter_is_described(name: str) -> None:
-    algorithm = algorithms()[name]
+    algorithm = ALGORITHMS[name]
     specified = {one["Name"]: one for one in specification(name)["TrainingSpecification"]["SupportedHyperParameters"]}
-    assert specified.keys() == {"algorithm", *algorithm.Hyperparameters.model_fields}
-    for key, field in algorithm.Hyperparameters.model_fields.items():
+    assert specified.keys() == {"algorithm", *algorithm.hyperparameters.model_fields}
+    for key, field in algorithm.hyperparameters.model_fields.items():
         assert specified[key]["IsRequired"] == field.is_required()
         assert specified[key]["Description"]
 
@@ -75,15 +75,15 @@ EITHER = {"tensor-train": ["max_rank"], "tucker": ["ranks"]}
 
 def least(name: str) -> dict[str, str]:
     """The fewest hyperparameters that a job may have."""
-    fields = algorithms()[name].Hyperparameters.model_fields
+    fields = ALGORITHMS[name].hyperparameters.model_fields
     needed = [key for key, field in fields.items() if field.is_required()]
-    return {key: SETTINGS[name][key] for key in needed + EITHER.get(name, [])}
+    return {key: ALGORITHMS[name].tiny_job.hyperparameters[key] for key in needed + EITHER.get(name, [])}
 
 
 @each
 def test_the_defaults_parse_to_the_defaults(name: str) -> None:
     """A job that writes every default out is the job that writes none."""
-    kind = algorithms()[name].Hyperparameters
+    kind = ALGORITHMS[name].hyperparameters
     specified = specification(name)["TrainingSpecification"]["SupportedHyperParameters"]
     written = {
         one["Name"]: one["DefaultValue"] for one in specified if "DefaultValue" in one and one["Name"] != "algorithm"
@@ -94,7 +94,7 @@ def test_the_defaults_parse_to_the_defaults(name: str) -> None:
 
 @each
 def test_the_ends_of_every_range_are_taken_unless_they_are_excluded(name: str) -> None:
-    kind = algorithms()[name].Hyperparameters
+    kind = ALGORITHMS[name].hyperparameters
     needed = least(name)
     for one in specification(name)["TrainingSpecification"]["SupportedHyperParameters"]:
         ends = one.get("Range", {}).get("IntegerParameterRangeSpecification", {})
@@ -127,9 +127,11 @@ def test_metric_definitions_match_what_a_job_prints(
     train(name, tmp_path)
     for number, changes in enumerate(VARIANTS.get(name, [])):
         train(name, tmp_path / str(number), changes)
-    if "validation" in [channel.name for channel in algorithms()[name].CHANNELS]:
-        data = DATA[name]()
-        algorithm, prepared = job(SETTINGS[name], tmp_path / "validated", {**data, "validation": data["test"]})
+    if "validation" in [channel.name for channel in ALGORITHMS[name].channels]:
+        data = ALGORITHMS[name].tiny_job.channels()
+        algorithm, prepared = job(
+            ALGORITHMS[name].tiny_job.hyperparameters, tmp_path / "validated", {**data, "validation": data["test"]}
+        )
         algorithm.fit(prepared)
     lines = capsys.readouterr().out.splitlines()
     values = {
@@ -157,16 +159,16 @@ def test_a_tuners_objective_is_printed_once(name: str, tmp_path: Path, capsys: p
 @each
 def test_channels_are_those_of_the_algorithm(name: str) -> None:
     channels = specification(name)["TrainingSpecification"]["TrainingChannels"]
-    assert [one["Name"] for one in channels] == [spec.name for spec in algorithms()[name].CHANNELS]
+    assert [one["Name"] for one in channels] == [spec.name for spec in ALGORITHMS[name].channels]
     assert channels[0]["Name"] == "train" and channels[0]["IsRequired"]
     pipes = ["Pipe" in one["SupportedInputModes"] for one in channels]
-    assert pipes == [spec.pipes for spec in algorithms()[name].CHANNELS]
+    assert pipes == [spec.pipes for spec in ALGORITHMS[name].channels]
 
 
 @each
 def test_the_table_has_a_row_a_hyperparameter(name: str) -> None:
-    rows = table(algorithms()[name]).splitlines()
-    fields = algorithms()[name].Hyperparameters.model_fields
+    rows = table(ALGORITHMS[name]).splitlines()
+    fields = ALGORITHMS[name].hyperparameters.model_fields
     assert rows[0] == "| name | default | allowed | what it is |"
     assert [row.split("|")[1].strip(" `") for row in rows[2:]] == list(fields)
     assert all(len(re.split(r"(?<!\\)\|", row)) == 6 for row in rows)

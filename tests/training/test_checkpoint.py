@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from polyadic.errors import UserError
-from polyadic.jobs.job import Snapshot
+from polyadic.jobs.checkpoints import Snapshot
 from polyadic.training import checkpoint
 from polyadic.training.checkpoint import KEPT, CheckpointFolder
 

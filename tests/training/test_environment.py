@@ -9,22 +9,23 @@ import pytest
 
 from polyadic.errors import UserError
 from polyadic.training import environment
+from polyadic.training.environment import read_environment
 from tests.helpers.opt_ml import OptMl
 
 
 def read(job: OptMl, **environ: str) -> environment.Environment:
-    return environment.read({**job.environ, **environ})
+    return read_environment({**job.environ, **environ})
 
 
 def test_a_bare_container_has_usual_values(tmp_path: Path) -> None:
-    here = environment.read({"SAGEMAKER_BASE_DIR": str(tmp_path)})
+    here = read_environment({"SAGEMAKER_BASE_DIR": str(tmp_path)})
     assert (here.hosts, here.current_host, here.hyperparameters) == (("algo-1",), "algo-1", {})
     assert (here.channels, here.checkpoints, here.master_address) == ({}, None, "127.0.0.1")
 
 
 def test_folders_are_channels_where_no_config_names_any(tmp_path: Path) -> None:
     (tmp_path / "input" / "data" / "train").mkdir(parents=True)
-    assert list(environment.read({"SAGEMAKER_BASE_DIR": str(tmp_path)}).channels) == ["train"]
+    assert list(read_environment({"SAGEMAKER_BASE_DIR": str(tmp_path)}).channels) == ["train"]
 
 
 def test_hosts_are_ranked_by_name_and_the_first_is_the_master(tmp_path: Path) -> None:

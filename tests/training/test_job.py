@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyadic.errors import UserError
-from polyadic.training import report
+from polyadic.training import messages
 
 WORKER = """
 import atexit
@@ -33,11 +33,11 @@ def test_a_worker_ends_before_its_interpreter_is_taken_down(tmp_path: Path, fail
     """Taken down beside gloo's threads, the interpreter aborts now and then."""
     ended = subprocess.run(
         [sys.executable, "-c", WORKER.format(fails=fails)],
-        env={**os.environ, report.FOLDER: str(tmp_path), "SAGEMAKER_BASE_DIR": str(tmp_path)},
+        env={**os.environ, messages.FOLDER_VARIABLE: str(tmp_path), "SAGEMAKER_BASE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert (ended.returncode, ended.stdout) == (code, "trained\n"), ended.stderr
-    failure = report.read(tmp_path)
+    failure = messages.first_failure(tmp_path)
     assert (str(failure) if failure else None) == ("rank is 0" if fails else None)

@@ -16,8 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from polyadic.distributed import World
 from polyadic.jobs.hyperparameters import Hyperparameters
 from polyadic.jobs.job import Job
-from polyadic.training import environment, job, tensorboard
+from polyadic.training import job, tensorboard
 from polyadic.training.checkpoint import NoCheckpoints
+from polyadic.training.environment import read_environment
 from polyadic.training.tensorboard import EventFolder
 from tests.helpers.opt_ml import FORECASTER, OptMl, low_rank, waves
 
@@ -43,7 +44,7 @@ def metrics(folder: Path, rank: int = 0) -> Callable[..., None]:
 def trained(made: OptMl, stop: Callable[[], bool] = lambda: False, dry_run: bool = False) -> Path:
     """Trains in this process; the folder of the events."""
     (made.base / "output").mkdir(exist_ok=True)
-    job.train(environment.read(made.environ), stop, dry_run)
+    job.train(read_environment(made.environ), stop, dry_run)
     return made.base / "output" / "tensorboard"
 
 
@@ -139,7 +140,7 @@ def test_a_job_s_metrics_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_job_of_several_restarts_has_a_run_for_each(tmp_path: Path) -> None:
-    settings = {"rank": "2", "tol": "0", "max_iterations": "4", "restarts": "2"}
+    settings = {"rank": "2", "stop_tol": "0", "max_iterations": "4", "restarts": "2"}
     folder = trained(OptMl(tmp_path, settings).array(low_rank(5, 6, 7)))
     assert {path.parent.name for path in files(folder)} == {"tensorboard", "restart_0", "restart_1"}
     for run in ("restart_0", "restart_1"):
@@ -177,19 +178,19 @@ def test_a_dry_run_records_nothing(tmp_path: Path) -> None:
 
 def test_nothing_is_recorded_where_no_output_leaves_the_container(tmp_path: Path) -> None:
     made = OptMl(tmp_path, {**FORECASTER, "epochs": "1"}).series(waves())
-    job.train(environment.read(made.environ), lambda: False)
+    job.train(read_environment(made.environ), lambda: False)
     assert not (tmp_path / "output" / "tensorboard").exists()
 
 
 @pytest.mark.parametrize("given", [{}, None, {"S3OutputPath": "s3://bucket/curves"}, {"LocalPath": "/opt/curves"}])
 def test_the_folder_is_where_sagemaker_looks(tmp_path: Path, given: Mapping[str, str] | None) -> None:
     made = OptMl(tmp_path, {})
-    assert environment.read(made.environ).tensorboard is None
+    assert read_environment(made.environ).tensorboard is None
     (tmp_path / "output").mkdir()
-    assert environment.read(made.environ).tensorboard == tmp_path / "output" / "tensorboard"
+    assert read_environment(made.environ).tensorboard == tmp_path / "output" / "tensorboard"
     made.configure("tensorboardoutputconfig", given)
     usual = str(tmp_path / "output" / "tensorboard")
-    assert environment.read(made.environ).tensorboard == Path((given or {}).get("LocalPath", usual))
+    assert read_environment(made.environ).tensorboard == Path((given or {}).get("LocalPath", usual))
 
 
 def test_the_library_is_read_with_the_first_scalar() -> None:

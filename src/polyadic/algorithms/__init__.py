@@ -1,71 +1,64 @@
-"""What a job may ask for: one algorithm a package, found by being here.
+"""What a job may ask for: one algorithm per package, found by being there.
 
-An algorithm is a package with NAME, SUMMARY, Hyperparameters, CHANNELS, METRICS, fit(job) -> Model and
-load(artifact) -> Model. A module whose name begins with an underscore is a part of all of them.
+The package declares `ALGORITHM`, a `polyadic.jobs.algorithm.Algorithm`; docs/architecture.md shows how to add one.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, unknown
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.algorithm import Algorithm
+from polyadic.registry import Registry
 
-
-@cache
-def algorithms() -> dict[str, Algorithm]:
-    """Every algorithm by its name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    modules: list[Any] = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return {module.NAME: module for module in modules}
+ALGORITHMS: Registry[Algorithm] = Registry(__name__, "ALGORITHM", Algorithm)
+"""Every algorithm by its name."""
 
 
 def named(name: str) -> Algorithm:
-    """The algorithm of that name; UserError with the nearest one otherwise."""
-    if name not in algorithms():
-        raise UserError(hyper.unknown("algorithm", name, list(algorithms())))
-    return algorithms()[name]
+    """The algorithm of that name.
+
+    Raises UserError, with the nearest name, where there is none.
+    """
+    if name not in ALGORITHMS:
+        raise UserError(unknown("algorithm", name, list(ALGORITHMS)))
+    return ALGORITHMS[name]
 
 
 def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]:
     """The algorithm and the typed hyperparameters of a job.
 
     Where `algorithm` is absent, the one whose required hyperparameters are all present is meant; an algorithm
-    without any is never guessed.
+    that requires none is never guessed.
+
+    Raises UserError for an unknown algorithm, where none or several fit, and for wrong hyperparameters.
     """
     own = {key: value for key, value in raw.items() if not hyper.is_foreign(key)}
     name = own.pop("algorithm", None)
     algorithm = _fitting(own) if name is None else named(str(hyper.bare(name)))
-    return algorithm, hyper.parse(algorithm.Hyperparameters, own)
-
-
-def required(algorithm: Algorithm) -> list[str]:
-    """The names of the hyperparameters without a default."""
-    return [name for name, field in algorithm.Hyperparameters.model_fields.items() if field.is_required()]
+    return algorithm, hyper.parse(algorithm.hyperparameters, own)
 
 
 def _fitting(own: Mapping[str, object]) -> Algorithm:
-    fitting = [one for one in algorithms().values() if required(one) and all(name in own for name in required(one))]
+    known = list(ALGORITHMS.values())
+    fitting = [algorithm for algorithm in known if algorithm.required and own.keys() >= set(algorithm.required)]
     if len(fitting) == 1:
         return fitting[0]
     choices = "; ".join(
-        f"{one.NAME} (needs {', '.join(required(one))})" if required(one) else one.NAME for one in algorithms().values()
+        f"{algorithm.name} (needs {', '.join(algorithm.required)})" if algorithm.required else algorithm.name
+        for algorithm in known
     )
     if not own:
         raise UserError(f"the job has no hyperparameters (hyperparameters.json): set algorithm to one of {choices}")
-    fit = " and ".join(one.NAME for one in fitting) or "no algorithm"
+    names = " and ".join(algorithm.name for algorithm in fitting) or "no algorithm"
     raise UserError(
-        f"hyperparameter algorithm is missing, and the others ({', '.join(own)}) fit {fit}: "
+        f"hyperparameter algorithm is missing, and the others ({', '.join(own)}) fit {names}: "
         f"set algorithm to one of {choices}{_misspelt(own)}"
     )
 
 
 def _misspelt(own: Mapping[str, object]) -> str:
     """A hint for each name that no algorithm knows."""
-    known = sorted({name for one in algorithms().values() for name in one.Hyperparameters.model_fields})
-    return "".join(f". {hyper.unknown('hyperparameter', name, known)}" for name in own if name not in known)
+    known = sorted({name for algorithm in ALGORITHMS.values() for name in algorithm.hyperparameters.model_fields})
+    return "".join(f". {unknown('hyperparameter', name, known)}" for name in own if name not in known)

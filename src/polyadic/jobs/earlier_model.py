@@ -8,7 +8,7 @@ from pathlib import Path
 
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
-from polyadic.jobs.job import Channel, ChannelSpec
+from polyadic.jobs.channels import Channel, ChannelSpec
 
 CONTENT_TYPE = "application/x-sagemaker-model"
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, unknown
 from polyadic.options import Options
 
 H = TypeVar("H", bound="Hyperparameters")
 
 
 class Hyperparameters(Options):
-    """What a job may set; each field is made by `polyadic.options.option`."""
+    """What a job may set; each field is made by `polyadic.options.option`.
+
+    renamed: former names of fields, each with the present name, which the refusal of the former one tells.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
 
 
 def word_for_none(field: FieldInfo) -> str:
@@ -50,7 +54,9 @@ def parse(kind: type[H], raw: Mapping[str, object]) -> H:
     """The typed value of a job's hyperparameters; one UserError names everything wrong with them."""
     faults, values = [], {}
     for key, value in raw.items():
-        if key not in kind.model_fields:
+        if key in kind.renamed:
+            faults.append(_former_name(kind, key))
+        elif key not in kind.model_fields:
             faults.append(unknown("hyperparameter", key, list(kind.model_fields)))
         else:
             values[key] = _convert(bare(value), kind.model_fields[key])
@@ -64,11 +70,11 @@ def parse(kind: type[H], raw: Mapping[str, object]) -> H:
     return result
 
 
-def unknown(what: str, got: str, known: Sequence[str]) -> str:
-    """The sentence for a name that is none of the known ones."""
-    near = difflib.get_close_matches(got.lower(), known, 1, 0.6)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {got!r}: {hint}Known are {', '.join(known)}"
+def _former_name(kind: type[Hyperparameters], name: str) -> str:
+    """The sentence for a name that a field once had."""
+    present = kind.renamed[name]
+    field = kind.model_fields[present]
+    return f"hyperparameter {name} is called {present} here: {allowed(field)} ({field.description})"
 
 
 def shape(field: FieldInfo) -> tuple[Any, bool]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from polyadic.jobs.job import Snapshot
+from polyadic.jobs.checkpoints import Snapshot
 from polyadic.lowrank.model import in_order, numbered
 from polyadic.tensor.cp_tensor import CPTensor
 

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.algorithm import Algorithm
-from polyadic.jobs.job import ChannelSpec
+from polyadic.jobs.channels import ChannelSpec
 
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
@@ -22,21 +22,21 @@ def training_specification(algorithm: Algorithm, image: str = "IMAGE") -> dict[s
     """The TrainingSpecification of CreateAlgorithm, which a job's recipe and a tuner read as well."""
     objectives = [
         {"Type": "Minimize" if metric.minimize else "Maximize", "MetricName": metric.definition["Name"]}
-        for metric in algorithm.METRICS
+        for metric in algorithm.metrics
         if metric.objective
     ]
-    fields = algorithm.Hyperparameters.model_fields
+    fields = algorithm.hyperparameters.model_fields
     return {
         "TrainingSpecification": {
             "TrainingImage": image,
             "SupportedHyperParameters": [
-                _the_algorithm(algorithm.NAME),
+                _the_algorithm(algorithm.name),
                 *(_hyperparameter(name, field) for name, field in fields.items()),
             ],
             "SupportedTrainingInstanceTypes": list(INSTANCE_TYPES),
             "SupportsDistributedTraining": True,
-            "MetricDefinitions": [metric.definition for metric in algorithm.METRICS],
-            "TrainingChannels": [_channel(spec) for spec in algorithm.CHANNELS],
+            "MetricDefinitions": [metric.definition for metric in algorithm.metrics],
+            "TrainingChannels": [_channel(spec) for spec in algorithm.channels],
             "SupportedTuningJobObjectiveMetrics": objectives,
         }
     }
@@ -45,7 +45,7 @@ def training_specification(algorithm: Algorithm, image: str = "IMAGE") -> dict[s
 def table(algorithm: Algorithm) -> str:
     """The hyperparameters as a Markdown table."""
     rows = ["| name | default | allowed | what it is |", "|---|---|---|---|"]
-    for name, field in algorithm.Hyperparameters.model_fields.items():
+    for name, field in algorithm.hyperparameters.model_fields.items():
         default = "required" if field.is_required() else f"`{written(field.default)}`" if field.default != "" else ""
         rows.append(f"| `{name}` | {default} | {hyper.allowed(field)} | {field.description} |")
     return "\n".join(rows)

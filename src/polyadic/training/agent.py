@@ -6,12 +6,12 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from polyadic.training import report
+from polyadic.training import messages
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the workers; 0 when each has ended with 0."""
-    report.die_with_parent()
+    messages.die_with_parent()
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

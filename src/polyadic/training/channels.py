@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from polyadic.errors import UserError
-from polyadic.jobs.job import Channel, ChannelSpec
+from polyadic.jobs.channels import Channel, ChannelSpec
 from polyadic.training.environment import Environment
 
 

@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from polyadic.errors import UserError
-from polyadic.jobs.job import Snapshot
+from polyadic.jobs.checkpoints import Snapshot
 
-KEPT = 5
+SNAPSHOTS_KEPT = 5
 SECONDS_BETWEEN = float(os.environ.get("POLYADIC_CHECKPOINT_SECONDS", "60"))
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 # The agent that copies the folder to S3 leaves out files with the first suffix, and marks with the second
@@ -30,7 +30,7 @@ class CheckpointFolder:
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether a minute has gone by since the last one."""
+        """Whether a minute (POLYADIC_CHECKPOINT_SECONDS) has passed since the last snapshot."""
         return time.monotonic() - self._last >= SECONDS_BETWEEN
 
     def save(self, snapshot: Snapshot) -> None:
@@ -38,33 +38,37 @@ class CheckpointFolder:
         path = self.folder / f"checkpoint-{snapshot.step:012d}.safetensors"
         partial = path.with_name(path.name + _NOT_YET)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()}
-        facts = {"step": str(snapshot.step), "numbers": json.dumps(dict(snapshot.numbers)), "job": self.job}
+        metadata = {"step": str(snapshot.step), "numbers": json.dumps(dict(snapshot.numbers)), "job": self.job}
         with partial.open("wb") as file:
-            file.write(save(tensors, metadata=facts))
+            file.write(save(tensors, metadata=metadata))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
         self._last = time.monotonic()
-        for old in self._steps()[:-KEPT]:
+        for old in self._steps()[:-SNAPSHOTS_KEPT]:
             if not old.with_name(old.name + _UNDER_WAY).exists():
                 old.unlink(missing_ok=True)
 
     def latest(self) -> Snapshot | None:
-        """The newest whole snapshot; a broken one is passed over, and what a killed job left half-written goes."""
+        """The newest whole snapshot; files that a killed job left unfinished are removed.
+
+        Raises UserError for a snapshot of a job with other hyperparameters.
+        """
         for partial in self.folder.glob(f"checkpoint-*{_NOT_YET}"):
             partial.unlink()
         for path in reversed(self._steps()):
             try:
                 with safe_open(path, "pt") as file:
-                    facts, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                    metadata = file.metadata()
+                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             except (SafetensorError, OSError):
                 continue
-            if facts["job"] != self.job:
+            if metadata["job"] != self.job:
                 raise UserError(
-                    f"{path.name} in {self.folder} is of a job with other hyperparameters ({facts['job']}; "
+                    f"{path.name} in {self.folder} is of a job with other hyperparameters ({metadata['job']}; "
                     f"this one is {self.job}): give the same, or a checkpoint folder of its own"
                 )
-            return Snapshot(int(facts["step"]), tensors, json.loads(facts["numbers"]))
+            return Snapshot(int(metadata["step"]), tensors, json.loads(metadata["numbers"]))
         return None
 
     def _steps(self) -> list[Path]:

@@ -77,6 +77,7 @@ class Environment:
     def variables(self) -> dict[str, str]:
         """The SM_* variables that sagemaker-training would set, so that a user's code finds them here too."""
         channels = sorted(self.channels)
+        configs = {name: _config_json(channel) for name, channel in self.channels.items()}
         data = {
             "SM_HOSTS": json.dumps(self.hosts),
             "SM_CURRENT_HOST": self.current_host,
@@ -89,15 +90,18 @@ class Environment:
             "SM_INPUT_CONFIG_DIR": str(self.base / "input" / "config"),
             "SM_CHANNELS": json.dumps(channels),
             "SM_HPS": json.dumps(dict(self.hyperparameters)),
-            "SM_INPUT_DATA_CONFIG": json.dumps({name: _config_json(one) for name, one in self.channels.items()}),
+            "SM_INPUT_DATA_CONFIG": json.dumps(configs),
             "SM_NETWORK_INTERFACE_NAME": self.network_interface or "",
         }
         data |= {f"SM_CHANNEL_{name.upper()}": str(self.folder(name)) for name in channels}
         return data | {f"SM_HP_{name.upper()}": str(value) for name, value in self.hyperparameters.items()}
 
 
-def read(environ: Mapping[str, str] = os.environ) -> Environment:
-    """The environment of this container; files and keys that are missing have their usual values."""
+def read_environment(environ: Mapping[str, str] = os.environ) -> Environment:
+    """The environment of this container; files and keys that are missing get their usual values.
+
+    Raises UserError for a file that is not a JSON object, and for a current host that is not among the hosts.
+    """
     base = Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     config = base / "input" / "config"
     resources = _read_json(config / "resourceconfig.json")
@@ -153,11 +157,11 @@ def _channels(base: Path, given: Mapping[str, Any]) -> dict[str, ChannelConfig]:
         return {path.name: ChannelConfig() for path in sorted(data.glob("*")) if path.is_dir()}
     return {
         name: ChannelConfig(
-            one.get("TrainingInputMode", "File"),
-            one.get("S3DistributionType", "FullyReplicated"),
-            one.get("ContentType"),
+            mode=config.get("TrainingInputMode", "File"),
+            distribution=config.get("S3DistributionType", "FullyReplicated"),
+            content_type=config.get("ContentType"),
         )
-        for name, one in given.items()
+        for name, config in given.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The story of a training job, as one worker lives it."""
+"""A worker of a training job: reads hyperparameters and channels, fits, writes the model."""
 
 from __future__ import annotations
 
@@ -32,52 +32,56 @@ import torch  # noqa: E402
 from polyadic import algorithms  # noqa: E402
 from polyadic.distributed import World, lost_peer  # noqa: E402
 from polyadic.errors import AlgorithmError, PlatformError, PolyadicError, UserError, classify  # noqa: E402
+from polyadic.jobs.algorithm import Algorithm  # noqa: E402
+from polyadic.jobs.checkpoints import Checkpoints  # noqa: E402
 from polyadic.jobs.hyperparameters import Hyperparameters  # noqa: E402
-from polyadic.jobs.job import Checkpoints, Job, Model, NoScalars, Reporting, Scalars  # noqa: E402
-from polyadic.training import environment, report  # noqa: E402
+from polyadic.jobs.job import Job  # noqa: E402
+from polyadic.jobs.metrics import NoScalars, Scalars  # noqa: E402
+from polyadic.jobs.model import Model  # noqa: E402
+from polyadic.training import messages  # noqa: E402
 from polyadic.training.channels import open_channels  # noqa: E402
 from polyadic.training.checkpoint import CheckpointFolder, NoCheckpoints  # noqa: E402
-from polyadic.training.environment import Environment  # noqa: E402
+from polyadic.training.environment import Environment, read_environment  # noqa: E402
 from polyadic.training.tensorboard import EventFolder  # noqa: E402
 
 
-def train(here: Environment, stop_requested: Callable[[], bool], dry_run: bool = False) -> None:
+def train(environment: Environment, stop_requested: Callable[[], bool], dry_run: bool = False) -> None:
     """Reads the hyperparameters and the channels, fits, and writes the model from rank 0."""
-    algorithm, hyperparameters = algorithms.choose(here.hyperparameters)
-    channels = open_channels(here, algorithm.CHANNELS, algorithm.NAME)
+    algorithm, hyperparameters = algorithms.choose(environment.hyperparameters)
+    channels = open_channels(environment, algorithm.channels, algorithm.name)
     world = World.join()
     job = Job(
-        algorithm=algorithm.NAME,
+        algorithm=algorithm.name,
         hyperparameters=hyperparameters,
         world=world,
         channels=channels,
-        checkpoints=_checkpoints(here, algorithm.NAME, hyperparameters, dry_run),
-        host=here.current_host,
+        checkpoints=_checkpoints(environment, algorithm.name, hyperparameters, dry_run),
+        host=environment.current_host,
         stop_requested=stop_requested,
         dry_run=dry_run,
-        output=None if dry_run else here.output_data,
-        scalars=_scalars(here, dry_run),
+        output=None if dry_run else environment.output_data,
+        scalars=_scalars(environment, dry_run),
     )
-    job.note(f"{algorithm.NAME}: {hyperparameters.model_dump_json()}")
+    job.note(f"{algorithm.name}: {hyperparameters.model_dump_json()}")
     model = algorithm.fit(job)
     if world.rank == 0 and not dry_run:
-        model.artifact().write(here.model)
-        write_report(model, job)
+        model.artifact().write(environment.model)
+        write_report(algorithm, model, job)
     world.leave()
 
 
 def main(arguments: Sequence[str] = ()) -> NoReturn:
     """A worker's life: trains, reports its failure to the launcher, and ends the process."""
-    report.die_with_parent()
-    folder = Path(os.environ[report.FOLDER])
-    here = environment.read()
+    messages.die_with_parent()
+    folder = Path(os.environ[messages.FOLDER_VARIABLE])
+    environment = read_environment()
     try:
-        train(here, lambda: _stop or report.stop_requested(folder), dry_run="--dry-run" in arguments)
+        train(environment, lambda: _stop or messages.stop_requested(folder), dry_run="--dry-run" in arguments)
     except Exception as error:  # Every failure has a kind, and is reported: this is the outermost frame.
         failure = kind_of(error)
         if isinstance(failure, AlgorithmError):
             traceback.print_exc()
-        report.write(folder, int(os.environ.get("RANK", 0)), failure)
+        messages.write_failure(folder, int(os.environ.get("RANK", 0)), failure)
         _leave(failure.exit_code)  # Peers may wait in a collective for ever: no farewells of the process group.
     _leave(0)
 
@@ -106,28 +110,28 @@ def kind_of(error: Exception) -> PolyadicError:
     return classify(error)
 
 
-def write_report(model: Model, job: Job[Hyperparameters]) -> None:
-    """What the model shows of itself; a fault in a picture must not cost the model, which is written by now."""
-    if job.output is None or not isinstance(model, Reporting):
+def write_report(algorithm: Algorithm, model: Model, job: Job[Hyperparameters]) -> None:
+    """Writes pages and figures of a model; a fault in them must not cost the model, which is written by now."""
+    if job.output is None or algorithm.report is None:
         return
     try:
-        model.report(job.output)
+        algorithm.report(job.output, model)
     except Exception as error:
         job.note(f"warning: the report in {job.output} is incomplete: {error} ({type(error).__name__})")
 
 
-def _checkpoints(here: Environment, algorithm: str, settings: Hyperparameters, dry_run: bool) -> Checkpoints:
-    if here.checkpoints is None or dry_run:
+def _checkpoints(environment: Environment, algorithm: str, settings: Hyperparameters, dry_run: bool) -> Checkpoints:
+    if environment.checkpoints is None or dry_run:
         return NoCheckpoints()
     job = json.dumps({"algorithm": algorithm, **settings.model_dump()}, sort_keys=True)
-    free = shutil.disk_usage(here.checkpoints).free
+    free = shutil.disk_usage(environment.checkpoints).free
     if free < 64 * 2**20:
-        raise PlatformError(f"{here.checkpoints} has {free >> 20} MiB free: checkpoints need 64 MiB or more")
-    return CheckpointFolder(here.checkpoints, job)
+        raise PlatformError(f"{environment.checkpoints} has {free >> 20} MiB free: checkpoints need 64 MiB or more")
+    return CheckpointFolder(environment.checkpoints, job)
 
 
-def _scalars(here: Environment, dry_run: bool) -> Scalars:
-    return NoScalars() if here.tensorboard is None or dry_run else EventFolder(here.tensorboard)
+def _scalars(environment: Environment, dry_run: bool) -> Scalars:
+    return NoScalars() if environment.tensorboard is None or dry_run else EventFolder(environment.tensorboard)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ from polyadic.errors import (  # noqa: E402
     classify,
     failure_text,
 )
-from polyadic.training import environment, report, script_mode  # noqa: E402
-from polyadic.training.environment import Environment  # noqa: E402
+from polyadic.training import messages, script_mode  # noqa: E402
+from polyadic.training.environment import Environment, read_environment  # noqa: E402
 
 POLL_SECONDS = 0.2
 RESOLVE_SECONDS = 900.0
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str] = ()) -> int:
         Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "output" / "failure",
     )
     try:
-        here = environment.read()
-        host = here.current_host
-        here.failure.unlink(missing_ok=True)  # An earlier job's reason in a folder that is used again.
-        if script_mode.asked_for(here):
-            return script_mode.run(here, lambda: _stop)
-        _await_peers(here)
-        failure = _train(here, arguments)
+        environment = read_environment()
+        host = environment.current_host
+        environment.failure.unlink(missing_ok=True)  # An earlier job's reason in a folder that is used again.
+        if script_mode.asked_for(environment):
+            return script_mode.run(environment, lambda: _stop)
+        _await_peers(environment)
+        failure = _train(environment, arguments)
     except Exception as error:  # The outermost frame: whatever it is, the failure file says it.
         failure = classify(error)
     if failure is None:
@@ -68,57 +68,57 @@ def main(arguments: Sequence[str] = ()) -> int:
     return failure.exit_code
 
 
-def _train(here: Environment, arguments: Sequence[str]) -> PolyadicError | None:
+def _train(environment: Environment, arguments: Sequence[str]) -> PolyadicError | None:
     """Runs this host's workers beside the other hosts'; the verdict of all."""
-    reports = Path(tempfile.mkdtemp(prefix="polyadic-"))
+    folder = Path(tempfile.mkdtemp(prefix="polyadic-"))
     agent = subprocess.Popen(
-        _command(here, arguments),
-        env=_variables(here, reports),
+        _command(environment, arguments),
+        env=_variables(environment, folder),
         start_new_session=True,
         stdin=subprocess.DEVNULL,
     )
     try:
-        if len(here.hosts) == 1:
-            return _own_end(_watch(agent, reports), reports)
+        if len(environment.hosts) == 1:
+            return _own_end(_watch(agent, folder), folder)
         from polyadic.training.verdict import Verdict
 
-        verdict = Verdict(here)
+        verdict = Verdict(environment)
         peer = None
         while agent.poll() is None and peer is None:
-            _pass_on_stop(reports)
+            _pass_on_stop(folder)
             peer = verdict.failed_peer()
             time.sleep(POLL_SECONDS)
         if peer is not None and agent.poll() is None:
             agent.kill()
             agent.wait()
-            return verdict.reach(report.read(reports) or peer)
-        return verdict.reach(_own_end(agent.wait(), reports))
+            return verdict.reach(messages.first_failure(folder) or peer)
+        return verdict.reach(_own_end(agent.wait(), folder))
     except RuntimeError as error:
-        raise PlatformError(f"host {here.hosts[0]} stopped answering ({str(error).splitlines()[0]})") from None
+        raise PlatformError(f"host {environment.hosts[0]} stopped answering ({str(error).splitlines()[0]})") from None
     finally:
         agent.kill()
         agent.wait()
-        shutil.rmtree(reports, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(agent: subprocess.Popen[bytes], reports: Path) -> int:
+def _watch(agent: subprocess.Popen[bytes], folder: Path) -> int:
     while agent.poll() is None:
-        _pass_on_stop(reports)
+        _pass_on_stop(folder)
         time.sleep(POLL_SECONDS)
     return agent.returncode
 
 
-def _pass_on_stop(reports: Path) -> None:
-    if _stop and not report.stop_requested(reports):
+def _pass_on_stop(folder: Path) -> None:
+    if _stop and not messages.stop_requested(folder):
         print("stopping: the model is saved at the next step boundary", file=sys.stderr, flush=True)
-        report.request_stop(reports)
+        messages.request_stop(folder)
 
 
-def _own_end(code: int, reports: Path) -> PolyadicError | None:
+def _own_end(code: int, folder: Path) -> PolyadicError | None:
     """How this host's workers ended."""
     if code == 0:
         return None
-    if failure := report.read(reports):
+    if failure := messages.first_failure(folder):
         return failure
     if code in (9, -9, 137):
         return UserError(
@@ -128,19 +128,19 @@ def _own_end(code: int, reports: Path) -> PolyadicError | None:
     return AlgorithmError(f"a worker ended with code {code} and gave no reason")
 
 
-def _command(here: Environment, arguments: Sequence[str]) -> list[str]:
+def _command(environment: Environment, arguments: Sequence[str]) -> list[str]:
     return [
         *(sys.executable, "-u", "-m", "polyadic.training.agent"),
-        *("--nnodes", str(len(here.hosts)), "--node-rank", str(here.host_rank)),
-        *("--nproc-per-node", str(max(1, here.num_gpus)), "--max-restarts", "0"),
-        *("--master-addr", here.master_address, "--master-port", str(here.master_port)),
+        *("--nnodes", str(len(environment.hosts)), "--node-rank", str(environment.host_rank)),
+        *("--nproc-per-node", str(max(1, environment.num_gpus)), "--max-restarts", "0"),
+        *("--master-addr", environment.master_address, "--master-port", str(environment.master_port)),
         *("-m", "polyadic.training.job", *arguments),
     ]
 
 
-def _variables(here: Environment, reports: Path) -> dict[str, str]:
+def _variables(environment: Environment, folder: Path) -> dict[str, str]:
     """The workers' environment; what the user has set holds."""
-    threads = max(1, (os.cpu_count() or 1) // max(1, here.num_gpus))
+    threads = max(1, (os.cpu_count() or 1) // max(1, environment.num_gpus))
     ours = {
         "OMP_NUM_THREADS": str(threads),
         # Threads that spin at a barrier stand in the way of whatever else the host does.
@@ -149,15 +149,22 @@ def _variables(here: Environment, reports: Path) -> dict[str, str]:
         "NCCL_DEBUG": "WARN",
         "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
-    if here.network_interface:
-        ours |= {"NCCL_SOCKET_IFNAME": here.network_interface, "GLOO_SOCKET_IFNAME": here.network_interface}
-    return {**here.variables(), **ours, **os.environ, report.FOLDER: str(reports)}
+    if environment.network_interface:
+        ours |= {
+            "NCCL_SOCKET_IFNAME": environment.network_interface,
+            "GLOO_SOCKET_IFNAME": environment.network_interface,
+        }
+    return {**environment.variables(), **ours, **os.environ, messages.FOLDER_VARIABLE: str(folder)}
 
 
-def _await_peers(here: Environment) -> None:
+def _await_peers(environment: Environment) -> None:
     """Waits, with back-off, until every host has an address: in the first seconds of a job some have none."""
     deadline, pause = time.monotonic() + RESOLVE_SECONDS, 0.1
-    waiting = [] if os.environ.get("MASTER_ADDR") else [host for host in here.hosts if host != here.current_host]
+    waiting = (
+        []
+        if os.environ.get("MASTER_ADDR")
+        else [host for host in environment.hosts if host != environment.current_host]
+    )
     while waiting := [host for host in waiting if not _resolves(host)]:
         if time.monotonic() > deadline or _stop:
             raise PlatformError(f"no address for {', '.join(waiting)}: the hosts cannot see one another")

@@ -16,12 +16,12 @@ from polyadic.training.environment import Environment
 POLL_SECONDS = 0.2
 
 
-def asked_for(here: Environment) -> bool:
+def asked_for(environment: Environment) -> bool:
     """Whether the job names a script of its own."""
-    return "sagemaker_program" in here.hyperparameters or "SAGEMAKER_PROGRAM" in os.environ
+    return "sagemaker_program" in environment.hyperparameters or "SAGEMAKER_PROGRAM" in os.environ
 
 
-def run(here: Environment, stop_requested: Callable[[], bool]) -> int:
+def run(environment: Environment, stop_requested: Callable[[], bool]) -> int:
     """Hands over, and passes SIGTERM on, which that runner as PID 1 would not see; its exit code."""
     if importlib.util.find_spec("sagemaker_training") is None:
         raise UserError(
@@ -30,8 +30,8 @@ def run(here: Environment, stop_requested: Callable[[], bool]) -> int:
         )
     command = [sys.executable, "-c", "from sagemaker_training.cli.train import main; main()"]
     # The runner would wait 15 minutes for a lone host's own name to resolve.
-    alone = {"SM_STUDIO_LOCAL_MODE": "true"} if len(here.hosts) == 1 else {}
-    runner = subprocess.Popen(command, env={**os.environ, **here.variables(), **alone}, start_new_session=True)
+    alone = {"SM_STUDIO_LOCAL_MODE": "true"} if len(environment.hosts) == 1 else {}
+    runner = subprocess.Popen(command, env={**os.environ, **environment.variables(), **alone}, start_new_session=True)
     told = False
     while runner.poll() is None:
         if stop_requested() and not told:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from polyadic.errors import PlatformError, PolyadicError, kind
-from polyadic.training import report
+from polyadic.training import messages
 from polyadic.training.environment import Environment
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ class PeerFailure(PlatformError):
 class Verdict:
     """The ends of all hosts, kept in a store on the first one; every launcher beats while it lives."""
 
-    def __init__(self, here: Environment) -> None:
+    def __init__(self, environment: Environment) -> None:
         from datetime import timedelta
 
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-        self.hosts, self.rank = here.hosts, here.host_rank
+        self.hosts, self.rank = environment.hosts, environment.host_rank
         self.store: TCPStore = TCPStore(
-            here.master_address,
-            here.master_port + 1,
+            environment.master_address,
+            environment.master_port + 1,
             is_master=self.rank == 0,
             timeout=timedelta(seconds=JOIN_SECONDS),
             wait_for_workers=False,
@@ -77,7 +77,7 @@ class Verdict:
         if not self.store.check([f"end/{host}"]):
             return None
         end = json.loads(self.store.get(f"end/{host}"))
-        return PeerFailure(self.hosts[host], report.revive(end)) if end else None
+        return PeerFailure(self.hosts[host], messages.revive(end)) if end else None
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -10,14 +10,14 @@ import orjson
 import pytest
 import torch
 
-from polyadic.algorithms import choose
+from polyadic.algorithms import ALGORITHMS, choose
 from polyadic.algorithms import lda as algorithm
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import recordio
 from polyadic.readers.corpus import read_corpus
 from tests.helpers.ranks import on_ranks
-from tests.helpers.tiny_jobs import DATA, LDA, Kept, documents, job, rows_csv, tiny, train
+from tests.helpers.tiny_jobs import LDA, Kept, documents, job, rows_csv, tiny, train
 
 
 def fit(folder: Path, counts: Any, **changes: str) -> Any:
@@ -28,7 +28,7 @@ def fit(folder: Path, counts: Any, **changes: str) -> Any:
 def test_the_hyperparameters_of_sagemakers_own_job_name_the_algorithm() -> None:
     raw = {"num_topics": "5", "feature_dim": "25", "mini_batch_size": "5400", "alpha0": "1.0", "tol": "1e-08"}
     chosen, settings = choose({**raw, "max_restarts": "10", "max_iterations": "1000"})
-    assert chosen.NAME == "lda" and isinstance(settings, algorithm.Hyperparameters)
+    assert chosen.name == "lda" and isinstance(settings, algorithm.Hyperparameters)
     assert (settings.num_topics, settings.mini_batch_size, settings.tol) == (5, 5400, 1e-8)
 
 
@@ -111,7 +111,7 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path) -> None:
 
 def test_words_of_any_script_can_be_drawn(tmp_path: Path) -> None:
     words = "".join(f"\u8bcd $\\frac_{number}\n" for number in range(8)).encode()
-    channels = DATA["lda"]() | {"vocabulary": {"terms.txt": words}}
+    channels = ALGORITHMS["lda"].tiny_job.channels() | {"vocabulary": {"terms.txt": words}}
     one, prepared = job(LDA, tmp_path, channels)
     one.fit(prepared).report(tmp_path / "report")  # type: ignore[attr-defined]
     assert (tmp_path / "report" / "topics.png").read_bytes().startswith(b"\x89PNG")
@@ -166,7 +166,7 @@ def test_corpora_without_topics_are_refused(tmp_path: Path) -> None:
         fit(tmp_path / "short", np.eye(8, dtype=int))
     with pytest.raises(UserError, match="num_topics is 7, but the second moment"):
         fit(tmp_path / "many", documents(), num_topics="7")
-    channels = DATA["lda"]() | {"vocabulary": {"terms.txt": b"one\ntwo\n"}}
+    channels = ALGORITHMS["lda"].tiny_job.channels() | {"vocabulary": {"terms.txt": b"one\ntwo\n"}}
     one, prepared = job(LDA, tmp_path / "words", channels)
     with pytest.raises(UserError, match="has 2 terms and the corpus has 8"):
         one.fit(prepared)

@@ -19,7 +19,8 @@ from polyadic.algorithms import choose
 from polyadic.distributed import World
 from polyadic.formats import recordio
 from polyadic.formats._rows import Rows
-from polyadic.jobs.job import Channel, Job
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import mixtures
 from polyadic.topics.spectral import Topics

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from polyadic.errors import AlgorithmError, PlatformError, PolyadicError, UserError, kind
 
-FOLDER = "POLYADIC_REPORTS"
+FOLDER_VARIABLE = "POLYADIC_MESSAGES"
+"""The environment variable that names the folder."""
 _KINDS: dict[str, type[PolyadicError]] = {
-    one.__name__: one for one in (UserError, AlgorithmError, PlatformError, PolyadicError)
+    error.__name__: error for error in (UserError, AlgorithmError, PlatformError, PolyadicError)
 }
 _PR_SET_PDEATHSIG = 1
 
@@ -25,25 +26,23 @@ def request_stop(folder: Path) -> None:
 
 
 def stop_requested(folder: Path) -> bool:
-    """Whether the launcher has asked for the end."""
+    """Whether the launcher has asked the workers to end."""
     return (folder / "stop").exists()
 
 
-def write(folder: Path, rank: int, failure: PolyadicError) -> None:
-    """Tells the launcher why this worker ends."""
+def write_failure(folder: Path, rank: int, failure: PolyadicError) -> None:
+    """Tells the launcher why the worker of this rank ends."""
+    message = {"kind": kind(failure), "message": str(failure), "time": time.time()}
     with contextlib.suppress(OSError):
-        (folder / f"failure-{rank}.json").write_text(
-            json.dumps({"kind": kind(failure), "message": str(failure), "time": time.time()})
-        )
+        (folder / f"failure-{rank}.json").write_text(json.dumps(message))
 
 
-def read(folder: Path) -> PolyadicError | None:
-    """The failure that came first, those of lost peers last: they are seldom the cause."""
+def first_failure(folder: Path) -> PolyadicError | None:
+    """The failure that came first; one of a lost peer only where there is no other, for it is seldom the cause."""
     failures = [json.loads(path.read_text()) for path in folder.glob("failure-*.json")]
     if not failures:
         return None
-    first = min(failures, key=lambda one: (one["kind"] == PlatformError.__name__, one["time"]))
-    return revive(first)
+    return revive(min(failures, key=lambda failure: (failure["kind"] == PlatformError.__name__, failure["time"])))
 
 
 def revive(failure: dict[str, str]) -> PolyadicError:
@@ -52,6 +51,6 @@ def revive(failure: dict[str, str]) -> PolyadicError:
 
 
 def die_with_parent() -> None:
-    """Ends this process when its parent ends, however that may be; Linux alone can."""
+    """Ends this process when its parent ends, for whatever reason; only Linux can do this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

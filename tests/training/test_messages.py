@@ -7,24 +7,24 @@ from pathlib import Path
 import torch
 
 from polyadic.errors import AlgorithmError, PlatformError, UserError
-from polyadic.training import report
+from polyadic.training import messages
 from polyadic.training.job import kind_of
 
 
 def test_the_cause_comes_before_its_consequences(tmp_path: Path) -> None:
-    assert report.read(tmp_path) is None
-    report.write(tmp_path, 0, PlatformError("a peer was lost"))
-    report.write(tmp_path, 1, UserError("rank is 0"))
-    report.write(tmp_path, 2, AlgorithmError("later"))
-    first = report.read(tmp_path)
+    assert messages.first_failure(tmp_path) is None
+    messages.write_failure(tmp_path, 0, PlatformError("a peer was lost"))
+    messages.write_failure(tmp_path, 1, UserError("rank is 0"))
+    messages.write_failure(tmp_path, 2, AlgorithmError("later"))
+    first = messages.first_failure(tmp_path)
     assert isinstance(first, UserError)
     assert str(first) == "rank is 0"
 
 
 def test_stop_is_asked_for_through_the_folder(tmp_path: Path) -> None:
-    assert not report.stop_requested(tmp_path)
-    report.request_stop(tmp_path)
-    assert report.stop_requested(tmp_path)
+    assert not messages.stop_requested(tmp_path)
+    messages.request_stop(tmp_path)
+    assert messages.stop_requested(tmp_path)
 
 
 def test_torch_s_failures_have_kinds() -> None:

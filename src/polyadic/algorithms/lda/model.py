@@ -1,0 +1,115 @@
+"""Trained topics that answer with the topic mixtures of documents.
+
+Shapes: K topics, V terms, D documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polyadic.algorithms.lda.hyperparameters import Hyperparameters
+from polyadic.artifact import Artifact
+from polyadic.formats._json_rows import row_of
+from polyadic.formats._rows import UNSTATED, Rows, pack
+from polyadic.readers.corpus import Width, corpus_of
+from polyadic.reports.topics import write_report
+from polyadic.topics.corpus import Corpus
+from polyadic.topics.refinement import mixtures
+from polyadic.topics.spectral import Topics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Topics that answer with the topic mixture of a document.
+
+    vocabulary: the V terms. coherences: NPMI of each topic. sample_mixtures: those of a few training documents
+    (D x K). The last two are for the report alone.
+    """
+
+    settings: Hyperparameters
+    topics: Topics
+    metrics: Mapping[str, float]
+    vocabulary: Sequence[str] | None = None
+    coherences: Sequence[float] = ()
+    sample_mixtures: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+
+    def artifact(self) -> Artifact:
+        """`beta` (K x V) and `alpha` (K), both float32."""
+        return Artifact(
+            algorithm="lda",
+            hyperparameters=self.settings.model_dump(),
+            tensors={"beta": self.topics.beta.float(), "alpha": self.topics.alpha.float()},
+            metadata={} if self.vocabulary is None else {"vocabulary": list(self.vocabulary)},
+            metrics=self.metrics,
+        )
+
+    def example(self) -> object:
+        """A document of one word."""
+        return {"data": {"features": {"keys": [0], "shape": [self.settings.feature_dim], "values": [1]}}}
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Corpus:
+        """A document's counts, dense or sparse, as a corpus of one document."""
+        row = row_of(instance)._replace(number=1)
+        return corpus_of(pack([row]), "features", "document", Width(self.settings.feature_dim, "the model"))
+
+    def predict(self, instances: list[Corpus]) -> list[dict[str, Any]]:
+        """The topic mixture of each document, all computed together."""
+        documents = [(corpus.words.tolist(), corpus.counts.tolist()) for corpus in instances]
+        mixtures_DK = mixtures(Corpus.of(documents, self.settings.feature_dim), self.topics)
+        return [{"topic_mixture": mixture} for mixture in mixtures_DK.tolist()]
+
+    def from_table(self, table: Any) -> list[Any]:
+        """One document per row, one count per term."""
+        rows = table if isinstance(table, list) else np.atleast_2d(table).tolist()
+        return [{"features": row} for row in rows]
+
+    def to_table(self, predictions: list[dict[str, Any]]) -> NDArray[np.float64]:
+        """One mixture per row: D x K."""
+        return np.array([prediction["topic_mixture"] for prediction in predictions])
+
+    def from_records(self, rows: Rows) -> list[Any]:
+        """One document per record."""
+        return [
+            {"data": {"features": {"keys": keys.tolist(), "values": values.tolist()} | _shape(width)}}
+            for keys, values, width in rows.each()
+        ]
+
+
+def load(artifact: Artifact) -> Model:
+    """The model that was written down."""
+    return Model(
+        settings=Hyperparameters(**artifact.hyperparameters),
+        topics=as_served(artifact.tensors["beta"], artifact.tensors["alpha"]),
+        metrics=artifact.metrics,
+        vocabulary=artifact.metadata.get("vocabulary"),
+    )
+
+
+def as_served(beta: Tensor, alpha: Tensor) -> Topics:
+    """The topics of an artifact's float32 tensors (K x V and K), so that what is measured is what will be served."""
+    exact = beta.float().double()
+    return Topics(exact / exact.sum(1, keepdim=True), alpha.float().double())
+
+
+def write_model_report(folder: Path, model: Model) -> None:
+    """Writes tables, pictures and a page of the model's topics into a folder."""
+    write_report(
+        folder,
+        topics=model.topics,
+        vocabulary=model.vocabulary,
+        metrics=model.metrics,
+        coherences=model.coherences,
+        sample_mixtures=model.sample_mixtures,
+    )
+
+
+def _shape(width: int) -> dict[str, list[int]]:
+    return {} if width == UNSTATED else {"shape": [width]}

@@ -1,0 +1,49 @@
+"""What a trained model can do, whatever its algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from polyadic.artifact import Artifact
+
+
+class Model(Protocol):
+    """A trained model: it can be written down, and it answers requests."""
+
+    def artifact(self) -> Artifact:
+        """Everything that the algorithm's `load` needs."""
+
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Any:
+        """An instance of a request, checked.
+
+        Raises UserError for one that is not valid.
+        """
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        """One answer per parsed instance; an answer does not depend on the other instances."""
+
+    def example(self) -> object:
+        """An instance that `parse` accepts, to warm up with."""
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A model whose requests and answers may be tables of numbers: text/csv and application/x-npy."""
+
+    def from_table(self, table: Any) -> list[Any]:
+        """The instances of a table, which is a list of rows or an array."""
+
+    def to_table(self, predictions: list[dict[str, Any]]) -> Any:
+        """The answers as rows: an array, or a list where the rows differ in length.
+
+        Raises UserError for answers that are no rows of numbers.
+        """
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A model whose requests may be application/x-recordio-protobuf; its answers are then the labels of the records."""
+
+    def from_records(self, rows: Any) -> list[Any]:
+        """The instances of records of counts."""
