@@ -39,7 +39,7 @@ def both_ways(world: World) -> list[str]:
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_the_sums_are_those_of_gloo(ranks: int) -> None:
-    assert on_ranks(ranks, both_ways) == [[]] * ranks
+    assert on_ranks(ranks, both_ways, fresh=True) == [[]] * ranks
 
 
 def one_leaves(world: World) -> str:
@@ -55,7 +55,7 @@ def one_leaves(world: World) -> str:
 
 
 def test_a_rank_that_has_gone_is_missed() -> None:
-    said, _ = on_ranks(2, one_leaves)
+    said, _ = on_ranks(2, one_leaves, fresh=True)
     assert said.startswith("rank 1 of this host has gone") and float(said.split()[-2]) < 30
 
 
