@@ -1,4 +1,4 @@
-# The only verbs anyone must know: local, test, check, image, bench.
+# The only verbs anyone must know: local, test, check, docs, image, bench.
 PYTHON ?= python3
 IMAGE ?= polyadic
 # A folder of wheels that the image is built with, such as a CPU build of torch.
@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: local test check image bench
+.PHONY: local test check docs image bench
 
 local: $(VENV)/.local  ## the main job on this machine: train, serve two variants, compare; no Docker, no AWS
 	@$(RUN) -m local_mode demo --output out/demo
@@ -22,6 +22,10 @@ check: $(VENV)/.test  ## style, types, and the arrows of import
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m mypy
 	@$(RUN) -m pytest --quiet tests/test_layers.py
+	@$(MAKE) --no-print-directory docs
+
+docs: $(VENV)/.docs  ## the pages of docs/ and the library's reference as a site in out/docs; a broken link fails
+	@$(RUN) -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d out/doctrees docs out/docs
 
 image:  ## the container; WHEELS=DIR gives it the wheels of a folder
 	$(if $(WHEELS),$(if $(wildcard $(WHEELS)/*.whl),,$(error WHEELS=$(WHEELS) holds no .whl file)))
@@ -45,6 +49,10 @@ $(VENV)/.local: $(VENV)/pyvenv.cfg pyproject.toml requirements.lock
 
 $(VENV)/.test: $(VENV)/.local
 	@$(INSTALL) --editable '.[local,test]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	@$(INSTALL) --editable '.[local,test,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
