@@ -19,7 +19,10 @@ def channel_spec(algorithm: str, purpose: str) -> ChannelSpec:
 
 
 def read_earlier(channel: Channel, algorithm: str) -> Artifact:
-    """The files of a model, or the archive that a job leaves; UserError where it is not one of `algorithm`."""
+    """The model in a channel that holds a model's files, or the archive (model.tar.gz) that a job leaves.
+
+    Raises UserError for an archive that cannot be unpacked and for a model of another algorithm.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = channel.folder
         for archive in (path for path in channel.files if path.name == "model.tar.gz"):

@@ -80,15 +80,15 @@ def _former_name(kind: type[Hyperparameters], name: str) -> str:
 def shape(field: FieldInfo) -> tuple[Any, bool]:
     """A field's type without None, and whether None is allowed (written as an empty string)."""
     if get_origin(field.annotation) in (Union, types.UnionType):
-        inner = [one for one in get_args(field.annotation) if one is not type(None)]
-        return inner[0], True
+        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+        return kinds[0], True
     return field.annotation, False
 
 
 def bounds(field: FieldInfo) -> dict[str, Any]:
     """A field's bounds by the names ge, gt, le and lt."""
     kinds = {Ge: "ge", Gt: "gt", Le: "le", Lt: "lt"}
-    return {kinds[type(one)]: getattr(one, kinds[type(one)]) for one in field.metadata if type(one) in kinds}
+    return {kinds[type(bound)]: getattr(bound, kinds[type(bound)]) for bound in field.metadata if type(bound) in kinds}
 
 
 def allowed(field: FieldInfo) -> str:
@@ -118,9 +118,9 @@ def _convert(value: object, field: FieldInfo) -> object:
     if get_origin(kind) is list:
         values = _list(value)
         whole = get_args(kind) == (int,) and isinstance(values, list)
-        return [_whole(str(one)) for one in values] if whole else values
+        return [_whole(str(number)) for number in values] if whole else values
     if get_origin(kind) is Literal:
-        return next((one for one in get_args(kind) if one.lower() == value.lower()), value)
+        return next((choice for choice in get_args(kind) if choice.lower() == value.lower()), value)
     if kind is int:
         return _whole(value)
     return value

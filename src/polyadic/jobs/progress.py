@@ -1,4 +1,7 @@
-"""Where an iterative fit stands -> a snapshot, and back: a dataclass of tensors, lists of them, numbers and a model."""
+"""The progress of an iterative fit -> a snapshot, and back.
+
+The progress is a dataclass whose fields are tensors, lists of tensors, numbers, and a CP tensor or None.
+"""
 
 from __future__ import annotations
 
@@ -18,37 +21,46 @@ Rows = Callable[[list[Tensor]], list[Tensor]]
 
 
 def same(factors: list[Tensor]) -> list[Tensor]:
-    """The rows of a fit whose factors are whole on every rank."""
+    """The rows of a fit whose factors are whole on every rank (`whole` and `held` of such a fit)."""
     return factors
 
 
 def freeze(progress: Any, step: int, whole: Rows = same) -> Snapshot:
-    """A snapshot of a fit's progress; `whole` makes whole factors of the rows that a rank holds (a collective)."""
+    """A snapshot of a fit's progress.
+
+    whole: makes whole factors (I_n x R) of the rows that this rank holds; a collective.
+    """
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, float] = {}
-    for one in fields(progress):
-        value = getattr(progress, one.name)
+    for field in fields(progress):
+        value = getattr(progress, field.name)
         if isinstance(value, Tensor):
-            tensors[one.name] = value
+            tensors[field.name] = value
         elif isinstance(value, list):
-            tensors |= numbered(one.name, whole(value) if one.name == "factors" else value)
+            tensors |= numbered(field.name, whole(value) if field.name == "factors" else value)
         elif isinstance(value, CPTensor):
-            tensors |= {f"{one.name}_weights": value.weights, **numbered(f"{one.name}_factors", whole(value.factors))}
-            numbers[f"{one.name}_relative_error"] = value.relative_error
+            tensors |= {
+                f"{field.name}_weights": value.weights,
+                **numbered(f"{field.name}_factors", whole(value.factors)),
+            }
+            numbers[f"{field.name}_relative_error"] = value.relative_error
         elif isinstance(value, int | float):
-            numbers[one.name] = value
+            numbers[field.name] = value
     return Snapshot(step, tensors, numbers)
 
 
 def thaw(kind: type[P], snapshot: Snapshot, device: torch.device, held: Rows = same) -> P:
-    """The progress that a snapshot was made of; `held` takes a rank's rows of whole factors."""
+    """The progress that a snapshot was made of.
+
+    held: takes this rank's rows of whole factors (I_n x R).
+    """
     tensors = {name: tensor.to(device) for name, tensor in snapshot.tensors.items()}
     values: dict[str, Any] = {}
-    for one in fields(kind):  # type: ignore[arg-type]  # P is a dataclass, which no bound can say.
-        name = one.name
+    for field in fields(kind):  # type: ignore[arg-type]  # P is a dataclass, which no bound can say.
+        name = field.name
         if name in snapshot.numbers:
             number = snapshot.numbers[name]
-            values[name] = int(number) if one.type == "int" else number
+            values[name] = int(number) if field.type == "int" else number
         elif name in tensors:
             values[name] = tensors[name]
         elif f"{name}_weights" in tensors:

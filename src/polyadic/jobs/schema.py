@@ -1,4 +1,4 @@
-"""An algorithm's declarations -> CreateAlgorithm's JSON, and the README's table."""
+"""An algorithm's declarations -> CreateAlgorithm's JSON, and tables for documents."""
 
 from __future__ import annotations
 
