@@ -1,26 +1,23 @@
-"""What a decomposition shows of itself: its tensors as .npy, pictures of them, and one page that holds it all."""
+"""A report of a decomposition: its tensors as .npy, pictures of them, and a page with all of it."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from polyadic.lowrank.model import DecompositionModel
 from polyadic.reports import decomposition_figures as figures
-from polyadic.reports.page import document, figure, table, write_page
+from polyadic.reports.page import Picture, document, figure, table, write_page
 from polyadic.reports.spectrum import spectra, strongest_first
-
-if TYPE_CHECKING:
-    from polyadic.lowrank.model import DecompositionModel
+from polyadic.reports.style import missing_glyphs_ignored
 
 
 def write_report(folder: Path, model: DecompositionModel) -> None:
-    """Writes every tensor as NAME.npy, the pictures as .png, and report.html with the pictures in it, that one last.
+    """Writes every tensor as NAME.npy, the pictures as .png, and last of all report.html with the pictures in it.
 
     The .npy files come first: a fault in a picture leaves them.
     """
@@ -28,69 +25,77 @@ def write_report(folder: Path, model: DecompositionModel) -> None:
     for name, tensor in model.tensors.items():
         np.save(folder / f"{name}.npy", tensor.detach().cpu().numpy(), allow_pickle=False)
     pictures = draw(model)
-    for name, (_, picture) in pictures.items():
-        (folder / name).write_bytes(picture)
+    for file_name, picture in pictures.items():
+        (folder / file_name).write_bytes(picture.png)
     write_page(folder, page(model, pictures))
 
 
-def draw(model: DecompositionModel) -> dict[str, tuple[str, bytes]]:
-    """The pictures by their file names, each with what it shows."""
-    drawn = {}
-    with warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes; the log need not name every one of them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+def draw(model: DecompositionModel) -> dict[str, Picture]:
+    """The pictures by their file names: fit.png where there is a history, spectrum.png, factors_0.png, ..."""
+    pictures = {}
+    with missing_glyphs_ignored():
         if model.history:
-            drawn["fit.png"] = "The relative error after each sweep", figures.fit(model.history)
-        drawn["spectrum.png"] = "The spectrum of the model", figures.spectrum(spectra(model.tensors))
+            pictures["fit.png"] = Picture("The relative error after each sweep", figures.fit(model.history))
+        pictures["spectrum.png"] = Picture("The spectrum of the model", figures.spectrum(spectra(model.tensors)))
         for mode in range(len(model.modes)):
-            drawn[f"factors_{mode}.png"] = f"What the model learned of mode {mode}", _draw_mode(model, mode)
-    return drawn
+            pictures[f"factors_{mode}.png"] = Picture(f"What the model learned of mode {mode}", _draw_mode(model, mode))
+    return pictures
 
 
 def _draw_mode(model: DecompositionModel, number: int) -> bytes:
     mode, parameters = model.modes[number], model.parameters(number)
-    places, width = figures.sample(mode.rows), parameters.numel() // mode.rows
-    order = strongest_first(model.tensors["weights"]) if "weights" in model.tensors else list(range(width))
-    order = order[: figures.COMPONENTS_DRAWN]
+    row_numbers, columns = figures.sample(mode.rows), parameters.numel() // mode.rows
+    order = strongest_first(model.tensors["weights"]) if "weights" in model.tensors else list(range(columns))
+    order = order[: figures.COLUMNS_DRAWN]
     rows = parameters if parameters.ndim == 2 else parameters.movedim(1, 0)
-    picked = rows[places].reshape(len(places), width)[:, order].detach().double().cpu().numpy()
-    names, columns = _columns(model, parameters, order)
-    shown = f"{len(order)} of {width}" if len(order) < width else str(width)
-    counted = columns if width == 1 else _PLURAL[columns]
-    title = f"Mode {number}: {mode.rows:,} row{'s' * (mode.rows > 1)}, {shown} {counted}"
-    title += ", strongest first" if "weights" in model.tensors and width > 1 else ""
-    return figures.factor(picked, title, names, columns, mode.rows, places, mode.labels)
+    drawn = rows[row_numbers].reshape(len(row_numbers), columns)[:, order].detach().double().cpu().numpy()
+    names, kind = _columns(model, parameters, order)
+    counted = f"{len(order)} of {columns}" if len(order) < columns else str(columns)
+    title = (
+        f"Mode {number}: {mode.rows:,} row{'s' * (mode.rows > 1)}, {counted} {kind if columns == 1 else _PLURAL[kind]}"
+    )
+    title += ", strongest first" if "weights" in model.tensors and columns > 1 else ""
+    return figures.factor(
+        drawn,
+        title=title,
+        row_numbers=row_numbers,
+        row_count=mode.rows,
+        row_labels=mode.labels,
+        column_names=names,
+        column_kind=kind,
+    )
 
 
 def _columns(model: DecompositionModel, parameters: Tensor, order: Sequence[int]) -> tuple[list[str], str]:
     """The names of the columns that are drawn, and what a column is."""
     if parameters.ndim == 3:
         right = parameters.shape[2]
-        return [f"{one // right}, {one % right}" for one in order], "pair of bond indices"
-    if len(order) > figures.AS_LINES:
-        return [str(one) for one in order], "component"
+        return [f"{column // right}, {column % right}" for column in order], _BOND_PAIR
+    if len(order) > figures.COLUMNS_DRAWN_AS_LINES:
+        return [str(column) for column in order], _COMPONENT
     if "weights" not in model.tensors:
-        return [f"component {one}" for one in order], "component"
+        return [f"component {column}" for column in order], _COMPONENT
     weights = model.tensors["weights"].tolist()
-    return [f"component {one}, weight {weights[one]:,.4g}" for one in order], "component"
+    return [f"component {column}, weight {weights[column]:,.4g}" for column in order], _COMPONENT
 
 
-def page(model: DecompositionModel, pictures: Mapping[str, tuple[str, bytes]]) -> str:
-    """One HTML page that needs no other file and no network."""
+def page(model: DecompositionModel, pictures: Mapping[str, Picture]) -> str:
+    """An HTML page that needs no other file and no network; pictures by their file names."""
+    files = ((f"{name}.npy", _describe(tensor)) for name, tensor in model.tensors.items())
     parts = [
-        table("The model", facts(model).items()),
+        table("The model", summarise(model).items()),
         table("Hyperparameters", model.hyperparameters.items()),
-        *(figure(name, about, picture) for name, (about, picture) in pictures.items()),
-        table("Files beside this page", ((f"{name}.npy", _tensor(one)) for name, one in model.tensors.items())),
+        *(figure(file_name, *picture) for file_name, picture in pictures.items()),
+        table("Files beside this page", files),
     ]
     return document(f"{model.name} of a {_shape(model)} tensor", parts)
 
 
-def facts(model: DecompositionModel) -> dict[str, str]:
-    """What is known of the fit, in words."""
+def summarise(model: DecompositionModel) -> dict[str, str]:
+    """The figures of the fit by their names, in words: algorithm, shape, ranks, errors, time."""
     entries = math.prod(mode.rows for mode in model.modes)
     numbers = sum(tensor.numel() for tensor in model.tensors.values())
-    found = {
+    summary = {
         "algorithm": model.name,
         "shape": _shape(model),
         "ranks": _ranks(model.tensors),
@@ -98,10 +103,10 @@ def facts(model: DecompositionModel) -> dict[str, str]:
         "numbers": f"{numbers:,} for {entries:,} entries, 1 for {entries / numbers:,.3g}",
     }
     if model.history:
-        found["sweeps"] = f"{len(model.history):,}"
+        summary["sweeps"] = f"{len(model.history):,}"
     if model.seconds is not None:
-        found["seconds"] = f"{model.seconds:,.3g}"
-    return found | {name: f"{value:.6g}" for name, value in model.metrics.items()}
+        summary["seconds"] = f"{model.seconds:,.3g}"
+    return summary | {name: f"{value:.6g}" for name, value in model.metrics.items()}
 
 
 def _shape(model: DecompositionModel) -> str:
@@ -116,8 +121,9 @@ def _ranks(tensors: Mapping[str, Tensor]) -> str:
     return ", ".join(str(tensors[f"core_{n}"].shape[2]) for n in range(len(tensors) - 1))
 
 
-def _tensor(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{' x '.join(map(str, tensor.shape))}, {str(tensor.dtype).removeprefix('torch.')}"
 
 
-_PLURAL = {"component": "components", "pair of bond indices": "pairs of bond indices"}
+_COMPONENT, _BOND_PAIR = "component", "pair of bond indices"
+_PLURAL = {_COMPONENT: "components", _BOND_PAIR: "pairs of bond indices"}

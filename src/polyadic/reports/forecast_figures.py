@@ -1,4 +1,7 @@
-"""Pictures of forecasts as PNG: against what came, errors by step, calibration, losses by epoch."""
+"""Pictures of forecasts as PNG: against the actual values, errors by step, calibration, losses by epoch.
+
+Shapes: H history, P prediction, Q quantiles, E epochs.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.forecasting.evaluation import INTERVALS, LEVELS, SHOWN, Example, coverage
-from polyadic.reports.decomposition_figures import (
+from polyadic.reports.style import (
     BLUE,
     COLOURS,
     GREY,
     INK,
-    ROWS_NAMED,
     RULE,
+    as_png,
     count_along,
+    marker,
     new_figure,
-    png,
     span,
     tidy,
 )
@@ -30,17 +33,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 
-LARGEST_YEARS = 1000
-"""From 1970: a date farther away is no date of an axis."""
+MINUTES_PER_DAY = 1440
+FARTHEST_YEARS = 1000
+"""Time stamps that are farther from 1970 than this are counted along the axis, not shown as dates."""
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.30))
-"""From one level to another, and how opaque."""
+"""Each band reaches from a quantile to another, and has an opacity."""
 LINES = ((BLUE, 2.0), (GREY, 1.3), (COLOURS[1], 1.3))
-"""Colour and width of our error and the others'."""
+"""Colour and width of the line of our error, then of the others."""
 DASHES = (0, (4, 3))
 
 
 def forecasts(examples: Sequence[Example]) -> bytes:
-    """Small multiples: the end of each series, and over what came the median and two bands."""
+    """One small picture per series: its end, and over the actual values the median forecast and two intervals."""
     columns = min(2, len(examples))
     rows = math.ceil(len(examples) / columns)
     figure = new_figure(0.9 + (2.6 if columns == 1 else 1.75) * rows)
@@ -50,7 +54,7 @@ def forecasts(examples: Sequence[Example]) -> bytes:
     for axis in axes[len(examples) :]:
         axis.set_axis_off()
     _legend(figure, axes[0])
-    return png(figure, "Forecasts and what came")
+    return as_png(figure, "Forecasts and what came")
 
 
 def _example(axis: Axes, example: Example) -> None:
@@ -61,8 +65,8 @@ def _example(axis: Axes, example: Example) -> None:
     known = np.concatenate([example.history_H, example.actual_P])
     axis.axvline((places[first - 1] + places[first]) / 2 if first else places[0], color=RULE, lw=1.2, zorder=1)
     axis.plot(places, known, color=INK, lw=0.9, zorder=3, label="actual")
-    alone = _alone(known)
-    axis.plot(places[alone], known[alone], color=INK, ls="", marker="o", ms=1.8, zorder=3)
+    isolated = _isolated(known)
+    axis.plot(places[isolated], known[isolated], color=INK, ls="", marker="o", ms=1.8, zorder=3)
     _bands(axis, places, first, example.quantiles_QP)
     axis.set_title(_caption(example, dated), loc="left", fontsize=8, color=GREY, pad=3)
     axis.margins(x=0.01)
@@ -82,27 +86,27 @@ def _bands(axis: Axes, places: Floats, first: int, quantiles_QP: Floats) -> None
 
 
 def _around(places: Floats) -> Floats:
-    """From most of half a step before the last place to as much after it."""
+    """Two places around the last one: 0.4 of a step before it and after it."""
     step = places[-1] - places[-2] if len(places) > 1 else 1.0
     around: Floats = places[-1] + step * np.array([-0.4, 0.4])
     return around
 
 
-def _alone(values: Floats) -> NDArray[np.bool_]:
-    """Which are observed but neither neighbour is: a line does not show them."""
-    seen = np.pad(np.isfinite(values), 1)
-    found: NDArray[np.bool_] = seen[1:-1] & ~seen[:-2] & ~seen[2:]
-    return found
+def _isolated(values: Floats) -> NDArray[np.bool_]:
+    """Which values are observed although neither neighbour is: a line does not show them."""
+    observed = np.pad(np.isfinite(values), 1)
+    isolated: NDArray[np.bool_] = observed[1:-1] & ~observed[:-2] & ~observed[2:]
+    return isolated
 
 
 def _places(minutes: NDArray[np.int64]) -> tuple[Floats, bool]:
-    """Places along the axis, and whether they are dates, in days since 1970: else they are counted."""
-    dated = bool(np.abs(minutes).max() < LARGEST_YEARS * 365 * 1440)
-    return minutes / 1440 if dated else np.arange(len(minutes), dtype=np.float64), dated
+    """Places along the axis, and whether they are dates: these are days since 1970, else the points are counted."""
+    dated = bool(np.abs(minutes).max() < FARTHEST_YEARS * 365 * MINUTES_PER_DAY)
+    return minutes / MINUTES_PER_DAY if dated else np.arange(len(minutes), dtype=np.float64), dated
 
 
 def _dates(axis: Axes, days: float) -> None:
-    """Years, months, days or hours, as finely as there is room for over so many days."""
+    """Marks years, months, days or hours along an axis of so many days, as finely as there is room for."""
     from matplotlib import dates
 
     # Every other day of a month puts the 31st and the 1st side by side.
@@ -118,52 +122,57 @@ def _dates(axis: Axes, days: float) -> None:
 
 
 def _caption(example: Example, dated: bool) -> str:
-    """When the forecast begins, the error of the mean, and how many values are in the wide band."""
+    """When the forecast begins, the error of its mean, and how many values are inside the wide interval."""
     began = f"{_stamp(example)}: " if dated else ""
-    seen = np.isfinite(example.actual_P)
-    if not seen.any():
+    observed = np.isfinite(example.actual_P)
+    if not observed.any():
         return f"{began}nothing observed"
-    actual, mean = example.actual_P[seen].astype(np.float64), example.mean_P[seen]
-    low, high = example.quantiles_QP[[0, -1]][:, seen]
+    actual, mean = example.actual_P[observed].astype(np.float64), example.mean_P[observed]
+    low, high = example.quantiles_QP[[0, -1]][:, observed]
     within = int(((low <= actual) & (actual <= high)).sum())
     rmse = float(np.sqrt(np.square(actual - mean).mean()))
-    return f"{began}RMSE {in_words(rmse)}, {within} of {len(actual)} within 90 %"
+    return f"{began}RMSE {short_number(rmse)}, {within} of {len(actual)} within 90 %"
 
 
 def _stamp(example: Example) -> str:
-    """The first time stamp of the horizon, without its hour at midnight."""
+    """The first time stamp of the horizon; at midnight the date alone."""
     date, hour = str(example.minutes[len(example.history_H)].astype("datetime64[m]")).split("T")
     return date if hour == "00:00" else f"{date} {hour}"
 
 
-def in_words(value: float) -> str:
-    """A number of any size, short: 0.0123, 4.56, 192,834, 1.2e+09."""
+def short_number(value: float) -> str:
+    """A number of any size as a short text: 0.0123, 4.56, 192,834, 1.2e+09."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def horizon(rmse_P: Mapping[str, Floats], overall: Mapping[str, float]) -> bytes:
-    """The error of each forecast, by its name, at each step; the first is ours. `overall`: over all steps."""
+    """The error of each forecast at each step.
+
+    rmse_P: the errors by the forecast's name, P each; the first is ours. overall: the error over all steps by the same
+    names.
+    """
     figure = new_figure(3.5)
     axis = figure.subplots()
     tidy(axis)
     steps = max(len(values) for values in rmse_P.values())
-    marker = "o" if steps <= ROWS_NAMED else ""
-    for place, (name, values) in enumerate(rmse_P.items()):
-        colour, width = LINES[place % len(LINES)]
-        label = f"{name} ({in_words(overall[name])})"
-        (line,) = axis.plot(range(1, steps + 1), values, color=colour, lw=width, marker=marker, ms=3.5, label=label)
-        line.set_zorder(9 - place)
+    for number, (name, values) in enumerate(rmse_P.items()):
+        colour, width = LINES[number % len(LINES)]
+        label = f"{name} ({short_number(overall[name])})"
+        (line,) = axis.plot(
+            range(1, steps + 1), values, color=colour, lw=width, marker=marker(steps), ms=3.5, label=label
+        )
+        line.set_zorder(9 - number)
     _from_zero(axis, [*rmse_P.values()])
     axis.set_xlabel("steps ahead", color=INK)
     axis.set_ylabel("RMSE", color=INK)
     count_along(axis)
     span(axis, 1, steps)
     _legend(figure, axis)
-    return png(figure, "Error by step of the horizon (over all steps)")
+    return as_png(figure, "Error by step of the horizon (over all steps)")
 
 
 def _legend(figure: Figure, axis: Axes) -> None:
-    """Below everything, where it covers nothing."""
+    """Puts the legend below the panels, where it covers nothing."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9, labelcolor=INK
@@ -171,14 +180,14 @@ def _legend(figure: Figure, axis: Axes) -> None:
 
 
 def _from_zero(axis: Axes, curves: Sequence[Floats]) -> None:
-    """The axis up begins at zero, where any curve gives it a height."""
-    known = np.concatenate(curves)
-    if (known[np.isfinite(known)] > 0).any():
+    """Begins the vertical axis at zero, unless no value is above it."""
+    values = np.concatenate(curves)
+    if (values[np.isfinite(values)] > 0).any():
         axis.set_ylim(bottom=0)
 
 
 def calibration(below_Q: Floats) -> bytes:
-    """The share of actual values below each of `LEVELS` against the level, and the share inside some intervals."""
+    """The share of actual values below each quantile of `LEVELS` (Q) against its level, and inside some intervals."""
     figure = new_figure(3.6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
     tidy(left, grid=False)
@@ -189,7 +198,7 @@ def calibration(below_Q: Floats) -> bytes:
     left.set_xlabel("quantile forecast", color=INK)
     left.set_ylabel("share of actual values below it", color=INK)
     _coverage(right, below_Q)
-    return png(figure, "Calibration: a perfect forecast lies on the dashed lines")
+    return as_png(figure, "Calibration: a perfect forecast lies on the dashed lines")
 
 
 def _coverage(axis: Axes, below_Q: Floats) -> None:
@@ -197,32 +206,32 @@ def _coverage(axis: Axes, below_Q: Floats) -> None:
     inside = list(coverage(below_Q).values())
     places = range(len(inside))
     axis.barh(places, np.nan_to_num(inside), color=BLUE, height=0.4)
-    axis.vlines(INTERVALS, [one - 0.34 for one in places], [one + 0.34 for one in places], color=INK, lw=1, ls=DASHES)
+    axis.vlines(INTERVALS, [y - 0.34 for y in places], [y + 0.34 for y in places], color=INK, lw=1, ls=DASHES)
     for place, share in zip(places, inside, strict=True):
         text = f"{100 * share:.1f} %" if math.isfinite(share) else "nothing observed"
         axis.text(0.015, place, text, color="white" if share > 0.2 else INK, va="center", fontsize=9)
-    axis.set_yticks(places, labels=[f"{100 * one:.0f} % interval" for one in INTERVALS])
+    axis.set_yticks(places, labels=[f"{100 * interval:.0f} % interval" for interval in INTERVALS])
     axis.set(xlim=(0, 1), ylim=(-0.55, len(inside) - 0.45))
     axis.set_box_aspect(1 / 1.3)
     axis.set_xlabel("share of actual values inside it", color=INK)
 
 
 def loss(history: Sequence[tuple[float, float | None]]) -> bytes:
-    """The losses in training and, where there is one, in validation after each epoch."""
+    """The losses after each epoch (E): in training and, where there is any, in validation."""
     figure = new_figure(3.2)
     axis = figure.subplots()
     tidy(axis)
     curves_2E = np.array(history, dtype=np.float64).reshape(-1, 2).T  # None becomes NaN.
     epochs = np.arange(1, len(history) + 1)
-    marker = "o" if len(history) <= ROWS_NAMED else ""
     for values, colour, label in zip(curves_2E, (BLUE, COLOURS[1]), ("training", "validation"), strict=True):
-        seen = np.isfinite(values)
-        if seen.any():
-            axis.plot(epochs[seen], values[seen], color=colour, lw=1.6, marker=marker, ms=3.5, label=label)
+        known = np.isfinite(values)
+        if known.any():
+            dots = marker(len(history))
+            axis.plot(epochs[known], values[known], color=colour, lw=1.6, marker=dots, ms=3.5, label=label)
     axis.set_xlabel("epoch", color=INK)
     axis.set_ylabel("mean loss of a value", color=INK)
     count_along(axis)
     span(axis, 1, max(1, len(history)))
     if len(axis.lines) > 1:
         axis.legend(frameon=False, fontsize=9, labelcolor=INK)
-    return png(figure, f"Loss after {len(history):,} epoch{'s' * (len(history) != 1)}")
+    return as_png(figure, f"Loss after {len(history):,} epoch{'s' * (len(history) != 1)}")

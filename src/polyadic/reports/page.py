@@ -7,6 +7,7 @@ import html
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 PAGE = "report.html"
 _STYLE = (
@@ -20,15 +21,22 @@ _STYLE = (
 )
 
 
+class Picture(NamedTuple):
+    """What a picture shows, and the picture itself as the bytes of a PNG file."""
+
+    caption: str
+    png: bytes
+
+
 def write_page(folder: Path, text: str) -> None:
-    """Puts the page into a folder, whole or not at all."""
+    """Writes the page into a folder as report.html, whole or not at all."""
     waiting = folder / f".{PAGE}.partial"
     waiting.write_text(text, encoding="utf-8")
     os.replace(waiting, folder / PAGE)
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """The page of a title and some HTML under it."""
+    """The page of a title and the parts under it, which are HTML."""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n</head>\n<body>\n'
@@ -37,22 +45,25 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def table(caption: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> str:
-    """A table whose rows begin with their names; `columns` names all its columns. Nothing where there is no row."""
-    named = "".join(f'<th scope="col">{_text(one)}</th>' for one in columns)
-    head = f"<thead>\n<tr>{named}</tr>\n</thead>\n" if columns else ""
-    cells = "".join(
-        f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(one)}</td>" for one in values)}</tr>\n'
+    """A table as HTML; empty text where there is no row.
+
+    rows: each begins with its name. columns: the names of all columns, that of the rows' names included.
+    """
+    names = "".join(f'<th scope="col">{_text(column)}</th>' for column in columns)
+    head = f"<thead>\n<tr>{names}</tr>\n</thead>\n" if columns else ""
+    body = "".join(
+        f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(value)}</td>" for value in values)}</tr>\n'
         for name, *values in rows
     )
-    return f"<table>\n<caption>{_text(caption)}</caption>\n{head}<tbody>\n{cells}</tbody>\n</table>\n" if cells else ""
+    return f"<table>\n<caption>{_text(caption)}</caption>\n{head}<tbody>\n{body}</tbody>\n</table>\n" if body else ""
 
 
-def figure(name: str, about: str, picture: bytes) -> str:
-    """A picture as PNG, what it shows, and the name of its file."""
-    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+def figure(file_name: str, caption: str, png: bytes) -> str:
+    """A picture as HTML, with its caption and the name of the file that holds it too."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return (
-        f'<figure>\n<img src="{source}" alt="{_text(about)}">\n'
-        f"<figcaption>{_text(about)} ({_text(name)})</figcaption>\n</figure>\n"
+        f'<figure>\n<img src="{source}" alt="{_text(caption)}">\n'
+        f"<figcaption>{_text(caption)} ({_text(file_name)})</figcaption>\n</figure>\n"
     )
 
 

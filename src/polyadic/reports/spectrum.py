@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +13,24 @@ from torch import Tensor
 from polyadic.lowrank.model import in_order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spectrum:
-    """Curves that fall: a name and its values each; `ticks` name the places of a single one."""
+    """Curves that fall.
+
+    curves: the values of each by its name, largest first. ticks: names of the values of a single curve.
+    """
 
     title: str
-    across: str
-    up: str
+    x_label: str
+    y_label: str
     curves: Mapping[str, NDArray[np.float64]]
     ticks: tuple[str, ...] = ()
     logarithmic: bool = False
 
 
 def spectra(tensors: Mapping[str, Tensor]) -> list[Spectrum]:
-    """The spectra of a model, by the names of its tensors: `weights`, `core`, or `core_0`.. ."""
+    """The spectra of a model by the names of its tensors: `weights` (R), `core` (R_1 x ... x R_N), or a tensor train's
+    `core_0`, `core_1`, ... (r x I x r')."""
     if "weights" in tensors:
         return [_weights(tensors["weights"])]
     if "core" in tensors:
@@ -35,7 +39,7 @@ def spectra(tensors: Mapping[str, Tensor]) -> list[Spectrum]:
 
 
 def strongest_first(weights: Tensor) -> list[int]:
-    """The components of a CP tensor by the size of their weights."""
+    """The numbers of the R components of a CP tensor, by the size of their weights (R)."""
     order: list[int] = weights.abs().argsort(descending=True, stable=True).tolist()
     return order
 
@@ -43,14 +47,14 @@ def strongest_first(weights: Tensor) -> list[int]:
 def _weights(weights: Tensor) -> Spectrum:
     order = strongest_first(weights)
     sizes = weights.double().abs().cpu().numpy()[order]
+    several = f"Weights of {len(sizes)} components: {sizes[0]:,.4g} down to {sizes[-1]:,.4g}"
+    single = f"Weight of the one component: {sizes[0]:,.4g}"
     return Spectrum(
-        f"Weights of {len(sizes)} components: {sizes[0]:,.4g} down to {sizes[-1]:,.4g}"
-        if len(sizes) > 1
-        else f"Weight of the one component: {sizes[0]:,.4g}",
-        "component, strongest first",
-        "weight",
-        {"weight": sizes},
-        tuple(map(str, order)),
+        title=several if len(sizes) > 1 else single,
+        x_label="component, strongest first",
+        y_label="weight",
+        curves={"weight": sizes},
+        ticks=tuple(map(str, order)),
     )
 
 
@@ -65,40 +69,41 @@ def _core(core: Tensor) -> Spectrum:
         curves[f"mode {mode}"] = energy.sort(descending=True).values.numpy()
     largest = (squares.max() / total).item()
     return Spectrum(
-        f"Energy of the {' x '.join(map(str, core.shape))} core: its largest entry holds {largest:.1%}",
-        "slice of the core along the mode, largest first",
-        "share of the energy",
-        curves,
+        title=f"Energy of the {' x '.join(map(str, core.shape))} core: its largest entry holds {largest:.1%}",
+        x_label="slice of the core along the mode, largest first",
+        y_label="share of the energy",
+        curves=curves,
         logarithmic=True,
     )
 
 
-def _train(cores: list[Tensor]) -> list[Spectrum]:
+def _train(cores: Sequence[Tensor]) -> list[Spectrum]:
     bonds = [f"{n} | {n + 1}" for n in range(len(cores) - 1)]
     ranks = np.array([core.shape[2] for core in cores[:-1]], dtype=np.float64)
-    values = dict(zip(bonds, bond_singular_values(cores), strict=True))
+    values = zip(bonds, bond_singular_values(cores), strict=True)
     return [
         Spectrum(
-            f"Bond ranks of the train: {ranks.max():.0f} at most",
-            "bond between modes",
-            "rank",
-            {"rank": ranks},
-            tuple(bonds),
+            title=f"Bond ranks of the train: {ranks.max():.0f} at most",
+            x_label="bond between modes",
+            y_label="rank",
+            curves={"rank": ranks},
+            ticks=tuple(bonds),
         ),
         Spectrum(
-            "Singular values at each bond: a lower rank loses those it cuts off",
-            "singular value, largest first",
-            "singular value",
-            {f"bond {name}": value for name, value in values.items()},
+            title="Singular values at each bond: a lower rank loses those it cuts off",
+            x_label="singular value, largest first",
+            y_label="singular value",
+            curves={f"bond {bond}": sizes for bond, sizes in values},
             logarithmic=True,
         ),
     ]
 
 
-def bond_singular_values(cores: list[Tensor]) -> list[NDArray[np.float64]]:
-    """The singular values of the train's unfoldings at each of its N - 1 bonds, from the cores alone.
+def bond_singular_values(cores: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """The singular values of the train's unfoldings at each of its N - 1 bonds, largest first, from the cores alone.
 
-    Orthogonal from the right, then an SVD a bond: Oseledets, SIAM J. Sci. Comput. 2011, algorithm 2.
+    cores: N of r x I x r'. They are made orthogonal from the right, then each bond takes one SVD: Oseledets, SIAM J.
+    Sci. Comput. 2011, algorithm 2.
     """
     cores = [core.detach().double().cpu() for core in cores]
     for n in range(len(cores) - 1, 0, -1):
@@ -106,11 +111,10 @@ def bond_singular_values(cores: list[Tensor]) -> list[NDArray[np.float64]]:
         q, r = torch.linalg.qr(cores[n].reshape(left, rows * right).T)
         cores[n] = q.T.reshape(-1, rows, right)
         cores[n - 1] = cores[n - 1] @ r.T
-    found = []
+    spectra_of_bonds = []
     carried = torch.eye(cores[0].shape[0], dtype=torch.float64)
     for core in cores[:-1]:
-        core = torch.tensordot(carried, core, 1)
-        _, sizes, turned = torch.linalg.svd(core.flatten(0, 1), full_matrices=False)
-        found.append(sizes.numpy())
-        carried = sizes[:, None] * turned
-    return found
+        _, sizes, right_vectors = torch.linalg.svd(torch.tensordot(carried, core, 1).flatten(0, 1), full_matrices=False)
+        spectra_of_bonds.append(sizes.numpy())
+        carried = sizes[:, None] * right_vectors
+    return spectra_of_bonds
