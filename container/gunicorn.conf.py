@@ -21,8 +21,8 @@ loglevel = "warning"
 # The heartbeat file on a disk may block the worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 raw_env = [
-    f"OMP_NUM_THREADS={_settings.threads_a_worker}",
-    f"MKL_NUM_THREADS={_settings.threads_a_worker}",
+    f"OMP_NUM_THREADS={_settings.threads_per_worker}",
+    f"MKL_NUM_THREADS={_settings.threads_per_worker}",
 ]
 
 

@@ -10,8 +10,8 @@ from polyadic.formats import _archive, _dense, _lines, _rows, parquet
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files are read in as many pieces as large ones."""
-    monkeypatch.setattr(_lines, "AT_ONCE", 256)
-    monkeypatch.setattr(_archive, "AT_ONCE", 256)
-    monkeypatch.setattr(_dense, "AT_ONCE", 256)
-    monkeypatch.setattr(_rows, "AT_ONCE", 64)
-    monkeypatch.setattr(parquet, "AT_ONCE", 16)
+    monkeypatch.setattr(_lines, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(_archive, "CHUNK_BYTES", 256)
+    monkeypatch.setattr(_dense, "CHUNK_BYTES", 256)
+    monkeypatch.setattr(_rows, "BATCH_BYTES", 64)
+    monkeypatch.setattr(parquet, "BATCH_RECORDS", 16)

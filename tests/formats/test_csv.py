@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import csv
+from polyadic.formats import csv, parse_number
+from tests.helpers.format_checks import check_damaged, check_round_trip
 from tests.helpers.sparse_values import read, refusal
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -126,7 +129,30 @@ def test_a_file_that_ends_in_mid_record_is_refused(tmp_path: Path) -> None:
     assert "a.csv, line 31: 2 cells where" in refusal(tmp_path / "a.csv", 30 * b"1,2,0.5\n" + b"2,1")
 
 
-@pytest.mark.parametrize(("text", "got"), [(b"5\n", 0), (b"a,5\n", 1), (b"1;2;5\n", 0)])
-def test_one_mode_is_too_few(text: bytes, got: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"5\n", b"1;2;5\n", b"value\n5\n"])
+def test_a_value_alone_is_no_record(text: bytes, tmp_path: Path) -> None:
     said = refusal(tmp_path / "a.csv", text)
-    assert f"a.csv, line 1, has {got} indices a record: a tensor has 2 or more, and a value after them" in said
+    assert "a.csv, line 1, has no index in a record: a record is 1 or more indices, and a value after them" in said
+
+
+def test_a_tensor_may_have_one_mode(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"name,value\nann,5\nbob,6\n")
+    found = read(tmp_path / "a.csv")
+    assert (found.order, found.labels, found.values.tolist()) == (1, (("ann", "bob"),), [5, 6])
+
+
+cells = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff")).filter(
+        lambda text: parse_number(text) is None
+    )
+)
+tables = st.integers(1, 4).flatmap(lambda columns: st.lists(st.lists(cells, min_size=columns, max_size=columns)))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=tables, data=st.data())
+def test_any_table_comes_back(value: list[list[Any]], data: st.DataObject) -> None:
+    check_round_trip(csv.FORMAT, value)
+    check_damaged(csv.FORMAT, value, data)

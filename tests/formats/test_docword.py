@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polyadic.errors import UserError
 from polyadic.formats import docword
-from tests.helpers.row_values import dense, part_of
+from tests.helpers.format_checks import check_damaged, check_round_trip
+from tests.helpers.row_values import dense, part_of, rows
 
 KOS = b"4\n3\n4\n1 1 2\n1 3 1\n3 2 5\n3 1 0.5\n"
 
@@ -34,7 +39,7 @@ def test_parts_are_all_documents_in_turn(parts: int) -> None:
     text = b"70\n60\n%d\n" % len(lines) + b"".join(lines)
     wanted = [[float(row % 2 and 3 <= row < 60 and word <= row) for word in range(1, 61)] for row in range(1, 71)]
     for part in range(parts):
-        found = part_of(docword, text, part, parts)
+        found = part_of(docword.FORMAT, text, part, parts)
         assert dense(found, 60) == wanted[part::parts]
         assert found.numbers.tolist() == list(range(1, 71))[part::parts]
 
@@ -60,7 +65,7 @@ REFUSED = {
 def test_what_is_refused_is_located(what: str) -> None:
     data, message = REFUSED[what]
     with pytest.raises(UserError, match=f"^the file{message}"):
-        part_of(docword, data)
+        part_of(docword.FORMAT, data)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -68,3 +73,10 @@ def test_disorder_is_seen_between_batches() -> None:
     lines = [b"%d 1 1\n" % document for document in range(1, 60)]
     with pytest.raises(UserError, match="line 63: document 58 after document 59"):
         docword.decode(b"60\n1\n60\n" + b"".join(lines) + b"58 1 1\n")
+
+
+@settings(deadline=None)
+@given(value=rows(stated="alike"), data=st.data())
+def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:
+    check_round_trip(docword.FORMAT, value)
+    check_damaged(docword.FORMAT, value, data)

@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from polyadic.errors import UserError
 from polyadic.formats import images
+from tests.helpers.format_checks import check_damaged, check_round_trip
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 SMOOTH = np.linspace(0, 255, 64 * 48 * 3).reshape(64, 48, 3).astype(np.uint8)
@@ -97,3 +101,10 @@ def test_a_decompression_bomb_is_refused(limit: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(UserError, match=f"the body has more than {limit} pixels: give smaller pictures"):
         images.decode(images.encode(PIXELS))
+
+
+@settings(deadline=None)
+@given(value=npst.arrays("u1", st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))), data=st.data())
+def test_any_picture_comes_back(value: Any, data: st.DataObject) -> None:
+    check_round_trip(images.FORMAT, value)
+    check_damaged(images.FORMAT, value, data)

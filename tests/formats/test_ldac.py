@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import ldac
-from polyadic.formats._rows import Row, pack
-from tests.helpers.row_values import dense, part_of
+from polyadic.formats import Row, ldac, pack_rows
+from tests.helpers.format_checks import check_damaged, check_round_trip
+from tests.helpers.row_values import dense, part_of, rows
 
 
 def test_a_line_is_a_row() -> None:
@@ -30,11 +33,11 @@ def test_blanks_and_unusual_numbers_do_no_harm() -> None:
 def test_parts_are_all_rows_in_turn(parts: int) -> None:
     text = b"".join(b"1 %d:1\n\n" % number for number in range(50))
     for part in range(parts):
-        assert part_of(ldac, text, part, parts).columns.tolist() == list(range(50))[part::parts]
+        assert part_of(ldac.FORMAT, text, part, parts).columns.tolist() == list(range(50))[part::parts]
 
 
 def test_whole_counts_are_written_as_such() -> None:
-    assert ldac.encode(pack([Row(1, [3, 1], [2.0, 0.5]), Row(2, [], [])])) == b"2 3:2 1:0.5\n0\n"
+    assert ldac.encode(pack_rows([Row(1, [3, 1], [2.0, 0.5]), Row(2, [], [])])) == b"2 3:2 1:0.5\n0\n"
 
 
 REFUSED = {
@@ -55,7 +58,7 @@ REFUSED = {
 def test_what_is_refused_is_located(what: str) -> None:
     data, message = REFUSED[what]
     with pytest.raises(UserError, match=f"^the file, {message}"):
-        part_of(ldac, data)
+        part_of(ldac.FORMAT, data)
 
 
 AP = Path(__file__).parents[3] / "shared" / "data" / "ap.tgz"
@@ -68,3 +71,10 @@ def test_the_associated_press_is_read() -> None:
         assert file is not None
         found = ldac.decode(file.read())
     assert len(found) == 2_246 and found.columns.max() + 1 == 10_473 and found.values.sum() == 435_838
+
+
+@settings(deadline=None)
+@given(value=rows(stated="never"), data=st.data())
+def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:
+    check_round_trip(ldac.FORMAT, value)
+    check_damaged(ldac.FORMAT, value, data)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import recordio
-from polyadic.formats._rows import UNSTATED, Row, pack
-from tests.helpers.row_values import dense, part_of
+from polyadic.formats import UNSTATED, Row, pack_rows, recordio
+from tests.helpers.format_checks import check_damaged, check_round_trip
+from tests.helpers.row_values import dense, part_of, rows
 
 FLOAT32, FLOAT64, INT32, BYTES = 2, 3, 7, 9
 CODES = {FLOAT32: "f", FLOAT64: "d"}
@@ -82,7 +82,7 @@ def test_every_form_is_read(some: list[tuple[bytes, Row]], parts: int) -> None:
     data = b"".join(one for one, _ in some)
     wanted = [row._replace(number=number) for number, (_, row) in enumerate(some, 1)]
     for part in range(parts):
-        found, mine = part_of(recordio, data, part, parts), pack(wanted[part::parts])
+        found, mine = part_of(recordio.FORMAT, data, part, parts), pack_rows(wanted[part::parts])
         for name, column in vars(mine).items():
             assert np.array_equal(getattr(found, name), column), name
 
@@ -91,10 +91,10 @@ def test_every_form_is_read(some: list[tuple[bytes, Row]], parts: int) -> None:
 @given(st.lists(records(), max_size=6))
 def test_batches_make_no_difference(some: list[tuple[bytes, Row]]) -> None:
     data = b"".join(one for one, _ in some)
-    whole = part_of(recordio, data)
+    whole = part_of(recordio.FORMAT, data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polyadic.formats._rows.AT_ONCE", 16)
-        again = part_of(recordio, data)
+        patch.setattr("polyadic.formats._rows.BATCH_BYTES", 16)
+        again = part_of(recordio.FORMAT, data)
     assert all(np.array_equal(getattr(again, name), column) for name, column in vars(whole).items())
 
 
@@ -135,13 +135,13 @@ def test_padding_may_be_missing_at_the_end() -> None:
 
 
 def test_rows_are_written_as_sagemaker_writes_them() -> None:
-    rows = pack([Row(1, [1, 300], [2.0, 0.5], 1000), Row(2, [0], [1e300]), Row(3, [], [])])
+    written = pack_rows([Row(1, [1, 300], [2.0, 0.5], 1000), Row(2, [0], [1e300]), Row(3, [], [])])
     by_hand = [
         record(tensor([2.0, 0.5], [1, 300], [1000])),
         record(tensor([1e300], [0], kind=FLOAT64)),
         record(tensor([])),
     ]
-    assert recordio.encode(rows) == b"".join(map(frame, by_hand))
+    assert recordio.encode(written) == b"".join(map(frame, by_hand))
 
 
 def test_answers_are_labels() -> None:
@@ -168,10 +168,13 @@ REFUSED = {
     "a tag alone": (frame(b"\x0a"), "a field runs past its end"),
     "a group": (frame(b"\x0b\x0c"), "a field of wire type 3"),
     "a number without end": (frame(b"\xff" * 20), "a number of more than 10 bytes"),
-    "half a value": (frame(record(field(FLOAT32, field(1, b"abc")))), "its values end within one"),
-    "half an integer": (frame(record(field(INT32, field(1, b"\xff")))), "its values end within one"),
+    "half a value": (frame(record(field(FLOAT32, field(1, b"abc")))), "its values end within a number"),
+    "half an integer": (frame(record(field(INT32, field(1, b"\xff")))), "its values end within a number"),
     "half a key": (frame(record(field(FLOAT32, field(2, b"\xff")))), "its keys or its shape end within a number"),
-    "values of another kind": (frame(record(field(FLOAT32, b"\x09" + bytes(8)))), "field 1 of its values is written"),
+    "values of another kind": (
+        frame(record(field(FLOAT32, b"\x09" + bytes(8)))),
+        "field 1 of its values has the wire type 1",
+    ),
     "fewer keys": (GOOD + dense_row(1, 2, 3, keys=[1, 2]), "record 2: 3 values and 2 keys: give as many of each"),
     "keys alone": (dense_row(keys=[1, 2]), "record 1: 0 values and 2 keys"),
     "another shape": (GOOD + dense_row(1, 2, 3, shape=[4]), "record 2: 3 values and a shape of 4"),
@@ -182,7 +185,7 @@ REFUSED = {
 def test_what_is_refused_is_located(what: str) -> None:
     data, message = REFUSED[what]
     with pytest.raises(UserError, match=f"^the file, .*{message}"):
-        part_of(recordio, data)
+        part_of(recordio.FORMAT, data)
 
 
 NIPS = Path(__file__).parents[3] / "shared" / "data" / "nips-train_1.pbr"
@@ -194,3 +197,10 @@ def test_amazons_own_file_is_read() -> None:
     assert len(found) == 350 and set(found.widths.tolist()) == {12_419} and found.columns.max() == 12_417
     assert found.values.sum() == 451_275
     assert recordio.encode(found) == NIPS.read_bytes()
+
+
+@settings(deadline=None)
+@given(value=rows(stated="each"), data=st.data())
+def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:
+    check_round_trip(recordio.FORMAT, value)
+    check_damaged(recordio.FORMAT, value, data)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save
 
 from polyadic.errors import UserError
 from polyadic.formats import safetensors
+from tests.helpers.format_checks import check_damaged, check_round_trip, plain_arrays
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 KINDS = ["bfloat16", "float16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
@@ -65,3 +69,10 @@ def test_what_is_no_tensor_is_refused(data: bytes, message: str, tmp_path: Path)
 def test_a_file_that_is_not_there_is_the_platforms_fault(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         safetensors.open_tensor(tmp_path / "a.safetensors")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=plain_arrays, data=st.data())
+def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:
+    check_round_trip(safetensors.FORMAT, value)
+    check_damaged(safetensors.FORMAT, value, data)

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as arrow_parquet
 
-from polyadic.formats import npz, parquet, tns
-from polyadic.formats._coordinates import Coordinates
+from polyadic.formats import Coordinates, npz, parquet, tns
 from tests.helpers.sparse_values import read, refusal
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -159,7 +158,13 @@ def test_a_damaged_gzip_file_is_refused(name: str, tmp_path: Path) -> None:
     data = bytearray(FILES[name])
     data[len(data) // 2] ^= 0xFF
     assert name in refusal(tmp_path / name, bytes(data))
-    assert f"{name} is not a readable gzip file" in refusal(tmp_path / name, b"1 2 3.0\n")
+
+
+@pytest.mark.parametrize("name", ["a.tns", "a.csv"])
+def test_a_file_is_gzipped_where_it_begins_so_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(FILES[name]))
+    (tmp_path / f"{name}.gz").write_bytes(FILES[name])
+    assert records(read(tmp_path / name)) == records(read(tmp_path / f"{name}.gz")) == records(values())
 
 
 @pytest.mark.parametrize("name", ["a.tns", "a.csv", "a.npz", "a.parquet", "a.csv.gz"])

@@ -16,17 +16,17 @@ TABLE = [[0, 2, 0.5], [0, 0, 0], [1, 0, 12]]
 
 
 def test_a_line_of_csv_is_a_row_of_all_counts() -> None:
-    found = part_of(csv, b"\xef\xbb\xbf0,2,0.5\r\n\n0,0,0\n1.0,0,1.2e1")
+    found = part_of(csv.FORMAT, b"\xef\xbb\xbf0,2,0.5\r\n\n0,0,0\n1.0,0,1.2e1")
     assert dense(found, 3) == TABLE
     assert found.widths.tolist() == [3] * 3 and found.numbers.tolist() == [1, 3, 4] and len(found.columns) == 4
 
 
 def test_unusual_cells_of_csv_are_read() -> None:
-    assert dense(part_of(csv, b' 00, +2,".5"\n0.,"0",0\n1,0, 12 \n'), 3) == TABLE
+    assert dense(part_of(csv.FORMAT, b' 00, +2,".5"\n0.,"0",0\n1,0, 12 \n'), 3) == TABLE
 
 
 def test_cells_that_are_not_finite_are_left_to_whoever_checks() -> None:
-    assert str(part_of(csv, b"1,nan,-inf").values.tolist()) == "[1.0, nan, -inf]"
+    assert str(part_of(csv.FORMAT, b"1,nan,-inf").values.tolist()) == "[1.0, nan, -inf]"
 
 
 FORMS = {
@@ -42,13 +42,13 @@ FORMS = {
 
 @pytest.mark.parametrize("what", FORMS)
 def test_the_forms_of_json_lines(what: str) -> None:
-    found = part_of(jsonlines, b"\n" + jsonlines.encode(FORMS[what]))
+    found = part_of(jsonlines.FORMAT, b"\n" + jsonlines.encode(FORMS[what]))
     assert dense(found, 3) == TABLE
     assert found.widths.tolist() == [3] * 3 and found.numbers.tolist() == [2, 3, 4]
 
 
 def test_a_sparse_row_need_not_state_its_shape() -> None:
-    assert part_of(jsonlines, b'{"features": {"keys": [7], "values": [1]}}').widths.tolist() == [-1]
+    assert part_of(jsonlines.FORMAT, b'{"features": {"keys": [7], "values": [1]}}').widths.tolist() == [-1]
 
 
 def features(**given: Any) -> bytes:
@@ -56,7 +56,7 @@ def features(**given: Any) -> bytes:
 
 
 REFUSED = {
-    "headings": (csv, b"apple,pear\n1,2\n", "the cell 'apple' is not a count: give a number a term, and no line of h"),
+    "headings": (csv, b"apple,pear\n1,2\n", "the cell 'apple' is not a count: give one number per term, and no line"),
     "an empty cell": (csv, b"\n1,,2\n", "the cell '' is not a count"),
     "truth": (csv, b"\n1,true\n", "the cell 'true' is not a count"),
     "a number beyond floats": (csv, b"\n1,1e999\n", "the cell '1e999' is not a count"),
@@ -86,7 +86,7 @@ REFUSED = {
 def test_what_is_refused_is_located(what: str) -> None:
     kind, data, message = REFUSED[what]
     with pytest.raises(UserError, match=f"^the file, line {1 if what == 'headings' else 2}: {message}"):
-        part_of(kind, data)
+        part_of(kind.FORMAT, data)
 
 
 @settings(max_examples=200, deadline=None)
@@ -96,6 +96,6 @@ def test_no_bytes_whatever_raise_another_error(form: str, at: int, bytes_: bytes
     good = bytearray(csv.encode(TABLE) if table else jsonlines.encode(FORMS[form]))
     good[at : at + 1] = bytes_
     try:
-        part_of(kind, bytes(good))
+        part_of(kind.FORMAT, bytes(good))
     except UserError as error:
         assert "line " in str(error)

@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 from hypothesis import strategies as st
 
-from polyadic.formats import RowsFormat
-from polyadic.formats._rows import UNSTATED, Dealer, Row, Rows, join, pack
+from polyadic.formats import UNSTATED, Dealer, Format, Row, Rows, join_rows, pack_rows
 
 numbers = st.integers(0, 9) | st.floats(allow_nan=False, allow_infinity=False)
 WIDEST = 2**31 - 1
@@ -19,29 +18,30 @@ WIDEST = 2**31 - 1
 def rows(draw: st.DrawFn, stated: Literal["never", "alike", "each"]) -> Rows:
     """Up to five rows: none state their width, or all of them one, or each its own or none."""
     keys = st.integers(0, 300) | st.integers(0, WIDEST - 1)
-    found = []
+    drawn = []
     for number in range(1, draw(st.integers(0, 5)) + 1):
         columns = draw(st.lists(keys, max_size=6))
         values = draw(st.lists(numbers, min_size=len(columns), max_size=len(columns)))
         width = {"never": st.just(UNSTATED), "alike": st.just(WIDEST)}.get(stated, st.integers(UNSTATED, WIDEST))
-        found.append(Row(number, columns, values, draw(width)))
-    return pack(found)
+        drawn.append(Row(number, columns, values, draw(width)))
+    return pack_rows(drawn)
 
 
-def same_rows(found: Rows, value: Rows) -> bool:
-    """Whether two hold the same rows in the same order, with the same entries in theirs."""
-    pairs = zip(vars(found).values(), vars(value).values(), strict=True)
-    return all(one.dtype == other.dtype and np.array_equal(one, other) for one, other in pairs)
+def same_rows(first: Rows, second: Rows) -> bool:
+    """Whether two hold the same rows in the same order, with the same entries in them."""
+    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
+    return all(left.dtype == right.dtype and np.array_equal(left, right) for left, right in pairs)
 
 
-def part_of(kind: RowsFormat, data: bytes, part: int = 0, parts: int = 1) -> Rows:
+def part_of(tested: Format, data: bytes, part: int = 0, parts: int = 1) -> Rows:
     """A part of the rows of a file of these bytes."""
-    return join(kind.read_rows(io.BytesIO(data), "the file", Dealer(part, parts)))
+    assert tested.read_rows is not None
+    return join_rows(tested.read_rows(io.BytesIO(data), "the file", Dealer(part, parts)))
 
 
-def dense(found: Rows, width: int) -> list[list[float]]:
+def dense(rows: Rows, width: int) -> list[list[float]]:
     """Rows with all their zeros; what stands twice is summed."""
-    out = np.zeros((len(found), width))
-    for row, (columns, values, _) in zip(out, found.each(), strict=True):
+    out = np.zeros((len(rows), width))
+    for row, (columns, values, _) in zip(out, rows.each(), strict=True):
         np.add.at(row, columns, values)
     return out.tolist()  # type: ignore[no-any-return]

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import SparseFormat, by_suffix
-from polyadic.formats._coordinates import LARGEST_MODE, Coordinates
+from polyadic.formats import LARGEST_MODE, Coordinates, by_file_name
 
 places = st.integers(0, 9) | st.integers(0, LARGEST_MODE - 1)
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=4)
@@ -20,8 +19,8 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 @st.composite
 def coordinates(draw: st.DrawFn, labels: bool = False, stated: bool = False) -> Coordinates:
-    """Records of order 2 to 4; modes may have labels, and the shape may be stated."""
-    order, count = draw(st.integers(2, 4)), draw(st.integers(1, 6))
+    """Records of order 1 to 4; modes may have labels, and the shape may be stated."""
+    order, count = draw(st.integers(1, 4)), draw(st.integers(1, 6))
     columns, known = [], []
     for _ in range(order):
         if labels and draw(st.booleans()):
@@ -38,21 +37,21 @@ def coordinates(draw: st.DrawFn, labels: bool = False, stated: bool = False) -> 
     return Coordinates(indices, values, shape if stated and draw(st.booleans()) else None, tuple(known))
 
 
-def same(found: Coordinates, value: Coordinates) -> bool:
+def same(first: Coordinates, second: Coordinates) -> bool:
     """Whether two hold the same records in the same order."""
     return (
-        found.indices.dtype == value.indices.dtype
-        and np.array_equal(found.indices, value.indices)
-        and np.array_equal(found.values, value.values)
-        and (found.shape, found.labels) == (value.shape, value.labels)
+        first.indices.dtype == second.indices.dtype
+        and np.array_equal(first.indices, second.indices)
+        and np.array_equal(first.values, second.values)
+        and (first.shape, first.labels) == (second.shape, second.labels)
     )
 
 
 def read(path: Path, part: int = 0, parts: int = 1, labelled: frozenset[int] = frozenset()) -> Coordinates:
     """A part of a file."""
-    kind = by_suffix(path.name)
-    assert isinstance(kind, SparseFormat)
-    return kind.read_coordinates(path, part, parts, labelled)
+    tested = by_file_name(path.name)
+    assert tested is not None and tested.read_coordinates is not None
+    return tested.read_coordinates(path, part, parts, labelled)
 
 
 def refusal(path: Path, data: bytes, part: int = 0, parts: int = 1) -> str:

@@ -18,16 +18,16 @@ import torch
 from polyadic.algorithms import cp
 from polyadic.distributed import World
 from polyadic.errors import PlatformError, UserError
-from polyadic.formats import csv, docword, jsonlines, ldac, recordio
-from polyadic.formats._rows import Row, Rows, pack
+from polyadic.formats import Row, Rows, csv, docword, jsonlines, ldac, pack_rows, recordio
 from polyadic.jobs import hyperparameters as hyper
-from polyadic.jobs.job import Channel, ChannelSpec, Job
+from polyadic.jobs.channels import Channel, ChannelSpec
+from polyadic.jobs.job import Job
 from polyadic.jobs.schema import training_specification
 from polyadic.readers import corpus_files as _corpus_files
 from polyadic.readers.corpus import CorpusRead, read_corpus, read_vocabulary
 from polyadic.readers.corpus_files import content_types
 from polyadic.topics.corpus import Corpus
-from polyadic.training import environment
+from polyadic.training.environment import read_environment
 from polyadic.training.channels import open_channels
 from polyadic.training.checkpoint import NoCheckpoints
 from tests.helpers.opt_ml import OptMl
@@ -39,7 +39,7 @@ TABLE = [[0, 2, 0, 0, 1, 0], [5, 0, 0, 0, 0, 1], [0, 0, 12, 0, 0, 0], [1, 1, 1, 
 
 def rows_of(table: list[list[float]], width: int = -1) -> Rows:
     found = [(np.flatnonzero(row), np.array(row, float)) for row in table]
-    return pack(Row(number, keys, row[keys], width) for number, (keys, row) in enumerate(found, 1))
+    return pack_rows(Row(number, keys, row[keys], width) for number, (keys, row) in enumerate(found, 1))
 
 
 def sparse_lines(table: list[list[float]]) -> bytes:
@@ -135,7 +135,7 @@ def test_a_content_type_says_what_names_do_not(what: str, packed: bool, tmp_path
 
 def test_the_content_type_of_a_job_reaches_the_reader(tmp_path: Path) -> None:
     laid_out = OptMl(tmp_path, {}).channel("train", {"a.txt": csv.encode(TABLE)}, ContentType="text/csv")
-    channels = open_channels(environment.read(laid_out.environ), PIPES, "lda")
+    channels = open_channels(read_environment(laid_out.environ), PIPES, "lda")
     found = read_corpus(Job(Settings(), World.alone(), channels, NoCheckpoints()), "train", TERMS)
     assert channels["train"].content_type == "text/csv" and table(found.corpus) == TABLE
 
@@ -174,7 +174,7 @@ def test_what_is_unusual_is_said(tmp_path: Path) -> None:
 
 
 def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyadic.formats._rows.AT_ONCE", 16)
+    monkeypatch.setattr("polyadic.formats._rows.BATCH_BYTES", 16)
     for number, (name, data) in enumerate(FORMATS.values()):
         assert table(alone(tmp_path / str(number), {name: data}).corpus) == TABLE
 
@@ -188,7 +188,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "a key beyond all": ({"a.dat": b"1 99999999999999999999:1\n"}, "a.dat, line 1: the key 9223372036854775807 is"),
     "a key below": ({"a.dat": b"1 -1:1\n"}, "a.dat, line 1: the key -1 is no term: terms count from 0"),
     "a key beyond in a record": (
-        {"a.pbr": recordio.encode(pack([Row(1, [0], [1]), Row(2, [0, 9], [1, 1])]))},
+        {"a.pbr": recordio.encode(pack_rows([Row(1, [0], [1]), Row(2, [0, 9], [1, 1])]))},
         "a.pbr, record 2: the key 9 is beyond",
     ),
     "negative": ({"a.csv": b"0,0,0,0,0,0\n1,0,-2,0,0,0\n"}, "a.csv, line 2: the count of term 2, -2, is negative"),
@@ -344,7 +344,7 @@ def piped_job(folder: Path, **config: str) -> Job[Any]:
     job = OptMl(folder, {})
     for name in ("train", "vocabulary"):
         job.channel(name, {}, TrainingInputMode="Pipe", **config)
-    channels = open_channels(environment.read(job.environ), PIPES, "lda")
+    channels = open_channels(read_environment(job.environ), PIPES, "lda")
     return Job(Settings(), World.alone(), channels, NoCheckpoints())
 
 

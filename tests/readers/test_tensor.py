@@ -16,12 +16,12 @@ import torch
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import DenseFormat, SparseFormat, images, npz, parquet, safetensors
-from polyadic.formats._coordinates import Coordinates
+from polyadic.formats import Coordinates, images, npz, parquet, safetensors
 from polyadic.jobs import hyperparameters as hyper
-from polyadic.jobs.job import Channel, Job
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
 from polyadic.readers import dense as _dense_channel
-from polyadic.readers.tensor import TensorRead, read_tensor, suffixes
+from polyadic.readers.tensor import TensorRead, dense_suffixes, read_tensor, sparse_suffixes
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.training.checkpoint import NoCheckpoints
@@ -250,8 +250,8 @@ def test_numbers_beyond_the_precision_are_refused(tmp_path: Path) -> None:
 
 
 def test_suffixes_are_those_of_the_formats() -> None:
-    assert {".npy", ".npz", ".safetensors", ".png", ".jpg", ".jpeg"} == set(suffixes(DenseFormat))
-    assert {".npz", ".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet"} == set(suffixes(SparseFormat))
+    assert {".npy", ".npz", ".safetensors", ".png", ".jpg", ".jpeg"} == set(dense_suffixes())
+    assert {".npz", ".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet"} == set(sparse_suffixes())
 
 
 WIDE = npy_bytes(np.concatenate([ARRAY, ARRAY]))

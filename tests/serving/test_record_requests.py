@@ -13,7 +13,7 @@ import torch
 from flask.testing import FlaskClient
 
 from polyadic.algorithms import lda
-from polyadic.algorithms.lda.fit import Model
+from polyadic.algorithms.lda.model import Model
 from polyadic.topics.spectral import Topics
 from tests.helpers.small_models import small_cp
 from tests.serving.test_app import CSV, JSON, LINES, post, ready
@@ -23,7 +23,7 @@ FLOAT32_TENSOR = 2
 BETA = torch.tensor([[6, 1, 6, 1, 6, 1, 6, 1], [1, 6, 1, 6, 1, 6, 1, 6], [1, 1, 1, 1, 9, 9, 9, 9]], dtype=torch.float64)
 ALPHA = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 SETTINGS = lda.Hyperparameters(num_topics=3, feature_dim=8)
-MODEL = Model(SETTINGS, Topics(BETA / BETA.sum(1, keepdim=True), ALPHA), {})
+MODEL = Model(settings=SETTINGS, topics=Topics(BETA / BETA.sum(1, keepdim=True), ALPHA), metrics={})
 COUNTS = [[5, 0, 4, 0, 1, 0, 2, 0], [0, 3, 0, 4, 0, 2, 0, 1], [0, 0, 0, 0, 7, 3, 300, 4], [0, 0, 0, 0, 0, 0, 0, 0]]
 MIXTURES = [one["topic_mixture"] for one in MODEL.predict([MODEL.parse({"features": row}, {}) for row in COUNTS])]
 

@@ -1,4 +1,4 @@
-"""The arrays of an .npz archive, read in pieces: one of which only a part is wanted never lies whole in memory."""
+"""The arrays of an .npz archive, read in pieces: an array of which a part is wanted is never wholly in memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from polyadic.errors import UserError
 from polyadic.formats._dense import real
 from polyadic.formats._refusal import refusing
 
-AT_ONCE = 2**22
-"""Bytes that are read together."""
+CHUNK_BYTES = 2**22
 
 _KIND = ".npz archive"
 
 Take: TypeAlias = Callable[[int, int], NDArray[Any]]
-"""take(first, count): entries of an array by their place in the file; cheap where each call goes on from the last."""
+"""take(first, count): entries of an array by their place in the file; fast where each call goes on from the last."""
 
 
 def names(source: Path | bytes) -> list[str]:
@@ -46,7 +45,7 @@ class Member:
 
     @staticmethod
     def find(source: Path | bytes, name: str) -> Member:
-        """The head of an array; UserError for one that is not of numbers, or that is cut short."""
+        """The head of an array; UserError for an array that is not of numbers, or that is cut short."""
         with _opened(source) as archive, refusing(title(source), _KIND), archive.open(f"{name}.npy") as file:
             version = np.lib.format.read_magic(file)
             if version not in ((1, 0), (2, 0)):
@@ -103,19 +102,19 @@ class Member:
 
 
 def _fill(out: NDArray[Any], take: Take, base: int, stored: tuple[int, ...], mode: int, start: int, stop: int) -> None:
-    """Fills `out` from the entries of an array of shape `stored` that begins at entry `base`, some rows at a time."""
+    """Fills `out` from the entries of an array of shape `stored` that begins at entry `base`, a few rows at a time."""
     row = math.prod(stored[1:])
     first, rows = (base + start * row, stop - start) if mode == 0 else (base, stored[0])
-    step = AT_ONCE // (max(1, row) * out.itemsize)
+    step = CHUNK_BYTES // (max(1, row) * out.itemsize)
     if step == 0 and len(stored) > 1:
-        for at in range(rows):
+        for number in range(rows):
             rest = (mode - 1, start, stop) if mode else (0, 0, stored[1])
-            _fill(out[at], take, first + at * row, stored[1:], *rest)
+            _fill(out[number], take, first + number * row, stored[1:], *rest)
         return
     wanted = (slice(None),) * mode + (slice(start, stop) if mode else slice(None),)
-    for at in range(0, rows, max(1, step)):
-        count = min(max(1, step), rows - at)
-        out[at : at + count] = take(first + at * row, count * row).reshape(count, *stored[1:])[wanted]
+    for done in range(0, rows, max(1, step)):
+        count = min(max(1, step), rows - done)
+        out[done : done + count] = take(first + done * row, count * row).reshape(count, *stored[1:])[wanted]
 
 
 def title(source: Path | bytes) -> str:

@@ -16,38 +16,38 @@ _WHOLE = re.compile(r"[+-]?\d{1,300}", re.ASCII)
 _UNBOUNDED = {"nan", "inf", "infinity"}
 
 
-def number(cell: str) -> int | float | None:
+def parse_number(cell: str) -> int | float | None:
     """The number that a cell stands for; None where it is text, or NaN, or beyond what floats hold."""
     cell = cell.strip(BLANKS)
     if _WHOLE.fullmatch(cell):
         return int(cell)
-    found = float(cell) if _NUMBER.fullmatch(cell) else math.inf
-    return found if math.isfinite(found) else None
+    value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
+    return value if math.isfinite(value) else None
 
 
-def unbounded(cell: str) -> bool:
-    """Whether a cell says NaN or infinite."""
+def is_unbounded(cell: str) -> bool:
+    """Whether a cell says that it is NaN or infinite."""
     return cell.strip(BLANKS).lstrip("+-").lower() in _UNBOUNDED
 
 
 def index_fault(cell: str, first: int) -> str | None:
     """What is wrong with a cell as an index that counts from `first`."""
-    found = number(cell)
-    if found is None:
+    index = parse_number(cell)
+    if index is None:
         return f"the index {shorten(cell)} is not a whole number"
-    if found != math.floor(found):
+    if index != math.floor(index):
         return f"the index {cell} is not a whole number"
-    if found < first:
+    if index < first:
         return f"the index {cell} is too small: {'FROSTT counts from 1' if first else 'rows count from 0'}"
-    if found - first >= LARGEST_MODE:
+    if index - first >= LARGEST_MODE:
         return f"the index {shorten(cell)} is too large: a mode has {LARGEST_MODE} rows at most"
     return None
 
 
 def value_fault(cell: str) -> str | None:
     """What is wrong with a cell as a value."""
-    if number(cell) is not None:
+    if parse_number(cell) is not None:
         return None
-    if unbounded(cell) or _NUMBER.fullmatch(cell.strip(BLANKS)):
+    if is_unbounded(cell) or _NUMBER.fullmatch(cell.strip(BLANKS)):
         return f"the value {shorten(cell)} is not finite: leave out what is not known"
     return f"the value {shorten(cell)} is not a number"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from polyadic.errors import UserError
 
 LARGEST_MODE = 2**31 - 1
+"""Rows of a mode."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Labelled(NamedTuple):
 
 
 class Gatherer:
-    """Coordinates that come a block at a time; modes in `labelled` come as words."""
+    """Coordinates that come one block at a time; modes in `labelled` come as words."""
 
     def __init__(self, order: int, labelled: frozenset[int] = frozenset()) -> None:
         self.known: dict[int, dict[str, int]] = {mode: {} for mode in sorted(labelled)}
@@ -71,7 +72,7 @@ class Gatherer:
         return coded
 
     def join(self, shape: tuple[int, ...] | None = None) -> Coordinates:
-        """All of them as one; what was gathered is given back a mode at a time."""
+        """All of them together; the memory of what was gathered is given back one mode at a time."""
         values = self.values.whole(np.float64)
         indices = np.empty((len(self.columns), len(values)), np.int32)
         labels = list[tuple[str, ...] | None]()
@@ -91,7 +92,7 @@ class Gatherer:
 
 
 class _Growing:
-    """An array that grows in place, which for a large one moves pages, not bytes; as wide as what it takes needs."""
+    """An array that grows in place, where the system moves pages, not bytes; of the type that its blocks need."""
 
     def __init__(self) -> None:
         self.array: NDArray[Any] | None = None
@@ -118,7 +119,7 @@ class _Growing:
 
 
 def narrow(column: NDArray[Any]) -> NDArray[np.int32] | None:
-    """A column of numbers as indices from 0; None where one of them is none."""
+    """A column of numbers as indices from 0; None where one of them is no index."""
     with np.errstate(invalid="ignore"):
         index = column.astype(np.int32)
     fits = bool((index == column).all()) and index.min(initial=0) >= 0 and index.max(initial=0) < LARGEST_MODE
@@ -126,32 +127,32 @@ def narrow(column: NDArray[Any]) -> NDArray[np.int32] | None:
 
 
 def indices(column: NDArray[Any], where: Callable[[int], str], rows: int | None = None) -> NDArray[np.int32]:
-    """A column of numbers as indices from 0, below `rows`; UserError that says `where` the first bad one stands."""
+    """A column of numbers as indices from 0, below `rows`; UserError that says `where` the first bad number stands."""
     index = narrow(column)
     if index is not None and (rows is None or index.max(initial=-1) < rows):
         return index
     highest = LARGEST_MODE if rows is None else min(rows, LARGEST_MODE)
     with np.errstate(invalid="ignore"):
         good = (column >= 0) & (column < highest) & (column == np.floor(column.astype(np.float64)))
-    at = int(np.argmin(good))
+    place = int(np.argmin(good))
     raise UserError(
-        f"{where(at)} is {column[at]}: an index must be a whole number from 0 to {highest - 1}"
+        f"{where(place)} is {column[place]}: an index must be a whole number from 0 to {highest - 1}"
         + (f", the mode has {rows} rows" if rows is not None else "")
     )
 
 
 def finite(values: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.floating[Any]]:
     """Values as float32 where they are no wider, else float64; UserError where the first NaN or infinite one stands."""
-    found = values.astype(np.result_type(np.float32, values.dtype) if values.dtype.itemsize < 8 else np.float64)
-    good = np.isfinite(found)
+    floats = values.astype(np.result_type(np.float32, values.dtype) if values.dtype.itemsize < 8 else np.float64)
+    good = np.isfinite(floats)
     if not good.all():
-        at = int(np.argmin(good))
-        raise UserError(f"{where(at)} is {values[at]}: a value must be finite. Leave out what is not known")
-    return found
+        place = int(np.argmin(good))
+        raise UserError(f"{where(place)} is {values[place]}: a value must be finite. Leave out what is not known")
+    return floats
 
 
 def check_order(order: int, name: str) -> int:
-    """The order itself; UserError below 2."""
-    if order < 2:
-        raise UserError(f"{name} has {max(order, 0)} indices a record: a tensor has 2 or more, and a value after them")
+    """The order itself; UserError below 1."""
+    if order < 1:
+        raise UserError(f"{name} has no index in a record: a record is 1 or more indices, and a value after them")
     return order

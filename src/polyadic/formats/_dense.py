@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 
-AT_ONCE = 2**24
-"""Bytes that are read together."""
+CHUNK_BYTES = 2**24
 
 
 class DenseFile(Protocol):
@@ -20,7 +19,7 @@ class DenseFile(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows a mode."""
+        """The number of rows of each mode."""
 
     def fill(self, out: NDArray[Any], mode: int, start: int, stop: int) -> None:
         """Writes rows [start, stop) of `mode`, all rows of the others, into `out` of that shape and any type."""
@@ -28,10 +27,10 @@ class DenseFile(Protocol):
 
 @dataclass(frozen=True)
 class Sliced:
-    """A file that gives any box of its tensor: read(one slice a mode).
+    """A file that gives any box of its tensor: `read` takes one slice per mode.
 
-    It is read in chunks of its slowest mode, `slowest`, each from a fresh view of the file, so that of its pages no
-    more than a chunk counts as this process's memory.
+    The file is read in chunks along the mode whose index changes most slowly in it, `slowest`. Each chunk is a fresh
+    view of the file, so that no more than one chunk of its pages counts as memory of this process.
     """
 
     shape: tuple[int, ...]
@@ -41,7 +40,7 @@ class Sliced:
     def fill(self, out: NDArray[Any], mode: int, start: int, stop: int) -> None:
         """Writes rows [start, stop) of `mode`, all rows of the others, into `out`."""
         rows = out.shape[self.slowest] if out.size else 0
-        step = max(1, AT_ONCE * rows // max(1, out.nbytes))
+        step = max(1, CHUNK_BYTES * rows // max(1, out.nbytes))
         for first in range(0, rows, step):
             box = [slice(0, n) for n in out.shape]
             box[self.slowest] = slice(first, min(first + step, rows))

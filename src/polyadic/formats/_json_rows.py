@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
-from polyadic.formats import json
 from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Row, Rows, rows_of_lines
+from polyadic.formats.json import decode
 
 _FORMS = '{"features": [0, 2, 1]}, or {"data": {"features": {"keys": [1, 2], "shape": [3], "values": [2, 1]}}}'
 
 
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
-    """A part of the rows of a stream, a batch at a time; UserError with the file and the line."""
-    return rows_of_lines(file, name, dealer, lambda line: row_of(_decoded(line)))
+    """A part of the rows of a stream, one batch at a time; UserError with the file and the line."""
+    return rows_of_lines(file, name, dealer, lambda line: parse_json_row(_decode_line(line)))
 
 
-def row_of(instance: object) -> Row:
-    """The row of an instance in one of SageMaker's forms; UserError for one that has none."""
+def parse_json_row(instance: object) -> Row:
+    """The row of an instance in one of SageMaker's forms; UserError for an instance that has none."""
     inner = instance.get("data", instance) if isinstance(instance, dict) else None
     features = inner.get("features") if isinstance(inner, dict) else None
     if isinstance(features, list):
@@ -40,22 +40,22 @@ def row_of(instance: object) -> Row:
     return Row(0, columns if columns is None else np.minimum(columns, LARGEST_COLUMN), values, width)
 
 
-def _decoded(line: bytes) -> Any:
+def _decode_line(line: bytes) -> Any:
     try:
-        return json.decode(line)
+        return decode(line)
     except UserError as error:
         raise UserError(str(error).replace("at line 1, column", "at column", 1)) from None
 
 
-def _numbers(given: object, what: str, kinds: str) -> NDArray[Any]:
+def _numbers(given: object, name: str, kinds: str) -> NDArray[Any]:
     """A list of numbers as an array; UserError for anything else."""
     try:
-        found = np.array(given) if isinstance(given, list) and given else np.zeros(0, np.int64)
+        numbers = np.array(given) if isinstance(given, list) and given else np.zeros(0, np.int64)
     except ValueError:  # Lists of different lengths.
-        found = np.zeros(0, object)
-    if not isinstance(given, list) or found.ndim != 1 or found.dtype.kind not in kinds:
-        raise UserError(f"{what} is {shorten(given)}: give a list of {'numbers' if 'f' in kinds else 'whole numbers'}")
-    return found
+        numbers = np.zeros(0, object)
+    if not isinstance(given, list) or numbers.ndim != 1 or numbers.dtype.kind not in kinds:
+        raise UserError(f"{name} is {shorten(given)}: give a list of {'numbers' if 'f' in kinds else 'whole numbers'}")
+    return numbers
 
 
 def _refuse_misfits(values: NDArray[Any], columns: NDArray[Any] | None, width: int) -> None:

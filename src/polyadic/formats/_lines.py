@@ -1,26 +1,24 @@
-"""A text, plain or gzipped, of which a rank reads its part of the lines, a block at a time."""
+"""A text, plain or gzipped, of which a rank reads its part of the lines, one block at a time."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from polyadic.errors import UserError
-from polyadic.formats._refusal import refusing
+from polyadic.formats._gzip import is_gzipped, opened
 
-AT_ONCE = 2**20
-LONGEST_LINE = 2**20
+BLOCK_BYTES = 2**20
+LONGEST_LINE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a file, or of a request's body; offsets are bytes of the text, unpacked."""
+    """The lines of a file, or of a request's body. Offsets are bytes of the unpacked text."""
 
     source: Path | bytes
 
@@ -29,32 +27,29 @@ class Lines:
         """How a message calls it."""
         return "the body" if isinstance(self.source, bytes) else self.source.name
 
-    @property
-    def _packed(self) -> bool:
-        return isinstance(self.source, Path) and self.source.name.lower().endswith(".gz")
-
     def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
         """Each line from the first: its number from 1, the offset after it, its bytes."""
         offset = 0
         with self._open() as file:
-            for count, line in enumerate(iter(lambda: self._line(file), b""), 1):
+            for number, line in enumerate(iter(lambda: self._line(file), b""), 1):
                 offset += len(line)
-                yield count, offset, line
+                yield number, offset, line
 
     def blocks(self, begin: int, part: int, parts: int) -> Iterator[tuple[int, bytes]]:
         """The `part`-th of `parts` of the lines after offset `begin`: blocks of whole lines, each with its offset.
 
-        A plain text is cut into byte ranges that end where lines do; a packed one is read through, and its blocks go
-        round the parts.
+        A plain text is cut into ranges of bytes that end where lines do. A gzipped one is read from end to end by every
+        part, and its blocks are dealt to the parts in turn.
         """
+        gzipped = isinstance(self.source, Path) and is_gzipped(self.source)
         with self._open() as file:
-            yield from self._dealt(file, begin, part, parts) if self._packed else self._cut(file, begin, part, parts)
+            yield from self._dealt(file, begin, part, parts) if gzipped else self._cut(file, begin, part, parts)
 
     def _cut(self, file: io.BufferedIOBase, begin: int, part: int, parts: int) -> Iterator[tuple[int, bytes]]:
         size = file.seek(0, os.SEEK_END) - begin
         offset, stop = (self._line_start(file, begin, begin + size * k // parts) for k in (part, part + 1))
         file.seek(offset)
-        while offset < stop and (block := file.read(min(AT_ONCE, stop - offset))):
+        while offset < stop and (block := file.read(min(BLOCK_BYTES, stop - offset))):
             if offset + len(block) < stop:
                 block += self._line(file)
             yield offset, block
@@ -70,7 +65,7 @@ class Lines:
 
     def _dealt(self, file: io.BufferedIOBase, begin: int, part: int, parts: int) -> Iterator[tuple[int, bytes]]:
         offset, turn = file.seek(begin), 0
-        while block := file.read(AT_ONCE):
+        while block := file.read(BLOCK_BYTES):
             if not block.endswith(b"\n"):
                 block += self._line(file)
             if turn % parts == part:
@@ -79,28 +74,35 @@ class Lines:
 
     def number(self, offset: int) -> int:
         """The number of the line that starts at an offset, from 1."""
-        count = 1
+        number = 1
         with self._open() as file:
-            while offset > 0 and (block := file.read(min(AT_ONCE, offset))):
-                count, offset = count + block.count(b"\n"), offset - len(block)
-        return count
+            while offset > 0 and (block := file.read(min(BLOCK_BYTES, offset))):
+                number, offset = number + block.count(b"\n"), offset - len(block)
+        return number
+
+    def refusal(self, offset: int, block: bytes, content: str, line_fault: Callable[[bytes], str | None]) -> UserError:
+        """The error that tells what is wrong with a block: its first line with a fault, by its number.
+
+        `line_fault` returns why a line cannot be taken, or raises it as a UserError; `content` is what the text is
+        no text of, for a block whose lines are all good one by one.
+        """
+        first = self.number(offset)
+        for number, line in enumerate(block.split(b"\n"), first):
+            try:
+                fault = line_fault(line.rstrip(b"\r"))
+            except UserError as error:
+                fault = str(error)
+            if fault:
+                return UserError(f"{self.name}, line {number}: {fault}")
+        return UserError(f"{self.name} is not {content} near line {first}")
 
     def _line(self, file: io.BufferedIOBase) -> bytes:
-        line = file.readline(LONGEST_LINE)
-        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            raise UserError(f"{self.name} has a line of more than {LONGEST_LINE} bytes: it is not a text of records")
+        line = file.readline(LONGEST_LINE_BYTES)
+        if len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n"):
+            raise UserError(
+                f"{self.name} has a line of more than {LONGEST_LINE_BYTES} bytes: it is not a text of records"
+            )
         return line
 
-    @contextmanager
-    def _open(self) -> Iterator[io.BufferedIOBase]:
-        if isinstance(self.source, bytes):
-            yield io.BytesIO(self.source)
-        elif self._packed:
-            with (
-                refusing(self.name, "gzip file", (EOFError, zlib.error, gzip.BadGzipFile)),
-                gzip.open(self.source) as file,
-            ):
-                yield file
-        else:
-            with self.source.open("rb") as file:
-                yield file
+    def _open(self) -> AbstractContextManager[io.BufferedIOBase]:
+        return nullcontext(io.BytesIO(self.source)) if isinstance(self.source, bytes) else opened(self.source)

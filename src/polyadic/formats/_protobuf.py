@@ -20,50 +20,50 @@ class Broken(Exception):
     """Bytes that are no record: why not."""
 
 
-def fields(data: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
-    """The fields of the message in data[at:end]: each one's tag, and where its content begins and ends.
+def fields(data: bytes, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """The fields of the message in data[begin:end]: the tag of each, and where its content begins and ends.
 
     Raises Broken, or IndexError at the end of the data.
     """
-    found = []
-    while at < end:
-        tag, at = varint(data, at)
-        how = tag & 7
-        if how == BYTES:
-            size, at = varint(data, at)
-            stop = at + size
-        elif how == VARINT:
-            stop = varint(data, at)[1]
-        elif how in (FOUR, EIGHT):
-            stop = at + (4 if how == FOUR else 8)
+    message, place = [], begin
+    while place < end:
+        tag, place = varint(data, place)
+        wire_type = tag & 7
+        if wire_type == BYTES:
+            size, place = varint(data, place)
+            stop = place + size
+        elif wire_type == VARINT:
+            stop = varint(data, place)[1]
+        elif wire_type in (FOUR, EIGHT):
+            stop = place + (4 if wire_type == FOUR else 8)
         else:
-            raise Broken(f"a field of wire type {how}")
+            raise Broken(f"a field of wire type {wire_type}")
         if stop > end:
             raise Broken("a field runs past its end")
-        found.append((tag, at, stop))
-        at = stop
-    return found
+        message.append((tag, place, stop))
+        place = stop
+    return message
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, place: int) -> tuple[int, int]:
     """A number of 7 bits a byte, the lowest first, and where it ends; Broken, or IndexError at the end of the data."""
-    value, shift = data[at], 7
-    at += 1
+    value, shift = data[place], 7
+    place += 1
     if value < 128:
-        return value, at
+        return value, place
     value &= 127
-    while data[at] > 127:
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
+    while data[place] > 127:
+        value |= (data[place] & 127) << shift
+        place, shift = place + 1, shift + 7
         if shift > 63:
             raise Broken("a number of more than 10 bytes")
-    return value | data[at] << shift, at + 1
+    return value | data[place] << shift, place + 1
 
 
 def varints(parts: Iterable[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The numbers in all parts, one after another, and how many each part has."""
-    some = list(parts)
-    data = np.frombuffer(b"".join(some), np.uint8)
+    texts = list(parts)
+    data = np.frombuffer(b"".join(texts), np.uint8)
     ends = np.flatnonzero(data < 128)
     starts = np.append(0, ends[:-1] + 1)[: len(ends)]
     lengths = ends - starts + 1
@@ -71,7 +71,7 @@ def varints(parts: Iterable[bytes]) -> tuple[NDArray[np.uint64], NDArray[np.int6
     for place in range(min(int(lengths.max(initial=0)), 10)):
         longer = np.flatnonzero(lengths > place)
         numbers[longer] |= (data[starts[longer] + place] & np.uint8(127)).astype(np.uint64) << np.uint64(7 * place)
-    bounds = np.searchsorted(ends, offsets_of(np.array([len(one) for one in some], np.int64)))
+    bounds = np.searchsorted(ends, offsets_of(np.array([len(text) for text in texts], np.int64)))
     return numbers, np.diff(bounds).astype(np.int64)
 
 

@@ -1,35 +1,27 @@
-"""Rows of counts, such as the documents of a corpus: a matrix by rows, most of which is zero, read a batch at a time.
+"""Rows of counts, such as the documents of a corpus: a matrix by rows, most of which is zero, read one batch at a time.
 
 Shapes: n rows, m entries in all of them.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-from polyadic.formats._refusal import refusing
 
-AT_ONCE = 2**20
-"""Bytes of a file that become one batch of rows, more or less."""
+BATCH_BYTES = 2**20
+"""About how many bytes of a file become one batch of rows."""
 
 UNSTATED = -1
 """The width of a row that does not state it."""
 
 LARGEST_COLUMN = 2**63 - 1
-
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +64,7 @@ class Rows:
 
 
 class Row(NamedTuple):
-    """One row of a text: its line's number, its columns or None where it has a value for each, values and width."""
+    """A row of a text: the number of its line, its columns (None where it has a value for each), values and width."""
 
     number: int
     columns: Sequence[int] | NDArray[Any] | None
@@ -85,17 +77,17 @@ def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
     return np.append(0, np.cumsum(lengths)).astype(np.int64)
 
 
-def pack(rows: Iterable[Row]) -> Rows:
+def pack_rows(rows: Iterable[Row]) -> Rows:
     """The rows of a batch, one after another. Zeros of rows that have a value for each column are left out."""
     numbers, lengths, columns, values, widths = [], [], [np.zeros(0, np.int64)], [np.zeros(0)], []
     for row in rows:
-        found = np.asarray(row.values, np.float64)
-        place = np.flatnonzero(found) if row.columns is None else np.asarray(row.columns, np.int64)
+        counts = np.asarray(row.values, np.float64)
+        places = np.flatnonzero(counts) if row.columns is None else np.asarray(row.columns, np.int64)
         numbers.append(row.number)
-        lengths.append(len(place))
-        columns.append(place)
-        values.append(found[place] if row.columns is None else found)
-        widths.append(len(found) if row.columns is None else row.width)
+        lengths.append(len(places))
+        columns.append(places)
+        values.append(counts[places] if row.columns is None else counts)
+        widths.append(len(counts) if row.columns is None else row.width)
     return Rows(
         offsets_of(np.array(lengths, np.int64)),
         np.concatenate(columns),
@@ -105,21 +97,26 @@ def pack(rows: Iterable[Row]) -> Rows:
     )
 
 
-def join(batches: Iterable[Rows]) -> Rows:
-    """Batches of rows as one."""
-    some = [pack(()), *batches]
+def write_count(count: float) -> str:
+    """A count as text, without a point where it is whole."""
+    return str(int(count)) if float(count).is_integer() else repr(float(count))
+
+
+def join_rows(batches: Iterable[Rows]) -> Rows:
+    """The rows of several batches, one batch after another."""
+    parts = [pack_rows(()), *batches]
     return Rows(
-        offsets_of(np.concatenate([np.diff(one.offsets) for one in some])),
-        np.concatenate([one.columns for one in some]),
-        np.concatenate([one.values for one in some]),
-        np.concatenate([one.widths for one in some]),
-        np.concatenate([one.numbers for one in some]),
+        offsets_of(np.concatenate([np.diff(rows.offsets) for rows in parts])),
+        np.concatenate([rows.columns for rows in parts]),
+        np.concatenate([rows.values for rows in parts]),
+        np.concatenate([rows.widths for rows in parts]),
+        np.concatenate([rows.numbers for rows in parts]),
     )
 
 
 @dataclass
 class Dealer:
-    """Deals rows in turn: of all that come by, the i-th is part i mod `parts`'s."""
+    """Deals rows in turn: of all that come by, the i-th belongs to part i mod `parts`."""
 
     part: int = 0
     parts: int = 1
@@ -132,34 +129,17 @@ class Dealer:
         return slice(first, count, self.parts)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
-    """A file, or a FIFO, to be read once from its begin; unpacked where it is gzipped, whatever its name.
-
-    Raises UserError, which names it, for gzip that is broken or ends early.
-    """
-    with (
-        refusing(path.name, "gzip file", (EOFError, zlib.error, gzip.BadGzipFile)),
-        path.open("rb") as file,
-    ):
-        if file.peek(len(_GZIP)).startswith(_GZIP):
-            with gzip.GzipFile(fileobj=file) as packed, io.BufferedReader(packed) as unpacked:
-                yield unpacked
-        else:
-            yield file
-
-
 def line_batches(file: IO[bytes], dealer: Dealer) -> Iterator[list[tuple[int, bytes]]]:
-    """This part's lines that are not blank, each with its number from 1, a batch at a time."""
+    """This part's lines that are not blank, each with its number from 1, one batch at a time."""
     number = 1
-    while lines := file.readlines(AT_ONCE):
-        found = [(count, line) for count, line in enumerate(lines, number) if not line.isspace()]
+    while lines := file.readlines(BATCH_BYTES):
+        filled = [(place, line) for place, line in enumerate(lines, number) if not line.isspace()]
         number += len(lines)
-        yield found[dealer.mine(len(found))]
+        yield filled[dealer.mine(len(filled))]
 
 
 def rows_of_lines(file: IO[bytes], name: str, dealer: Dealer, parse: Callable[[bytes], Row]) -> Iterator[Rows]:
-    """The rows of a text with a row a line; what `parse` refuses is refused with the file and the line."""
+    """The rows of a text with one row per line; what `parse` refuses is refused with the file and the line."""
 
     def rows(lines: list[tuple[int, bytes]]) -> Iterator[Row]:
         for number, line in lines:
@@ -169,4 +149,4 @@ def rows_of_lines(file: IO[bytes], name: str, dealer: Dealer, parse: Callable[[b
                 raise UserError(f"{name}, line {number}: {error}") from None
 
     for lines in line_batches(file, dealer):
-        yield pack(rows(lines))
+        yield pack_rows(rows(lines))

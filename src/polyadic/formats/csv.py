@@ -1,8 +1,8 @@
-"""text/csv: a table, a row a line. As a file, a sparse tensor: a column an index and one a value.
+"""text/csv: a table with one row per line. As a file, a sparse tensor: one column per index and one of values.
 
-The value is in the column that a header calls `value`, or else in the last. There is a header where the first line has
-no number in that column. An index column is of numbers, counted from 0, or of labels where any of its cells is none.
-As rows of counts, a count a column and no header.
+The values are in the column that a header calls `value`, or else in the last. There is a header where the first line
+has no number in that column. An index column holds numbers that count from 0, or labels where a cell is no number.
+As rows of counts, one column per count and no header.
 """
 
 from __future__ import annotations
@@ -20,21 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-from polyadic.formats import _table
-from polyadic.formats._cells import BLANKS, index_fault, number, unbounded, value_fault
+from polyadic.formats._cells import BLANKS, index_fault, is_unbounded, parse_number, value_fault
+from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
-from polyadic.formats._csv_rows import read_rows as read_rows
+from polyadic.formats._csv_rows import read_rows
+from polyadic.formats._csv_text import csv_lines, split_csv_line
+from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._lines import Lines
-
-SUFFIXES: tuple[str, ...] = (".csv", ".csv.gz")
-CONTENT_TYPES: tuple[str, ...] = ("text/csv",)
-UNIT = "line"
 
 _QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
 _BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)
 _OPEN = re.compile(rb'(?m)(?:^|,)"')
-_MARK = b"\xef\xbb\xbf"
-"""What some programs begin a text of UTF-8 with."""
+_ROW_OF_NUMBERS = re.compile(rb"[\d.eE+-]+(,[\d.eE+-]*)+")
 
 
 def decode(data: bytes) -> list[list[Any]]:
@@ -47,20 +44,20 @@ def decode(data: bytes) -> list[list[Any]]:
     for line, row in rows:
         if len(row) != len(rows[0][1]):
             raise UserError(f"broken CSV at line {line}: {len(row)} cells where the first row has {len(rows[0][1])}")
-    return [[_cell(cell) for cell in row] for _, row in rows]
+    return [[_parse_cell(cell) for cell in row] for _, row in rows]
 
 
-def _cell(text: str) -> int | float | str:
-    found = number(text)
-    return text if found is None else found
+def _parse_cell(text: str) -> int | float | str:
+    number = parse_number(text)
+    return text if number is None else number
 
 
 def encode(rows: Sequence[Sequence[Any]]) -> bytes:
-    """A line a row. None, and a number that is not finite, is an empty cell."""
-    return "".join((",".join(map(_written, row)) or '""') + "\n" for row in rows).encode()
+    """One line per row. None, and a number that is not finite, is an empty cell."""
+    return "".join((",".join(map(_write_cell, row)) or '""') + "\n" for row in rows).encode()
 
 
-def _written(cell: Any) -> str:
+def _write_cell(cell: Any) -> str:
     if cell is None or (isinstance(cell, (float, np.floating)) and not math.isfinite(cell)):
         return ""
     text = str(cell)
@@ -87,7 +84,7 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
     The modes in `labelled` are read as labels even where this part has nothing but numbers in them.
     """
     text = Lines(path)
-    layout = _layout(text)
+    layout = _read_layout(text)
     while True:
         gatherer = Gatherer(len(layout.modes), labelled)
         more = _gather(gatherer, text, layout, part, parts, labelled)
@@ -96,84 +93,74 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
         labelled |= more
 
 
-def _layout(text: Lines) -> _Layout:
-    begin, first = 0, None
-    for line_number, after, line in text:
-        row = line.removeprefix(_MARK if line_number == 1 else b"").rstrip(b"\r\n")
-        if first is None and row:
-            cells = _split(row, text.name, line_number)
-            check_order(len(cells) - 1, f"{text.name}, line {line_number},")
-            names = [cell.strip().lower() for cell in cells]
-            value = names.index("value") if "value" in names else len(cells) - 1
-            first = _Layout(len(_MARK) if line.startswith(_MARK) and line_number == 1 else begin, len(cells), value)
-            if number(cells[value]) is not None or unbounded(cells[value]):
-                return first
-            begin = after
-        elif row and first is not None:
-            return _Layout(begin, first.columns, first.value)
-    raise UserError(f"{text.name} holds no records: a line is 2 or more indices and a value, with commas between")
-
-
-def _split(row: bytes, name: str, line_number: int) -> list[str]:
-    try:
-        return next(csv.reader([row.decode()], strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{name}, line {line_number}: {error}. A record is a line of UTF-8 with commas") from None
+def _read_layout(text: Lines) -> _Layout:
+    """The layout that the first line gives, which is a header or a record."""
+    rows = csv_lines(text)
+    first = next(rows, None)
+    if first is not None:
+        check_order(len(first.cells) - 1, f"{text.name}, line {first.number},")
+        names = [cell.strip().lower() for cell in first.cells]
+        value = names.index("value") if "value" in names else len(names) - 1
+        if parse_number(first.cells[value]) is not None or is_unbounded(first.cells[value]):
+            return _Layout(first.begin, len(names), value)
+        if next(rows, None) is not None:
+            return _Layout(first.end, len(names), value)
+    raise UserError(f"{text.name} holds no records: a line is 1 or more indices and a value, with commas between")
 
 
 def _gather(
     gatherer: Gatherer, text: Lines, layout: _Layout, part: int, parts: int, labelled: frozenset[int]
 ) -> frozenset[int]:
-    """Gathers records until modes turn out to hold labels that are not in `labelled`; those."""
+    """Gathers records until modes turn out to hold labels that are not in `labelled`; returns those modes."""
     for offset, block in text.blocks(layout.begin, part, parts):
-        records = _records(block, layout, labelled)
+        records = _parse_records(block, layout, labelled)
         if isinstance(records, frozenset):
             return records
         if records is None:
-            raise _fault(text, offset, block, layout, labelled)
+            raise text.refusal(offset, block, "a table of records", lambda line: _line_fault(line, layout, labelled))
         gatherer.add(*records)
     return frozenset()
 
 
-def _records(
+def _parse_records(
     block: bytes, layout: _Layout, labelled: frozenset[int]
 ) -> tuple[list[NDArray[np.int32] | Labelled], NDArray[Any]] | frozenset[int] | None:
-    """A column a mode, and the values; or modes that prove to hold labels; None where something is wrong."""
-    columns = _columns(block, layout, labelled)
+    """One column per mode, and the values; or modes that prove to hold labels; None where something is wrong."""
+    columns = _parse_block(block, layout, labelled)
     if columns is None:
         return None
     values = columns.pop(layout.value).to_numpy()
     numbers = [None if mode in labelled else _numbers(column) for mode, column in enumerate(columns)]
-    if more := frozenset(mode for mode, found in enumerate(numbers) if found is None) - labelled:
+    if more := frozenset(mode for mode, column in enumerate(numbers) if column is None) - labelled:
         return more
     pairs = zip(columns, numbers, strict=True)
-    found = [_labelled(column) if given is None else narrow(given) for column, given in pairs]
-    whole = [one for one in found if one is not None]
+    indices = [_labels(column) if given is None else narrow(given) for column, given in pairs]
+    whole = [index for index in indices if index is not None]
     return (whole, values) if len(whole) == len(columns) and np.isfinite(values).all() else None
 
 
-def _columns(block: bytes, layout: _Layout, labelled: frozenset[int]) -> list[Any] | None:
+def _parse_block(block: bytes, layout: _Layout, labelled: frozenset[int]) -> list[Any] | None:
     """Arrow's columns of a block: the values as numbers, indices as numbers or, where that cannot be, as text."""
     for kind in ("int64", "string"):
         if kind == "int64" and (b"0x" in block or b"0X" in block):
             continue
         kinds = ["words" if mode in labelled else kind for mode in range(len(layout.modes))]
         kinds.insert(layout.value, "float64")
-        columns = _table.parse(block, kinds, ",", quote=True)
+        columns = parse_columns(block, kinds, ",", quote=True)
         if columns is not None:
             return None if _misleads(block, len(columns[0])) else columns
     return None
 
 
 def _misleads(block: bytes, records: int) -> bool:
-    """Whether Arrow alone takes it: text after a quote, quoted line breaks, lines that end without a line feed."""
+    """Whether Arrow took what is no CSV: text after a quote, quoted line breaks, lines that end in a bare return."""
     if b'"' in block and not _well_quoted(block) and _OPEN.search(_QUOTED.sub(b"", block)):
         return True
     return b"\r" in block and records != sum(1 for line in block.split(b"\n") if line.rstrip(b"\r"))
 
 
 def _well_quoted(block: bytes) -> bool:
-    """Whether all quotes are such as a careful writer makes: round a whole cell, within a line, or doubled in one."""
+    """Whether all quotes are as a careful writer makes them: round a whole cell of a line, or doubled in a cell."""
     text = np.frombuffer(b"\n" + block + b"\n", np.uint8)
     quotes, ends = np.flatnonzero(text == ord('"')), np.flatnonzero(text == ord("\n"))
     opening, closing = quotes[::2], quotes[1::2]
@@ -185,7 +172,7 @@ def _well_quoted(block: bytes) -> bool:
 
 
 def _numbers(column: Any) -> NDArray[Any] | None:
-    """The numbers of a column; None where its text spells none. float64 holds every index exactly."""
+    """The numbers of a column; None where a cell is no number. float64 holds every index exactly."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -198,21 +185,16 @@ def _numbers(column: Any) -> NDArray[Any] | None:
     return array
 
 
-def _labelled(column: Any) -> Labelled | None:
+def _labels(column: Any) -> Labelled | None:
     words = column.dictionary.to_pylist()
     return None if "" in words else Labelled(words, column.indices.to_numpy())
 
 
-def _fault(text: Lines, offset: int, block: bytes, layout: _Layout, labelled: frozenset[int]) -> UserError:
-    """The first line of a block that is no record, and why."""
-    for line_number, line in enumerate(block.split(b"\n"), text.number(offset)):
-        row = line.rstrip(b"\r")
-        if row and (why := _line_fault(_split(row, text.name, line_number), layout, labelled)):
-            return UserError(f"{text.name}, line {line_number}: {why}")
-    return UserError(f"{text.name} is not a table of records near line {text.number(offset)}")
-
-
-def _line_fault(cells: list[str], layout: _Layout, labelled: frozenset[int]) -> str | None:
+def _line_fault(line: bytes, layout: _Layout, labelled: frozenset[int]) -> str | None:
+    """Why a line is no record; None for one that is, and for one that is empty."""
+    if not line:
+        return None
+    cells = split_csv_line(line)
     if len(cells) != layout.columns:
         return f"{len(cells)} cells where the first line has {layout.columns}: complete the line, or take it out"
     for mode, column in enumerate(layout.modes):
@@ -221,3 +203,28 @@ def _line_fault(cells: list[str], layout: _Layout, labelled: frozenset[int]) -> 
         if mode not in labelled and (fault := index_fault(cells[column], 0)):
             return fault
     return value_fault(cells[layout.value])
+
+
+def _begins(head: bytes) -> bool:
+    return _ROW_OF_NUMBERS.fullmatch(head.split(b"\n", 1)[0].rstrip(b"\r")) is not None
+
+
+def _examples() -> Examples:
+    broken = (b"1,2\n1\n", b'"a,1\n', b'"a"b,1\n', b"\xff,1\n", b"1,2\n" + b"x" * 200_000)
+    return Examples(([], [[1, 2.5, "a"], [-3, 1e300, 'b "c", d']], [[""], ["two\nlines"]]), broken)
+
+
+FORMAT = Format(
+    name="csv",
+    suffixes=(".csv", ".csv.gz"),
+    content_types=("text/csv",),
+    form=Form.TABLE,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    ends_lines=True,
+    read_coordinates=read_coordinates,
+    read_rows=read_rows,
+    unit="line",
+    begins=_begins,
+)

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
 from polyadic.formats._dense import DenseFile
+from polyadic.formats._format import Examples, Format
 from polyadic.formats._refusal import refusing
 
-SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
-CONTENT_TYPES: tuple[str, ...] = ("image/png", "image/jpeg")
-
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-_AS = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "La": "LA", "RGBa": "RGBA"}
-"""What is converted, and into what."""
+_CONVERSIONS = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "La": "LA", "RGBa": "RGBA"}
+"""The modes of Pillow that are converted, and into which."""
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -87,6 +85,28 @@ def _mode(image: Any, name: str) -> str:
     """The mode of pixels that a picture is read in; a palette with transparency has four channels."""
     if image.mode in _CHANNELS:
         return str(image.mode)
-    if image.mode not in _AS:
+    if image.mode not in _CONVERSIONS:
         raise UserError(f"{name} has pixels of kind {shorten(image.mode)}: save it with 8 bits a channel")
-    return "RGBA" if image.mode == "P" and "transparency" in image.info else _AS[image.mode]
+    return "RGBA" if image.mode == "P" and "transparency" in image.info else _CONVERSIONS[image.mode]
+
+
+def _examples() -> Examples:
+    values = (
+        np.arange(24, dtype=np.uint8).reshape(2, 3, 4),
+        np.zeros((1, 1, 1), np.uint8),
+        np.ones((5, 4, 3), np.uint8),
+    )
+    cut_short = encode(np.ones((9, 9), np.uint8))[:-20]
+    return Examples(values, (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", cut_short))
+
+
+FORMAT = Format(
+    name="images",
+    suffixes=(".png", ".jpg", ".jpeg"),
+    content_types=("image/png", "image/jpeg"),
+    form=None,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    open_tensor=open_tensor,
+)

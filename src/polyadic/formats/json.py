@@ -8,9 +8,7 @@ import numpy as np
 import orjson
 
 from polyadic.errors import UserError
-
-SUFFIXES: tuple[str, ...] = ()
-CONTENT_TYPES: tuple[str, ...] = ("application/json",)
+from polyadic.formats._format import Examples, Form, Format
 
 
 def decode(data: bytes) -> Any:
@@ -31,3 +29,19 @@ def _contiguous(value: Any) -> Any:
     if isinstance(value, np.ndarray) and not value.flags.c_contiguous:
         return np.ascontiguousarray(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def _examples() -> Examples:
+    values: tuple[Any, ...] = (None, True, 2.5, "ä\n", [], {"a": [1, {"b": None}]}, [2**63 - 1, -(2**63)])
+    return Examples(values, (b"", b"{", b"[1,]", b"{'a': 1}", b"[NaN]", b"\xff\xfe", b"[1] [2]", b"[" * 10_000))
+
+
+FORMAT = Format(
+    name="json",
+    suffixes=(),
+    content_types=("application/json",),
+    form=Form.DOCUMENT,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+)

@@ -1,4 +1,4 @@
-"""application/jsonlines: a JSON value a line. DeepAR's training files are these, under the suffix .json."""
+"""application/jsonlines: one JSON value per line. DeepAR's training files are these, under the suffix .json."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from polyadic.errors import UserError
-from polyadic.formats import json
-from polyadic.formats._json_rows import read_rows as read_rows
-
-SUFFIXES: tuple[str, ...] = (".json", ".jsonl", ".jsonlines", ".json.gz", ".jsonl.gz", ".jsonlines.gz")
-CONTENT_TYPES: tuple[str, ...] = ("application/jsonlines", "application/x-jsonlines", "application/jsonl")
-UNIT = "line"
+from polyadic.formats._format import Examples, Form, Format
+from polyadic.formats._json_rows import read_rows
+from polyadic.formats.json import decode as decode_document
+from polyadic.formats.json import encode as encode_document
 
 
 def decode(data: bytes) -> list[Any]:
@@ -24,12 +22,32 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                value = json.decode(line.removesuffix(b"\n"))
+                value = decode_document(line.removesuffix(b"\n"))
             except UserError as error:
                 raise UserError(str(error).replace("at line 1", f"at line {number}", 1)) from None
             yield number, value
 
 
 def encode(values: Sequence[Any]) -> bytes:
-    """A line a value, the last one ended as well."""
-    return b"".join(json.encode(value) + b"\n" for value in values)
+    """One line per value, each with a line feed at its end."""
+    return b"".join(encode_document(value) + b"\n" for value in values)
+
+
+def _examples() -> Examples:
+    values: tuple[list[Any], ...] = ([], [None], [{"a": 1}, [2, 3], "four"], [2**53, -0.5])
+    return Examples(values, (b"{", b"[1]\n{\n", b'{"a": 1} {"b": 2}', b"\xff"))
+
+
+FORMAT = Format(
+    name="jsonlines",
+    suffixes=(".json", ".jsonl", ".jsonlines", ".json.gz", ".jsonl.gz", ".jsonlines.gz"),
+    content_types=("application/jsonlines", "application/x-jsonlines", "application/jsonl"),
+    form=Form.LINES,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    ends_lines=True,
+    read_rows=read_rows,
+    unit="line",
+    begins=lambda head: head.lstrip().startswith(b"{"),
+)

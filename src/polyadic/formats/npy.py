@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 from polyadic.formats._dense import DenseFile, Sliced, real
-
-SUFFIXES: tuple[str, ...] = (".npy",)
-CONTENT_TYPES: tuple[str, ...] = ("application/x-npy",)
+from polyadic.formats._format import Examples, Form, Format
 
 # What numpy raises over a header that is none.
 _BROKEN = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TokenError, BadZipFile)
@@ -55,3 +53,21 @@ def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) 
         raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")
     real(array.dtype, name)
     return array
+
+
+def _examples() -> Examples:
+    values = (np.arange(6.0).reshape(2, 3), np.zeros((0, 4), np.int8), np.array(True), np.arange(4, dtype=">f4"))
+    broken = (b"", b"hello, this is text", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x10\x00nonsense")
+    return Examples(values, broken)
+
+
+FORMAT = Format(
+    name="npy",
+    suffixes=(".npy",),
+    content_types=("application/x-npy",),
+    form=Form.ARRAY,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    open_tensor=open_tensor,
+)

@@ -1,4 +1,4 @@
-"""application/x-npz: numpy's archive. A dense tensor (one array, or the one called `tensor`), or a sparse one.
+"""application/x-npz: numpy's archive. A dense tensor (its array, or that called `tensor`), or a sparse tensor.
 
 Sparse: `coords` (records x order, counted from 0), `values` (records), and `shape` where it is stated. Nothing pickled
 is read.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,7 @@ from polyadic.formats import _archive
 from polyadic.formats._archive import Member, names, title
 from polyadic.formats._coordinates import LARGEST_MODE, Coordinates, Gatherer, check_order, finite, indices
 from polyadic.formats._dense import DenseFile
-
-SUFFIXES: tuple[str, ...] = (".npz",)
-CONTENT_TYPES: tuple[str, ...] = ("application/x-npz",)
+from polyadic.formats._format import Examples, Format
 
 
 def decode(data: bytes) -> NDArray[Any] | Coordinates:
@@ -54,7 +53,7 @@ def open_tensor(path: Path) -> DenseFile:
 
 
 def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
-    """The `part`-th of `parts` of a file's records; UserError that names the record. Nothing here has labels."""
+    """The `part`-th of `parts` of a file's records; UserError that names the record. An archive has no labels."""
     return _read(path, part, parts)
 
 
@@ -63,14 +62,14 @@ def _is_sparse(source: Path | bytes) -> bool:
 
 
 def _dense(source: Path | bytes) -> Member:
-    found = names(source)
-    if "tensor" not in found and len(found) != 1:
-        listed = ", ".join(found[:5]) or "none"
+    arrays = names(source)
+    if "tensor" not in arrays and len(arrays) != 1:
+        listed = ", ".join(arrays[:5]) or "none"
         raise UserError(
-            f"{title(source)} holds {len(found)} arrays ({listed}): give one, or call the one that is meant `tensor`, "
+            f"{title(source)} holds {len(arrays)} arrays ({listed}): give one, or call the one that is meant `tensor`, "
             "or for a sparse tensor give `coords`, `values` and `shape`"
         )
-    return Member.find(source, "tensor" if "tensor" in found else found[0])
+    return Member.find(source, "tensor" if "tensor" in arrays else arrays[0])
 
 
 def _read(source: Path | bytes, part: int, parts: int) -> Coordinates:
@@ -115,11 +114,11 @@ def _shape(source: Path | bytes, order: int) -> tuple[int, ...] | None:
 def _columns(
     coords: Member, shape: tuple[int, ...] | None, start: int, stop: int
 ) -> Iterator[tuple[int, list[NDArray[np.int32]]]]:
-    """Records [start, stop), some at a time: the number of the first, and a column of indices a mode."""
+    """Records [start, stop), a few at a time: the number of the first, and one column of indices per mode."""
     records, order = coords.shape
-    step = max(1, _archive.AT_ONCE // (order * coords.dtype.itemsize))
+    step = max(1, _archive.CHUNK_BYTES // (order * coords.dtype.itemsize))
     with ExitStack() as stack:
-        # Where a column lies whole in the file, each has a place of its own to go on from.
+        # In Fortran's order each column is a run of the file: each has its own reader, which only goes forward.
         takes = [stack.enter_context(coords.opened()) for _ in range(order if coords.fortran else 1)]
         for first in range(start, stop, step):
             count = min(step, stop - first)
@@ -134,8 +133,31 @@ def _indices(
     coords: Member, column: NDArray[Any], first: int, mode: int, shape: tuple[int, ...] | None
 ) -> NDArray[np.int32]:
     rows = None if shape is None else shape[mode]
-    return indices(column, lambda at: f"{coords.title}[{first + at}, {mode}]", rows)
+    return indices(column, lambda place: f"{coords.title}[{first + place}, {mode}]", rows)
 
 
 def _values(member: Member, block: NDArray[Any], first: int) -> NDArray[np.floating[Any]]:
-    return finite(block, lambda at: f"{member.title}[{first + at}]")
+    return finite(block, lambda place: f"{member.title}[{first + place}]")
+
+
+def _examples() -> Examples:
+    records = Coordinates(np.array([[0, 4], [7, 2]], np.int32), np.array([1.5, -2]), (5, 9), (None, None))
+    values = (np.arange(6.0).reshape(2, 3), np.zeros((0, 2), np.uint8), records, replace(records, shape=None))
+    archive, no_archive = encode(np.ones(9)), io.BytesIO()
+    np.save(no_archive, np.ones(9))
+    broken = (b"", b"PK\x05\x06", b"PK\x05\x06" + bytes(18), archive[:-9], no_archive.getvalue())
+    return Examples(values, broken)
+
+
+FORMAT = Format(
+    name="npz",
+    suffixes=(".npz",),
+    content_types=("application/x-npz",),
+    form=None,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    open_tensor=open_tensor,
+    read_coordinates=read_coordinates,
+    is_sparse=is_sparse,
+)

@@ -1,7 +1,7 @@
-"""application/x-parquet: a sparse tensor as a table, a column an index and one a value.
+"""application/x-parquet: a sparse tensor as a table, one column per index and one of values.
 
-The value is in the column called `value`, or else in the last. A column of integers counts from 0, one of strings holds
-labels.
+The values are in the column called `value`, or else in the last. An index column holds integers, which count from 0,
+or strings, which are labels.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, finite, indices
+from polyadic.formats._format import Examples, Format
 from polyadic.formats._refusal import refusing
 
-SUFFIXES: tuple[str, ...] = (".parquet",)
-CONTENT_TYPES: tuple[str, ...] = ("application/x-parquet",)
-
-AT_ONCE = 2**17
+BATCH_RECORDS = 2**17
 """Records that are read together."""
 
 
@@ -76,24 +74,26 @@ def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int
     gatherer = Gatherer(len(modes), labelled)
     with refusing(name, "Parquet file"):
         for first, batch in _batches(file, records * part // parts, records * (part + 1) // parts):
-            columns = [_Column(f"{name}, record", first, schema.names[n], column) for n, column in enumerate(batch)]
-            found = [columns[n].labels() if mode in labelled else columns[n].indices() for mode, n in enumerate(modes)]
-            gatherer.add(found, columns[value].values())
+            columns = [_Column(name, first, schema.names[n], column) for n, column in enumerate(batch)]
+            gatherer.add(
+                [columns[n].labels() if mode in labelled else columns[n].indices() for mode, n in enumerate(modes)],
+                columns[value].values(),
+            )
     return gatherer.join()
 
 
 def _batches(file: Any, start: int, stop: int) -> Iterator[tuple[int, list[Any]]]:
-    """Records [start, stop), some at a time: the number of the first, and the Arrow columns."""
+    """Records [start, stop), a few at a time: the number of the first, and the Arrow columns."""
     first = 0
     for group in range(file.metadata.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         if first < stop and start < first + rows:
-            at = first
-            for batch in file.iter_batches(AT_ONCE, row_groups=[group]):
-                low, high = max(start - at, 0), min(stop - at, len(batch))
+            record = first
+            for batch in file.iter_batches(BATCH_RECORDS, row_groups=[group]):
+                low, high = max(start - record, 0), min(stop - record, len(batch))
                 if low < high:
-                    yield at + low, batch.slice(low, high - low).columns
-                at += len(batch)
+                    yield record + low, batch.slice(low, high - low).columns
+                record += len(batch)
         first += rows
 
 
@@ -106,16 +106,16 @@ def _is_text(kind: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of some records, the first of them number `first`."""
+    """A column of a batch of records, whose first has the number `first`."""
 
-    place: str
+    file: str
     first: int
     name: str
     column: Any
 
-    def where(self, at: int) -> str:
+    def where(self, place: int) -> str:
         """How a message calls a cell."""
-        return f"{self.place} {self.first + at}: {self.name}"
+        return f"{self.file}, record {self.first + place}: {self.name}"
 
     def indices(self) -> NDArray[np.int32]:
         """The numbers of rows."""
@@ -126,7 +126,7 @@ class _Column:
         return indices(self._whole(), self.where)
 
     def labels(self) -> Labelled:
-        """The names of rows, those of numbers in digits."""
+        """The labels of rows; an integer is the label of its digits."""
         import pyarrow as pa
 
         column = self.column if _is_text(self.column.type) else pa.array(self.indices())
@@ -134,8 +134,8 @@ class _Column:
         coded = column.cast(pa.string()).dictionary_encode()
         words = coded.dictionary.to_pylist()
         if "" in words:
-            at = column.cast(pa.string()).to_pylist().index("")
-            raise UserError(f"{self.where(at)} is an empty label: give it a name, or take the record out")
+            place = column.cast(pa.string()).to_pylist().index("")
+            raise UserError(f"{self.where(place)} is an empty label: give it a name, or take the record out")
         return Labelled(words, coded.indices.to_numpy())
 
     def values(self) -> NDArray[np.floating[Any]]:
@@ -156,8 +156,29 @@ class _Column:
 
     def _refuse_gaps(self) -> None:
         if self.column.null_count:
-            at = self.column.is_null().to_pylist().index(True)
-            raise UserError(f"{self.where(at)} is null: take the record out, or complete it")
+            place = self.column.is_null().to_pylist().index(True)
+            raise UserError(f"{self.where(place)} is null: take the record out, or complete it")
 
     def _refusal(self, rule: str) -> UserError:
-        return UserError(f"{self.place.partition(',')[0]}: column {self.name} holds {self.column.type}: {rule}")
+        return UserError(f"{self.file}: column {self.name} holds {self.column.type}: {rule}")
+
+
+def _examples() -> Examples:
+    indices, numbers = np.array([[0, 1, 1], [7, 2, 0]], np.int32), np.array([1.5, -2, 0])
+    values = (
+        Coordinates(indices, numbers, None, (None, None)),
+        Coordinates(indices, numbers, None, (("a", "ü"), None)),
+    )
+    return Examples(values, (b"", b"PAR1", b"PAR1PAR1", b"PAR1\x00\x00\x00\x00PAR1"))
+
+
+FORMAT = Format(
+    name="parquet",
+    suffixes=(".parquet",),
+    content_types=("application/x-parquet",),
+    form=None,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    read_coordinates=read_coordinates,
+)

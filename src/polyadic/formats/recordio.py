@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
 from polyadic.formats import _rows
+from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._protobuf import (
     BYTES,
     EIGHT,
@@ -32,12 +33,9 @@ from polyadic.formats._protobuf import (
     varints,
     written,
 )
-from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Rows, join, offsets_of
+from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Row, Rows, join_rows, offsets_of, pack_rows
 
 _PLAIN = (".pbr", ".recordio", ".rec", ".pr")
-SUFFIXES: tuple[str, ...] = (*_PLAIN, *(f"{suffix}.gz" for suffix in _PLAIN))
-CONTENT_TYPES: tuple[str, ...] = ("application/x-recordio-protobuf", "application/x-recordio")
-UNIT = "record"
 MAGIC = struct.pack("<I", 0xCED7230A)
 
 _HEAD = struct.Struct("<4sI")
@@ -47,7 +45,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _FEATURES, _LABEL = 1 << 3 | BYTES, 2 << 3 | BYTES
 _KEY, _VALUE = 1 << 3 | BYTES, 2 << 3 | BYTES
 _FLOAT32, _FLOAT64, _INT32 = 2 << 3 | BYTES, 3 << 3 | BYTES, 7 << 3 | BYTES
-_ONE_BY_ONE = {_FLOAT32: FOUR, _FLOAT64: EIGHT, _INT32: VARINT}
+_WIRE_TYPES = {_FLOAT32: FOUR, _FLOAT64: EIGHT, _INT32: VARINT}
 _NUMBERS: dict[int, np.dtype[Any]] = {_FLOAT32: np.dtype("<f4"), _FLOAT64: np.dtype("<f8")}
 
 
@@ -63,28 +61,28 @@ class _Tensor(NamedTuple):
 
 def decode(data: bytes) -> Rows:
     """The rows of a body; UserError with the record's number for broken ones."""
-    return join(read_rows(io.BytesIO(data), "the body", Dealer()))
+    return join_rows(read_rows(io.BytesIO(data), "the body", Dealer()))
 
 
 def encode(value: Rows | Sequence[Mapping[str, Any]]) -> bytes:
-    """A record a row; or a record an answer, what it says, such as `topic_mixture`, as labels in float32."""
+    """One record per row; or one per prediction, whose numbers, such as `topic_mixture`, are its labels in float32."""
     if isinstance(value, Rows):
         return b"".join(_framed(_entry(_FEATURES, "values", _row(*row))) for row in value.each())
     return b"".join(
-        _framed(b"".join(_entry(_LABEL, name, _tensor(np.asarray(some, np.float32))) for name, some in answer.items()))
+        _framed(b"".join(_entry(_LABEL, name, _tensor(np.asarray(part, np.float32))) for name, part in answer.items()))
         for answer in value
     )
 
 
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
-    """A part of the rows of a stream, a batch at a time; UserError with the file and the record's number."""
+    """A part of the rows of a stream, one batch at a time; UserError with the file and the record's number."""
     batch: list[tuple[int, bytes]] = []
     size = 0
     for number, payload in enumerate(payloads(file, name), 1):
         if dealer.mine(1).start == 0:
             batch.append((number, payload))
             size += len(payload)
-        if size >= _rows.AT_ONCE:
+        if size >= _rows.BATCH_BYTES:
             yield from _decoded(batch, name)
             batch, size = [], 0
     yield from _decoded(batch, name)
@@ -131,7 +129,7 @@ def _early(what: str) -> str:
 
 
 def _decoded(batch: list[tuple[int, bytes]], name: str) -> Iterator[Rows]:
-    """The rows of some payloads, those of one kind of numbers at once."""
+    """The rows of a batch of payloads; neighbours with one kind of numbers are decoded together."""
     tensors = []
     for number, payload in batch:
         try:
@@ -141,8 +139,8 @@ def _decoded(batch: list[tuple[int, bytes]], name: str) -> Iterator[Rows]:
             raise UserError(
                 f"{name}, record {number} is not an aialgs.data.Record ({why}): write it with sagemaker.amazon.common"
             ) from None
-    for _, some in groupby(tensors, attrgetter("kind")):
-        yield _rows_of(list(some), name)
+    for _, group in groupby(tensors, attrgetter("kind")):
+        yield _rows_of(list(group), name)
 
 
 def _parsed(number: int, payload: bytes) -> _Tensor:
@@ -151,7 +149,7 @@ def _parsed(number: int, payload: bytes) -> _Tensor:
     if place is None:
         names = ", ".join(shorten(key.decode("utf-8", "replace")) for key, _ in features)
         raise Broken(f"it has no feature 'values', only {names}" if names else "it has no features")
-    kinds = [(tag, start, stop) for tag, start, stop in fields(payload, *place) if tag in _ONE_BY_ONE]
+    kinds = [(tag, start, stop) for tag, start, stop in fields(payload, *place) if tag in _WIRE_TYPES]
     if not kinds:
         raise Broken("its values are no tensor of numbers")
     kind, start, stop = kinds[-1]
@@ -161,25 +159,25 @@ def _parsed(number: int, payload: bytes) -> _Tensor:
 def _tensor_of(number: int, payload: bytes, kind: int, start: int, stop: int) -> _Tensor:
     """A tensor's numbers, packed or one by one."""
     parts: tuple[list[bytes], ...] = ([], [], [])
-    single = (_ONE_BY_ONE[kind], VARINT, VARINT)
+    single = (_WIRE_TYPES[kind], VARINT, VARINT)
     for tag, begin, end in fields(payload, start, stop):
-        which, how = (tag >> 3) - 1, tag & 7
-        if 0 <= which < len(parts):
-            if how not in (BYTES, single[which]):
-                raise Broken(f"field {which + 1} of its values is written in another way than theirs")
-            parts[which].append(payload[begin:end])
+        number_of_part, wire_type = (tag >> 3) - 1, tag & 7
+        if 0 <= number_of_part < len(parts):
+            if wire_type not in (BYTES, single[number_of_part]):
+                raise Broken(f"field {number_of_part + 1} of its values has the wire type {wire_type}")
+            parts[number_of_part].append(payload[begin:end])
     values, keys, shape = (b"".join(part) for part in parts)
     if len(values) % _NUMBERS[kind].itemsize if kind in _NUMBERS else cut_short(values):
-        raise Broken("its values end within one")
+        raise Broken("its values end within a number")
     if cut_short(keys) or cut_short(shape):
         raise Broken("its keys or its shape end within a number")
     return _Tensor(number, kind, values, keys, shape)
 
 
-def _mapped(data: bytes, at: int, end: int) -> tuple[bytes, tuple[int, int]]:
+def _mapped(data: bytes, begin: int, end: int) -> tuple[bytes, tuple[int, int]]:
     """An entry of a map: its key, and where its value stands."""
-    key, value = b"", (at, at)
-    for tag, start, stop in fields(data, at, end):
+    key, value = b"", (begin, begin)
+    for tag, start, stop in fields(data, begin, end):
         if tag == _KEY:
             key = data[start:stop]
         elif tag == _VALUE:
@@ -190,19 +188,19 @@ def _mapped(data: bytes, at: int, end: int) -> tuple[bytes, tuple[int, int]]:
 def _values(tensors: list[_Tensor]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The values of tensors of one kind, and how many each has."""
     if (dtype := _NUMBERS.get(tensors[0].kind)) is None:
-        numbers, counts = varints(one.values for one in tensors)
+        numbers, counts = varints(tensor.values for tensor in tensors)
         return numbers.view(np.int64).astype(np.float64), counts
-    data = b"".join(one.values for one in tensors)
-    counts = np.array([len(one.values) // dtype.itemsize for one in tensors], np.int64)
+    data = b"".join(tensor.values for tensor in tensors)
+    counts = np.array([len(tensor.values) // dtype.itemsize for tensor in tensors], np.int64)
     with np.errstate(invalid="ignore"):  # A signalling NaN: whoever checks the values will say so.
         return np.frombuffer(data, dtype).astype(np.float64), counts
 
 
 def _rows_of(tensors: list[_Tensor], name: str) -> Rows:
     values, counts = _values(tensors)
-    keys, keyed = varints(one.keys for one in tensors)
-    widths = np.array([_width(one.shape) for one in tensors], np.int64)
-    numbers = np.array([one.number for one in tensors], np.int64)
+    keys, keyed = varints(tensor.keys for tensor in tensors)
+    widths = np.array([_width(tensor.shape) for tensor in tensors], np.int64)
+    numbers = np.array([tensor.number for tensor in tensors], np.int64)
     dense = (keyed == 0) & (counts > 0)
     _refuse_misfits(counts, keyed, widths, dense, numbers, name)
     offsets = offsets_of(counts)
@@ -224,16 +222,16 @@ def _refuse_misfits(
     """UserError for keys, or a shape, that the values of a record do not fit."""
     wrong = np.flatnonzero(np.where(dense, (widths != UNSTATED) & (widths != counts), keyed != counts))
     if len(wrong):
-        at = wrong[0]
-        other = f"a shape of {widths[at]}" if dense[at] else f"{keyed[at]} keys"
-        raise UserError(f"{name}, record {numbers[at]}: {counts[at]} values and {other}: give as many of each")
+        row = wrong[0]
+        other = f"a shape of {widths[row]}" if dense[row] else f"{keyed[row]} keys"
+        raise UserError(f"{name}, record {numbers[row]}: {counts[row]} values and {other}: give as many of each")
 
 
 def _width(shape: bytes) -> int:
     """How many columns a row has by its shape: the product of its sides."""
-    width, at = 1 if shape else UNSTATED, 0
-    while at < len(shape):
-        side, at = varint(shape, at)
+    width, place = 1 if shape else UNSTATED, 0
+    while place < len(shape):
+        side, place = varint(shape, place)
         width = min(width * side, LARGEST_COLUMN)
     return width
 
@@ -264,3 +262,25 @@ def _tensor(numbers: Any, keys: bytes = b"", shape: bytes = b"") -> bytes:
     parts = (data, keys, shape)
     inner = b"".join(field(place << 3 | BYTES, part) for place, part in enumerate(parts, 1) if part)
     return field(_FLOAT32 if exact else _FLOAT64, inner)
+
+
+def _examples() -> Examples:
+    values = (
+        pack_rows([]),
+        pack_rows([Row(1, [0, 7, 3], [1, 2.5, 1e300], 8), Row(2, [], []), Row(3, [5, 5], [0, 1], 0)]),
+    )
+    broken = (b"x", b"1,2\n", MAGIC, MAGIC + bytes(4), MAGIC + b"\1\0\0\0\xff\0\0\0")
+    return Examples(values, broken)
+
+
+FORMAT = Format(
+    name="recordio",
+    suffixes=(*_PLAIN, *(f"{suffix}.gz" for suffix in _PLAIN)),
+    content_types=("application/x-recordio-protobuf", "application/x-recordio"),
+    form=Form.RECORDS,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    read_rows=read_rows,
+    begins=lambda head: head.startswith(MAGIC),
+)

@@ -1,4 +1,4 @@
-"""application/x-safetensors: one dense tensor, or the one that is called `tensor` among several."""
+"""application/x-safetensors: a dense tensor, the only one of the file or the one called `tensor`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from safetensors.numpy import save
 
 from polyadic.errors import UserError
 from polyadic.formats._dense import DenseFile, Sliced
+from polyadic.formats._format import Examples, Format
 from polyadic.formats._refusal import refusing
-
-SUFFIXES: tuple[str, ...] = (".safetensors",)
-CONTENT_TYPES: tuple[str, ...] = ("application/x-safetensors",)
 
 _TYPES = {
     "BOOL": "?",
@@ -29,11 +27,11 @@ def decode(data: bytes) -> NDArray[Any]:
     """The tensor of a file's bytes; bfloat16, which numpy has not, as float32."""
     with refusing("the body", "safetensors file"):
         tensors = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]  # Its stub has no types.
-    found = tensors[_only(tensors, "the body")]
-    if found["dtype"] == "BF16":
-        wide = np.frombuffer(found["data"], "<u2").astype("<u4") << 16
-        return wide.view("<f4").reshape(found["shape"])
-    return np.frombuffer(found["data"], _known(found["dtype"], "the body")).reshape(found["shape"])
+    tensor = tensors[_only(tensors, "the body")]
+    if tensor["dtype"] == "BF16":
+        wide = np.frombuffer(tensor["data"], "<u2").astype("<u4") << 16
+        return wide.view("<f4").reshape(tensor["shape"])
+    return np.frombuffer(tensor["data"], _known(tensor["dtype"], "the body")).reshape(tensor["shape"])
 
 
 def encode(value: Any) -> bytes:
@@ -55,8 +53,8 @@ def open_tensor(path: Path) -> DenseFile:
 
     def read(box: tuple[slice, ...]) -> NDArray[Any]:
         with refusing(path.name, "safetensors file"), safetensors.safe_open(path, "pt" if bfloat else "numpy") as file:
-            found = file.get_slice(name)[box]
-            array: NDArray[Any] = found.float().numpy() if bfloat else found
+            entries = file.get_slice(name)[box]
+            array: NDArray[Any] = entries.float().numpy() if bfloat else entries
             return array
 
     return Sliced(shape, read)
@@ -66,8 +64,8 @@ def _only(names: Collection[str], file: str) -> str:
     if "tensor" in names:
         return "tensor"
     if len(names) != 1:
-        found = ", ".join(sorted(names)[:5]) or "none"
-        raise UserError(f"{file} holds {len(names)} tensors ({found}): give one, or name the one meant `tensor`")
+        listed = ", ".join(sorted(names)[:5]) or "none"
+        raise UserError(f"{file} holds {len(names)} tensors ({listed}): give one, or name the one meant `tensor`")
     return next(iter(names))
 
 
@@ -75,3 +73,21 @@ def _known(kind: str, file: str) -> np.dtype[Any]:
     if kind not in _TYPES:
         raise UserError(f"{file} holds {kind}: it must hold BF16 or one of {', '.join(_TYPES)}")
     return np.dtype(_TYPES[kind])
+
+
+def _examples() -> Examples:
+    values = (np.arange(6.0).reshape(2, 3), np.zeros((0, 2), np.uint8), np.array(2, np.int64), np.ones(3, np.float16))
+    broken = (b"", b"{}", bytes(8), b"\x02" + bytes(7) + b"{}", encode(np.ones(9))[:-1])
+    return Examples(values, broken)
+
+
+FORMAT = Format(
+    name="safetensors",
+    suffixes=(".safetensors",),
+    content_types=("application/x-safetensors",),
+    form=None,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    open_tensor=open_tensor,
+)

@@ -1,6 +1,6 @@
-"""text/x-tns: a sparse tensor in FROSTT's text format, a record a line: its indices, counted from 1, then its value.
+"""text/x-tns: a sparse tensor in FROSTT's text format, one record per line: its indices, from 1, then its value.
 
-Fields stand apart by any whitespace; a # starts a comment. The order is that of the first record, and a shape is not
+Any whitespace separates the fields, and a # starts a comment. The order is that of the first record. A shape is not
 stated: it is what the indices need. http://frostt.io/tensors/file-formats.html
 """
 
@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-from polyadic.formats import _table
 from polyadic.formats._cells import index_fault, value_fault
+from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import Coordinates, Gatherer, check_order, narrow
+from polyadic.formats._format import Examples, Format
 from polyadic.formats._lines import Lines
-
-SUFFIXES: tuple[str, ...] = (".tns", ".tns.gz")
-CONTENT_TYPES: tuple[str, ...] = ("text/x-tns",)
 
 _SPACES = bytes.maketrans(b"\t\v\f", b"   ")
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -32,14 +30,14 @@ def decode(data: bytes) -> Coordinates:
 
 
 def encode(value: Coordinates) -> bytes:
-    """A record a line. Rows without a record, and labels, are not kept."""
+    """One line per record. Rows without a record, and labels, are not kept."""
     columns = [(index.astype(np.int64) + 1).tolist() for index in value.indices]
     rows = zip(*columns, value.values.tolist(), strict=True)
     return "".join(" ".join(map(repr, row)) + "\n" for row in rows).encode()
 
 
 def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
-    """The `part`-th of `parts` of a file's records; UserError that names the line. Nothing here has labels."""
+    """The `part`-th of `parts` of a file's records; UserError that names the line. A text has no labels."""
     return _read(Lines(path), part, parts)
 
 
@@ -47,9 +45,9 @@ def _read(text: Lines, part: int, parts: int) -> Coordinates:
     order = _order(text)
     gatherer = Gatherer(order)
     for offset, block in text.blocks(0, part, parts):
-        records = _records(block, order)
+        records = _parse_records(block, order)
         if records is None:
-            raise _fault(text, offset, block, order)
+            raise text.refusal(offset, block, "a text of records", lambda line: _line_fault(line, order))
         gatherer.add(*records)
     return gatherer.join()
 
@@ -58,7 +56,7 @@ def _order(text: Lines) -> int:
     for number, _, line in text:
         if fields := _fields(line):
             return check_order(len(fields) - 1, f"{text.name}, line {number},")
-    raise UserError(f"{text.name} holds no records: a line is 2 or more indices, counted from 1, and a value")
+    raise UserError(f"{text.name} holds no records: a line is 1 or more indices, counted from 1, and a value")
 
 
 def _fields(line: bytes) -> list[bytes]:
@@ -66,33 +64,31 @@ def _fields(line: bytes) -> list[bytes]:
     return [field for field in text.split(b" ") if field]
 
 
-def _records(block: bytes, order: int) -> tuple[list[NDArray[np.int32]], NDArray[Any]] | None:
-    """The indices from 0, a column a mode, and the values; None where something is wrong."""
-    columns = _columns(block, order)
+def _parse_records(block: bytes, order: int) -> tuple[list[NDArray[np.int32]], NDArray[Any]] | None:
+    """The indices from 0, one column per mode, and the values; None where something is wrong."""
+    columns = _parse_block(block, order)
     if columns is None:
         return None
     *places, values = (column.to_numpy() for column in columns)
-    found = [narrow(place - 1) for place in places]
-    if not np.isfinite(values).all() or any(index is None for index in found):
-        return None
-    return [index for index in found if index is not None], values
+    indices = [index for index in (narrow(place - 1) for place in places) if index is not None]
+    return (indices, values) if len(indices) == order and np.isfinite(values).all() else None
 
 
-def _columns(block: bytes, order: int) -> list[Any] | None:
+def _parse_block(block: bytes, order: int) -> list[Any] | None:
     """Arrow's columns of a block: as it is, or else tidied, or else with indices such as 3.0."""
     whole, floats = ["int64"] * order + ["float64"], ["float64"] * (order + 1)
     block = block.replace(b"\r\n", b"\n")
-    columns = _parse(block, whole)
+    columns = _parse_columns(block, whole)
     if columns is None:
         block = _tidy(block)
-        columns = _parse(block, whole) or _parse(block, floats)
+        columns = _parse_columns(block, whole) or _parse_columns(block, floats)
     return columns
 
 
-def _parse(block: bytes, kinds: list[str]) -> list[Any] | None:
+def _parse_columns(block: bytes, kinds: list[str]) -> list[Any] | None:
     # Arrow alone would take hexadecimal numbers, and lines that end without a line feed.
     misleading = b"x" in block or b"X" in block or b"\r" in block
-    return None if misleading else _table.parse(block, kinds, " ", quote=False)
+    return None if misleading else parse_columns(block, kinds, " ", quote=False)
 
 
 def _tidy(block: bytes) -> bytes:
@@ -106,16 +102,11 @@ def _tidy(block: bytes) -> bytes:
     return tidied.replace(b" \n", b"\n")
 
 
-def _fault(text: Lines, offset: int, block: bytes, order: int) -> UserError:
-    """The first line of a block that is no record, and why."""
-    for number, line in enumerate(block.split(b"\n"), text.number(offset)):
-        fields = [field.decode("utf-8", "replace") for field in _fields(line)]
-        if fields and (why := _line_fault(fields, order)):
-            return UserError(f"{text.name}, line {number}: {why}")
-    return UserError(f"{text.name} is not a text of records near line {text.number(offset)}")
-
-
-def _line_fault(fields: list[str], order: int) -> str | None:
+def _line_fault(line: bytes, order: int) -> str | None:
+    """Why a line is no record; None for one that is, and for one without fields."""
+    fields = [field.decode("utf-8", "replace") for field in _fields(line)]
+    if not fields:
+        return None
     if len(fields) != order + 1:
         return (
             f"{len(fields)} fields where the first record has {order + 1} ({order} indices and a value): "
@@ -123,3 +114,25 @@ def _line_fault(fields: list[str], order: int) -> str | None:
         )
     faults = [index_fault(field, 1) for field in fields[:-1]]
     return next((fault for fault in faults if fault), None) or value_fault(fields[-1])
+
+
+def _examples() -> Examples:
+    indices = np.array([[0, 4, 4], [7, 2, 2], [1, 0, 2**31 - 2]], np.int32)
+    values = (
+        Coordinates(indices, np.array([1.5, -2, 1e-300]), None, (None,) * 3),
+        Coordinates(indices[:1], np.array([1.0, 2, 3]), None, (None,)),
+    )
+    broken = (b"", b"\n# nothing\n", b"5\n", b"1 2 x\n", b"0 1 1\n", b"1 1 nan\n", b"1 1 1 1\n1 1 1\n", b"\xff 1 1")
+    return Examples(values, broken)
+
+
+FORMAT = Format(
+    name="tns",
+    suffixes=(".tns", ".tns.gz"),
+    content_types=("text/x-tns",),
+    form=None,
+    decode=decode,
+    encode=encode,
+    examples=_examples,
+    read_coordinates=read_coordinates,
+)

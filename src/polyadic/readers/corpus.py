@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import RowsFormat
-from polyadic.formats._rows import UNSTATED, Dealer, Rows, opened
-from polyadic.jobs.job import Channel, Job
+from polyadic.formats import UNSTATED, Dealer, Format, Rows, opened
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
 from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
 from polyadic.readers.shares import Holding, agreed
 from polyadic.topics.corpus import Corpus
@@ -55,7 +55,7 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
         job.files(channel, suffixes())
     holding = _holding(here, chosen.paths, job.world)
     gathered = _Gathered(None if terms is None else Width(terms, "feature_dim"))
-    agreed(job.world, lambda: _gather(gathered, holding, chosen.kind, here))
+    agreed(job.world, lambda: _gather(gathered, holding, chosen.stated, here))
     corpus = gathered.join(_width(gathered, job.world).terms)
     return CorpusRead(corpus, _warnings(channel, gathered.tally, chosen.skipped, job.world))
 
@@ -240,7 +240,7 @@ def _holding(here: Channel, paths: list[Path], world: World) -> Holding:
     return replace(holding, part=0, parts=1) if here.piped and holding.divided else holding
 
 
-def _gather(gathered: _Gathered, holding: Holding, stated: RowsFormat | None, here: Channel) -> None:
+def _gather(gathered: _Gathered, holding: Holding, stated: Format | None, here: Channel) -> None:
     dealer = Dealer(holding.part, holding.parts)
     for path in holding.paths:
         if here.piped:

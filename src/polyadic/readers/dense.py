@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import DenseFormat, by_suffix
-from polyadic.formats._dense import DenseFile
+from polyadic.formats import DenseFile, by_file_name
 from polyadic.readers.shares import Holding, agreed, refuse
 from polyadic.tensor.dense import Slab, longest, share
 
@@ -180,9 +179,9 @@ def _gather(out: NDArray[Any], rows: NDArray[np.int64], stack: Stack, holding: H
 
 
 def _open(path: Path) -> DenseFile:
-    kind = by_suffix(path.name)
-    assert isinstance(kind, DenseFormat)
-    return kind.open_tensor(path)
+    format_ = by_file_name(path.name)
+    assert format_ is not None and format_.open_tensor is not None
+    return format_.open_tensor(path)
 
 
 def refuse_gaps(slab: Slab, world: World, gaps: bool, advice: str) -> None:

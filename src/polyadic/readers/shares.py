@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.jobs.job import Channel
+from polyadic.jobs.channels import Channel
 
 T = TypeVar("T")
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Holding:
     """The files that this host holds, in the order of their names, and this rank's part in reading them.
 
-    Where the channel is divided, the ranks of a host share what it holds; where it is replicated, all ranks do whose
-    host has it, which are `holders`.
+    Where the channel is divided, the ranks of a host share its files. Where it is replicated, all `holders` share the
+    files: the ranks whose host has any.
     """
 
     paths: tuple[Path, ...]
@@ -41,9 +41,25 @@ class Holding:
             tuple(path for _, path in named), tuple(name for name, _ in named), channel.divided, holders, part, parts
         )
 
+    def refuse_differing_hosts(self, world: World) -> None:
+        """UserError where the hosts of a channel that is not divided hold files of different names; a collective."""
+        names_of_hosts = [names for names in world.collect(self.names) if names]
+        first = names_of_hosts[0] if names_of_hosts else ()
+        other = next((names for names in names_of_hosts if names != first), None)
+        if not self.divided and other is not None:
+            raise UserError(
+                f"the hosts hold different files ({', '.join(first[:3])} and {', '.join(other[:3])}): give each host "
+                "the same, or divide the channel between them (ShardedByS3Key)"
+            )
+
+
+def few(names: list[str]) -> str:
+    """Names for a message: the first three, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
 
 def agreed(world: World, attempt: Callable[[], T]) -> T:
-    """What an attempt gives; where it is a UserError on any rank, the first of these on all of them."""
+    """What an attempt returns. Where any rank raises a UserError, all ranks raise that of the first such rank."""
     value: T | None = None
     fault = None
     try:
@@ -56,6 +72,6 @@ def agreed(world: World, attempt: Callable[[], T]) -> T:
 
 def refuse(world: World, fault: str | None) -> None:
     """UserError on every rank where any has a fault to tell."""
-    first = next((one for one in world.collect(fault) if one is not None), None)
+    first = next((text for text in world.collect(fault) if text is not None), None)
     if first is not None:
         raise UserError(first)

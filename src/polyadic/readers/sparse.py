@@ -10,8 +10,7 @@ import torch
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import SparseFormat, by_suffix
-from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled
+from polyadic.formats import Coordinates, Gatherer, Labelled, by_file_name
 from polyadic.readers.shares import Holding, refuse
 from polyadic.tensor.sparse import SparseTensor
 
@@ -29,14 +28,14 @@ class Head(NamedTuple):
 
 def read(holding: Holding, world: World, dtype: torch.dtype) -> tuple[SparseTensor, Labels]:
     """This rank's records, their indices such as mean the same on every rank, and the labels they point into."""
-    _refuse_differing_hosts(holding, world)
-    found = _records(holding, world)
+    holding.refuse_differing_hosts(world)
+    files = _records(holding, world)
     heads = [
-        Head(name, one.order, _labelled(one), not len(one.values))
-        for name, one in zip(holding.names, found, strict=True)
+        Head(name, records.order, _labelled(records), not len(records.values))
+        for name, records in zip(holding.names, files, strict=True)
     ]
-    order, labelled = _common([head for some in world.collect(heads) for head in some])
-    local = found.pop() if len(found) == 1 else _join(found, order, labelled)
+    order, labelled = _common([head for of_rank in world.collect(heads) for head in of_rank])
+    local = files.pop() if len(files) == 1 else _join(files, order, labelled)
     labels = _unite(local, world, labelled)
     largest = map(max, zip(*world.collect(local.rows), strict=True))
     shape = tuple(rows if words is None else len(words) for rows, words in zip(largest, labels, strict=True))
@@ -46,41 +45,31 @@ def read(holding: Holding, world: World, dtype: torch.dtype) -> tuple[SparseTens
     return SparseTensor(indices.to(world.device), values.to(world.device), shape), labels
 
 
-def _refuse_differing_hosts(holding: Holding, world: World) -> None:
-    """UserError where the hosts of a replicated channel hold files of different names."""
-    held = [names for names in world.collect(holding.names) if names]
-    other = next((names for names in held if names != held[0]), None)
-    if not holding.divided and other is not None:
-        raise UserError(
-            f"the hosts hold different files ({', '.join(held[0][:3])} and {', '.join(other[:3])}): give each host the "
-            "same, or divide the channel between them (ShardedByS3Key)"
-        )
-
-
 def _records(holding: Holding, world: World) -> list[Coordinates]:
     """This rank's part of each file. A mode that is of labels on one rank, or in one file, is so everywhere."""
     labelled = frozenset[int]()
     while True:
-        found, fault = list[Coordinates](), None
+        files, fault = list[Coordinates](), None
         try:
-            found = [_part(path, holding, labelled) for path in holding.paths]
+            files = [_part(path, holding, labelled) for path in holding.paths]
         except UserError as error:
             fault = str(error)
-        seen = labelled.union(*world.collect(labelled.union(*map(_labelled, found))))
+        seen = labelled.union(*world.collect(labelled.union(*map(_labelled, files))))
         if seen == labelled:
             refuse(world, fault)
-            return found
+            return files
         labelled = seen
 
 
 def _part(path: Path, holding: Holding, labelled: frozenset[int]) -> Coordinates:
-    kind = by_suffix(path.name)
-    assert isinstance(kind, SparseFormat)
-    return kind.read_coordinates(path, holding.part, holding.parts, labelled)
+    format_ = by_file_name(path.name)
+    assert format_ is not None and format_.read_coordinates is not None
+    return format_.read_coordinates(path, holding.part, holding.parts, labelled)
 
 
-def _labelled(found: Coordinates) -> frozenset[int]:
-    return frozenset(mode for mode, words in enumerate(found.labels) if words is not None)
+def _labelled(records: Coordinates) -> frozenset[int]:
+    """The modes that have labels."""
+    return frozenset(mode for mode, words in enumerate(records.labels) if words is not None)
 
 
 def _common(heads: list[Head]) -> tuple[int, frozenset[int]]:
@@ -101,14 +90,14 @@ def _common(heads: list[Head]) -> tuple[int, frozenset[int]]:
     return first.order, first.labelled
 
 
-def _join(found: list[Coordinates], order: int, labelled: frozenset[int]) -> Coordinates:
-    """The records of several files as one; of none, no records. Empties `found`."""
-    gatherer, shapes = Gatherer(order, labelled), [one.shape for one in found]
-    rows = tuple(map(max, zip(*(one.rows for one in found), strict=True)))
-    while found:
-        one = found.pop(0)
-        pairs = zip(one.indices, one.labels, strict=True)
-        gatherer.add([index if words is None else Labelled(words, index) for index, words in pairs], one.values)
+def _join(files: list[Coordinates], order: int, labelled: frozenset[int]) -> Coordinates:
+    """The records of several files together; without a file, no records. Empties `files`."""
+    gatherer, shapes = Gatherer(order, labelled), [records.shape for records in files]
+    rows = tuple(map(max, zip(*(records.rows for records in files), strict=True)))
+    while files:
+        records = files.pop(0)
+        pairs = zip(records.indices, records.labels, strict=True)
+        gatherer.add([index if words is None else Labelled(words, index) for index, words in pairs], records.values)
     return gatherer.join(rows if any(shapes) else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import torch
 
 from polyadic.errors import UserError
-from polyadic.formats import DenseFormat, EitherFormat, SparseFormat, by_suffix, formats
+from polyadic.formats import FORMATS, Format, by_file_name
 from polyadic.jobs.job import Job
 from polyadic.readers import dense as _dense_channel
 from polyadic.readers import sparse as _sparse_channel
-from polyadic.readers.shares import Holding, agreed
+from polyadic.readers.shares import Holding, agreed, few
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 
@@ -46,46 +47,52 @@ def read_tensor(job: Job[Any], *, channel: str = "train", dtype: torch.dtype, ga
     return TensorRead(slab, (None,) * len(slab.shape))
 
 
-def suffixes(kind: type[DenseFormat] | type[SparseFormat]) -> tuple[str, ...]:
-    """The suffixes of files that can hold a dense, or a sparse, tensor; those of arrays first, then text."""
-    found = [one for one in formats().values() if isinstance(one, kind)]
-    return tuple(suffix for one in sorted(found, key=lambda one: one.CONTENT_TYPES) for suffix in one.SUFFIXES)
+def dense_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that can hold a dense tensor, in the order of their content types."""
+    return _suffixes(format_ for format_ in FORMATS.values() if format_.open_tensor is not None)
+
+
+def sparse_suffixes() -> tuple[str, ...]:
+    """The suffixes of files that can hold a sparse tensor, in the order of their content types."""
+    return _suffixes(format_ for format_ in FORMATS.values() if format_.read_coordinates is not None)
+
+
+def _suffixes(formats: Iterable[Format]) -> tuple[str, ...]:
+    ordered = sorted(formats, key=lambda format_: format_.content_types)
+    return tuple(suffix for format_ in ordered for suffix in format_.suffixes)
 
 
 def content_types() -> tuple[str, ...]:
     """The content types of a channel that holds a tensor."""
-    found = [one for one in formats().values() if isinstance(one, DenseFormat | SparseFormat)]
-    return tuple(sorted(kind for one in found for kind in one.CONTENT_TYPES))
+    formats = [format_ for format_ in FORMATS.values() if format_.open_tensor or format_.read_coordinates]
+    return tuple(sorted(content_type for format_ in formats for content_type in format_.content_types))
 
 
 def _files(job: Job[Any], channel: str) -> list[Path]:
     """This host's files of tensors, whatever the case of their suffixes; UserError where no host has any."""
-    known = tuple(dict.fromkeys(suffixes(DenseFormat) + suffixes(SparseFormat)))
-    found = [path for path in job.channels[channel].files if path.name.lower().endswith(known)]
-    return found if job.world.any(bool(found)) else job.files(channel, known)
+    known = tuple(dict.fromkeys(dense_suffixes() + sparse_suffixes()))
+    files = [path for path in job.channels[channel].files if path.name.lower().endswith(known)]
+    return files if job.world.any(bool(files)) else job.files(channel, known)
 
 
 def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:
     """Whether the files of all hosts are sparse; UserError where some are and some are not."""
     kinds = agreed(job.world, lambda: [(_holds_coordinates(path), path.name) for path in holding.paths])
-    found = defaultdict[bool, list[str]](list)
+    names = defaultdict[bool, list[str]](list)
     for sparse, name in {pair: None for pairs in job.world.collect(kinds) for pair in pairs}:
-        found[sparse].append(name)
-    if len(found) == 2:
+        names[sparse].append(name)
+    if len(names) == 2:
         raise UserError(
-            f"channel {channel} holds dense files ({_some(found[False])}) and sparse ones ({_some(found[True])}): give "
-            f"one kind. Dense are {' '.join(suffixes(DenseFormat))}, sparse are {' '.join(suffixes(SparseFormat))}"
+            f"channel {channel} holds dense files ({few(names[False])}) and sparse ones ({few(names[True])}): give "
+            f"one kind. Dense are {' '.join(dense_suffixes())}, sparse are {' '.join(sparse_suffixes())}"
         )
-    return True in found
+    return True in names
 
 
 def _holds_coordinates(path: Path) -> bool:
-    kind = by_suffix(path.name)
-    return kind.is_sparse(path) if isinstance(kind, EitherFormat) else isinstance(kind, SparseFormat)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    format_ = by_file_name(path.name)
+    assert format_ is not None
+    return format_.read_coordinates is not None if format_.is_sparse is None else format_.is_sparse(path)
 
 
 def _advice(job: Job[Any], dtype: torch.dtype, gaps: bool) -> str:

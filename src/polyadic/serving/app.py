@@ -8,13 +8,14 @@ import threading
 import traceback
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from polyadic.errors import InstanceError, UserError, classify
-from polyadic.formats import Format, csv, formats, json, jsonlines
+from polyadic.formats import FORMATS, Format, json
 from polyadic.serving import content
 from polyadic.serving import settings as configuration
 from polyadic.serving.batching import Batcher, Full
@@ -22,12 +23,12 @@ from polyadic.serving.content import Refusal
 from polyadic.serving.settings import Settings
 
 if TYPE_CHECKING:
-    from polyadic.jobs.job import Model
+    from polyadic.jobs.model import Model
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 BOOT_ERROR = 3
-"""The exit code of a worker upon which gunicorn gives up instead of starting another."""
-DRAINED_AT_MOST = 128 * 2**20
+"""The exit code of a worker that makes gunicorn give up instead of starting another."""
+MOST_DRAINED_BYTES = 128 * 2**20
 
 
 def application(settings: Settings | None = None) -> Flask:
@@ -58,7 +59,7 @@ class Service:
         try:
             from polyadic.serving import repository
 
-            formats()  # Some are slow to import: the first request need not wait for them.
+            list(FORMATS.values())  # Those that are slow to import are so now, not in the first request.
             self.batcher = Batcher(repository.load(self.settings.model_folder), self.settings.slots)
         except Exception as error:  # There is no one else to tell: the server must not live without a model.
             failure = classify(error)
@@ -67,6 +68,12 @@ class Service:
             print(f"error: {failure}", file=sys.stderr, flush=True)
             os._exit(BOOT_ERROR)
 
+    @cached_property
+    def spoken(self) -> list[Format]:
+        """The formats of the model, which must be there."""
+        assert self.batcher is not None
+        return content.spoken_formats(self.batcher.model)
+
     def ping(self) -> Response:
         """200 once a prediction has been made, 503 before."""
         return Response(status=200 if self.batcher else 503)
@@ -74,7 +81,7 @@ class Service:
     def execution_parameters(self) -> Response:
         """What a transform job should send."""
         return _answer(
-            json,
+            json.FORMAT,
             {
                 "MaxConcurrentTransforms": self.settings.workers,
                 "BatchStrategy": "MULTI_RECORD",
@@ -87,11 +94,10 @@ class Service:
         body = self._body()
         if self.batcher is None:
             raise Refusal(503, "the model is still being loaded: try again shortly", retry_after="1")
-        model = self.batcher.model
-        known = content.spoken(model)
-        given = content.content_format(known)
-        instances = self._parse(model, given, body)
-        wanted = content.accepted_format(known, given, self.settings.default_accept)
+        model, spoken = self.batcher.model, self.spoken
+        asked = content.request_format(spoken)
+        instances = self._parse(model, asked, body)
+        wanted = content.answer_format(spoken, asked, self.settings.default_accept)
         try:
             answer = self.batcher.submit(instances)
         except Full:
@@ -104,11 +110,11 @@ class Service:
             raise Refusal(
                 503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
             ) from None
-        written = _answer(wanted, content.arrange(wanted, predictions, model))
-        if self.settings.batch_transform and wanted in (jsonlines, csv):
+        response = _answer(wanted, content.arrange(wanted, predictions, model))
+        if self.settings.batch_transform and wanted.ends_lines:
             # A transform job that assembles by line ends each answer with a line break of its own.
-            written.set_data(written.get_data().rstrip(b"\r\n"))
-        return written
+            response.set_data(response.get_data().rstrip(b"\r\n"))
+        return response
 
     def _body(self) -> bytes:
         limit = self.settings.largest_body
@@ -120,13 +126,14 @@ class Service:
         _drain()
         raise Refusal(413, f"the body is larger than {limit / configuration.MIB:g} MiB: send fewer instances a request")
 
-    def _parse(self, model: Model, given: Format, body: bytes) -> list[Any]:
+    def _parse(self, model: Model, asked: Format, body: bytes) -> list[Any]:
+        """The instances of a body, each checked by the model; 400 for the first that it refuses."""
         try:
-            instances, wishes = content.instances(model, given, body, self.settings.default_configuration)
+            instances, configuration = content.read_instances(model, asked, body, self.settings.default_configuration)
             parsed = []
             for index, instance in enumerate(instances):
                 try:
-                    parsed.append(model.parse(instance, wishes))
+                    parsed.append(model.parse(instance, configuration))
                 except UserError as error:
                     raise InstanceError(index, str(error)) from None
         except UserError as error:
@@ -136,12 +143,12 @@ class Service:
     def refuse(self, refusal: Refusal) -> Response:
         """A sentence that says what was got, what is allowed and what to do."""
         headers = {name.replace("_", "-").title(): value for name, value in refusal.headers.items()}
-        return _answer(json, {"error": str(refusal)}, refusal.status, headers)
+        return _answer(json.FORMAT, {"error": str(refusal)}, refusal.status, headers)
 
     def refuse_http(self, error: HTTPException) -> Response:
         """A path or a method that is not ours."""
         text = f"{request.method} {request.path}: {error.name}. Here are GET /ping, POST /invocations and "
-        return _answer(json, {"error": text + "GET /execution-parameters"}, error.code or 500)
+        return _answer(json.FORMAT, {"error": text + "GET /execution-parameters"}, error.code or 500)
 
     def fail(self, error: Exception) -> Response:
         """500 with an id under which the log has the traceback."""
@@ -151,7 +158,9 @@ class Service:
             file=sys.stderr,
             flush=True,
         )
-        return _answer(json, {"error": f"a fault in the server: the log has more under id {number}", "id": number}, 500)
+        return _answer(
+            json.FORMAT, {"error": f"a fault in the server: the log has more under id {number}", "id": number}, 500
+        )
 
     def sign(self, response: Response) -> Response:
         """Echoes the variant, which the platform does not tell a client of the container itself."""
@@ -160,12 +169,12 @@ class Service:
         return response
 
 
-def _answer(kind: Format, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(kind.encode(value), status, dict(headers or {}), content_type=kind.CONTENT_TYPES[0])
+def _answer(wanted: Format, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(wanted.encode(value), status, dict(headers or {}), content_type=wanted.content_types[0])
 
 
 def _drain() -> None:
     """Reads what the client is still sending: a connection cut in mid-body would hide the answer from it."""
-    stream, left = request.environ["wsgi.input"], DRAINED_AT_MOST
+    stream, left = request.environ["wsgi.input"], MOST_DRAINED_BYTES
     while left > 0 and (chunk := stream.read(min(left, 2**20))):
         left -= len(chunk)

@@ -9,25 +9,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyadic.jobs.job import Model
+    from polyadic.jobs.model import Model
 
 LARGEST_BATCH = 64
+"""Instances that are predicted together, unless one request has more."""
 
 
 @dataclass
 class Work:
-    """The parsed instances of one request, and its answer to come."""
+    """The parsed instances of a request, and its answer to come."""
 
     instances: list[Any]
     answer: Future[list[dict[str, Any]]] = field(default_factory=Future)
 
 
 class Full(Exception):
-    """As many requests wait as may."""
+    """As many requests are under way as the queue takes."""
 
 
 class Batcher:
-    """One thread that predicts, and a bounded queue before it.
+    """A thread that predicts, and a bounded queue before it.
 
     A deliberate wait for a fuller batch would slow a lone client down: docs/decisions.md.
     """
@@ -70,7 +71,7 @@ class Batcher:
 
     def _predict(self, batch: list[Work]) -> None:
         try:
-            answers = iter(self.model.predict([one for work in batch for one in work.instances]))
+            answers = iter(self.model.predict([instance for work in batch for instance in work.instances]))
             for work in batch:
                 work.answer.set_result([next(answers) for _ in work.instances])
         except Exception as error:  # Whatever it is belongs to the requests, not to this thread.

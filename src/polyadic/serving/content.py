@@ -1,4 +1,7 @@
-"""What a request is written in and what its answer shall be: Content-Type and Accept -> formats, instances, tables."""
+"""What a request is written in, and what its answer shall be written in: Content-Type and Accept -> formats.
+
+Instances and predictions are arranged by the form of a format, never by its name: a new format is served as it is.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 
 from polyadic.errors import UserError
-from polyadic.formats import Format, by_content_type, csv, json, jsonlines, npy, recordio
+from polyadic.formats import FORMATS, Form, Format
 
 if TYPE_CHECKING:
-    from polyadic.jobs.job import Model
+    from polyadic.jobs.model import Model
+
+_DOCUMENT = 'send {"instances": [...]}, or JSON Lines, with one instance per line'
+_ADVICE = {
+    Form.DOCUMENT: _DOCUMENT,
+    Form.LINES: _DOCUMENT,
+    Form.TABLE: "send a table, with one instance per row",
+    Form.ARRAY: "send an array, with one instance per row",
+    Form.RECORDS: "send records with the feature `values`, one instance per record",
+}
 
 
 class Refusal(Exception):
@@ -22,90 +34,104 @@ class Refusal(Exception):
         self.status, self.headers = status, headers
 
 
-def spoken(model: Model) -> list[Format]:
-    """What a model reads and answers in."""
-    from polyadic.jobs.job import Recorded, Tabular
-
-    tables = [csv, npy] if isinstance(model, Tabular) else []
-    return [json, jsonlines, *tables, *([recordio] if isinstance(model, Recorded) else [])]
+def spoken_formats(model: Model) -> list[Format]:
+    """The formats that a model is asked in and answers in, in the order of their forms."""
+    forms = _spoken_forms(model)
+    return sorted((each for each in FORMATS.values() if each.form in forms), key=lambda each: forms.index(each.form))
 
 
-def content_format(known: Sequence[Format]) -> Format:
-    """The format that a request is written in; 415 for one that the model does not take."""
-    given = _spoken(request.content_type, known)
-    if given is None:
-        raise Refusal(415, f"content type {request.content_type!r} is not taken here: send {_names(known)}")
-    return given
+def _spoken_forms(model: Model) -> list[Form | None]:
+    from polyadic.jobs.model import Recorded, Tabular
+
+    tables = [Form.TABLE, Form.ARRAY] if isinstance(model, Tabular) else []
+    return [Form.DOCUMENT, Form.LINES, *tables, *([Form.RECORDS] if isinstance(model, Recorded) else [])]
 
 
-def instances(
-    model: Any, given: Format, body: bytes, default: Mapping[str, Any]
-) -> tuple[list[Any], Mapping[str, Any]]:
-    """The instances of a request and the configuration that goes for all of them."""
-    value = given.decode(body) if body else None
-    if given is jsonlines and value:
-        return value, default
-    if (given is csv and value) or (given is npy and value is not None and value.size):
-        return model.from_table(value), default
-    if given is recordio and value is not None and len(value):
-        return model.from_records(value), default
-    if not isinstance(value, dict) or not isinstance(value.get("instances"), list) or not value["instances"]:
-        raise UserError(f"the body holds no instances: {_SEND.get(given, _SEND_JSON)}")
-    wishes = value.get("configuration", default)
-    if not isinstance(wishes, dict):
-        raise UserError('configuration must be an object such as {"num_samples": 100}')
-    return value["instances"], {**default, **wishes}
+def request_format(spoken: Sequence[Format]) -> Format:
+    """The format that a request is written in; 415 for one that the model does not speak."""
+    asked = _by_content_type(request.content_type, spoken)
+    if asked is None:
+        raise Refusal(415, f"content type {request.content_type!r} is not taken here: send {_names(spoken)}")
+    return asked
 
 
-def accepted_format(known: Sequence[Format], given: Format, default: str | None) -> Format:
+def answer_format(spoken: Sequence[Format], asked: Format, default: str | None) -> Format:
     """The format that Accept asks for; where it asks for nothing, the server's default or that of the request."""
-    asked = request.accept_mimetypes
-    if not asked or asked.best == "*/*":
-        wanted = _spoken(default, known) if default else given
-        said = f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r}"
+    accepted = request.accept_mimetypes
+    if not accepted or accepted.best == "*/*":
+        wanted = _by_content_type(default, spoken) if default else asked
+        source = f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r}"
     else:
-        best = asked.best_match([kind for one in known for kind in one.CONTENT_TYPES])
-        wanted = _spoken(best, known)
-        said = f"Accept {request.headers.get('Accept')!r}"
+        best = accepted.best_match([content_type for each in spoken for content_type in each.content_types])
+        wanted = _by_content_type(best, spoken)
+        source = f"Accept {request.headers.get('Accept')!r}"
     if wanted is None:
-        raise Refusal(406, f"{said} cannot be met: ask for {_names(known)}")
+        raise Refusal(406, f"{source} cannot be met: ask for {_names(spoken)}")
     return wanted
 
 
-def _spoken(content_type: str | None, known: Sequence[Format]) -> Format | None:
-    """The format of a content type, if it is among those."""
-    try:
-        found = by_content_type(content_type)
-    except UserError:
-        return None
-    return found if found in known else None
+def _by_content_type(content_type: str | None, spoken: Sequence[Format]) -> Format | None:
+    """The format of a content type, whatever its parameters; None where it is none of these."""
+    bare = (content_type or "").partition(";")[0].strip().lower()
+    return next((each for each in spoken if bare in each.content_types), None)
+
+
+def read_instances(
+    model: Any, asked: Format, body: bytes, default: Mapping[str, Any]
+) -> tuple[list[Any], Mapping[str, Any]]:
+    """The instances of a request, and the configuration that holds for all of them.
+
+    Raises UserError for a body that does not read, and for one that holds no instances.
+    """
+    value = asked.decode(body) if body else None
+    match asked.form:
+        case Form.LINES if value:
+            return value, default
+        case Form.TABLE if value:
+            return model.from_table(value), default
+        case Form.ARRAY if value is not None and value.size:
+            return model.from_table(value), default
+        case Form.RECORDS if value is not None and len(value):
+            return model.from_records(value), default
+        case Form.DOCUMENT | Form.LINES | Form.TABLE | Form.ARRAY | Form.RECORDS as form:
+            return _of_document(value, default, _ADVICE[form])
+    raise AssertionError(f"{asked.name} is no format of requests")
+
+
+def _of_document(value: Any, default: Mapping[str, Any], advice: str) -> tuple[list[Any], Mapping[str, Any]]:
+    """The instances and the configuration of {"instances": [...], "configuration": {...}}."""
+    if not isinstance(value, dict) or not isinstance(value.get("instances"), list) or not value["instances"]:
+        raise UserError(f"the body holds no instances: {advice}")
+    configuration = value.get("configuration", default)
+    if not isinstance(configuration, dict):
+        raise UserError('configuration must be an object such as {"num_samples": 100}')
+    return value["instances"], {**default, **configuration}
 
 
 def arrange(wanted: Format, predictions: list[Any], model: Any) -> Any:
-    """The predictions as a format writes them; 406 for those that are no table."""
-    if wanted is json:
+    """The predictions as a format takes them; 406 for predictions that make no table, or no array."""
+    if wanted.form is Form.DOCUMENT:
         return {"predictions": predictions}
-    if wanted in (jsonlines, recordio):
+    if wanted.form in (Form.LINES, Form.RECORDS):
         return predictions
     try:
         table = model.to_table(predictions)
     except UserError as error:
-        raise Refusal(406, f"{error}, as {wanted.CONTENT_TYPES[0]} has them: ask for {_names([json])}") from None
-    if wanted is csv:
+        others = _names_of_forms([Form.DOCUMENT])
+        raise Refusal(406, f"{error}, as {wanted.content_types[0]} has them: ask for {others}") from None
+    if wanted.form is Form.TABLE:
         return table if isinstance(table, list) else table.tolist()
     if isinstance(table, list):
-        raise Refusal(406, f"the answers differ in length and make no array: ask for {_names([json, csv])}")
+        others = _names_of_forms([Form.DOCUMENT, Form.TABLE])
+        raise Refusal(406, f"the answers differ in length and make no array: ask for {others}")
     return table[:, 0] if table.shape[1] == 1 else table
 
 
-def _names(known: Sequence[Format]) -> str:
-    *first, last = (one.CONTENT_TYPES[0] for one in known)
-    return f"{', '.join(first)} or {last}" if first else last
+def _names_of_forms(forms: Sequence[Form]) -> str:
+    return _names([each for form in forms for each in FORMATS.values() if each.form is form])
 
 
-_SEND_JSON = 'send {"instances": [...]}, or JSON Lines, one instance a line'
-_SEND: Mapping[Any, str] = {
-    csv: "send rows of comma-separated values, one instance a line",
-    recordio: "send records with the feature `values`, one instance a record",
-    npy: "send an array written with numpy.save, one index a row",
-}
+def _names(formats: Sequence[Format]) -> str:
+    """The usual content types of formats, for a message."""
+    *others, last = (each.content_types[0] for each in formats)
+    return f"{', '.join(others)} or {last}" if others else last

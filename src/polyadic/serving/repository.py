@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polyadic import algorithms
 from polyadic.artifact import Artifact
-from polyadic.jobs.job import Model
+from polyadic.jobs.model import Model
 
 
 def load(folder: Path) -> Model:

@@ -24,7 +24,7 @@ class Settings:
     port: int
     workers: int
     threads: int
-    threads_a_worker: int
+    threads_per_worker: int
     timeout: int
     largest_body: int
     batch_transform: bool
@@ -38,7 +38,7 @@ class Settings:
 
     @property
     def slots(self) -> int:
-        """Requests a worker takes on at once: fewer than its threads, so that /ping always finds one."""
+        """Requests that a worker takes on together: fewer than its threads, so that one is always free for /ping."""
         return max(1, self.threads - 4)
 
 
@@ -52,7 +52,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         port=_whole(environ, ("SAGEMAKER_BIND_TO_PORT",), 8080),
         workers=_whole(environ, ("SAGEMAKER_MODEL_SERVER_WORKERS", "MODEL_SERVER_WORKERS"), gpus or min(cores, 8)),
         threads=_whole(environ, ("MODEL_SERVER_THREADS",), 16),
-        threads_a_worker=_whole(environ, ("OMP_NUM_THREADS",), 1),
+        threads_per_worker=_whole(environ, ("OMP_NUM_THREADS",), 1),
         timeout=_whole(environ, ("SAGEMAKER_MODEL_SERVER_TIMEOUT", "MODEL_SERVER_TIMEOUT"), 60),
         largest_body=_largest_body(environ),
         batch_transform=environ.get("SAGEMAKER_BATCH", "").lower() == "true",

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from polyadic.algorithms import ALGORITHMS
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
 from polyadic.forecasting.windows import Series
 from polyadic.formats import json
-from polyadic.jobs.job import Channel, Job
-from polyadic.readers.series.deepar import read_series
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
+from polyadic.readers.series.records import read_series
 from tests.helpers.ranks import on_ranks
-from tests.helpers.tiny_jobs import DATA, FORECASTER, Kept, job, lines, records, tiny, train
+from tests.helpers.tiny_jobs import FORECASTER, Kept, job, lines, records, tiny, train
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +364,7 @@ def on_each_rank(world: World, folder: Path) -> dict[str, Any]:
     training_module.FEWEST_STEPS = 3
     settings = {"dropout_rate": "0"}
     answers = {"replicated": train("forecaster", folder / f"r{world.rank}", settings, world=world).artifact()}
-    data = DATA["forecaster"]()
+    data = ALGORITHMS["forecaster"].tiny_job.channels()
     mine = data["train"] if world.rank == 1 else {}
     algorithm, prepared = job(
         {**FORECASTER, **settings}, folder / f"d{world.rank}", {**data, "train": mine}, None, world

@@ -139,9 +139,9 @@ def test_records_and_tables_are_instances_too(tmp_path: Path) -> None:
 
 
 def model_rows() -> Any:
-    from polyadic.formats._rows import Row, pack
+    from polyadic.formats import Row, pack_rows
 
-    return pack([Row(number, None, row) for number, row in enumerate(documents(3).tolist(), 1)])
+    return pack_rows([Row(number, None, row) for number, row in enumerate(documents(3).tolist(), 1)])
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from safetensors.torch import load
 
 from polyadic.algorithms import choose
 from polyadic.distributed import World
-from polyadic.formats import recordio
-from polyadic.formats._rows import Rows
+from polyadic.formats import Rows, recordio
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.topics.corpus import Corpus

@@ -8,7 +8,7 @@ from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.earlier_model import channel_spec
 from polyadic.jobs.metrics import Metric
-from polyadic.readers.series.files import CONTENT_TYPES
+from polyadic.readers.series.formats import content_types
 
 __all__ = ["ALGORITHM", "Hyperparameters", "fit", "load"]
 
@@ -24,10 +24,12 @@ ALGORITHM = Algorithm(
             "series: start, target, cat, dynamic_feat in JSON Lines (.json, .json.gz) or Parquet (.parquet); or CSV "
             "(.csv, .csv.gz), long (item_id,timestamp,target and features) or wide (timestamp and one column per "
             "series)",
-            CONTENT_TYPES,
+            content_types(),
         ),
-        ChannelSpec("validation", "the same; every window of it is validated on after an epoch", CONTENT_TYPES, False),
-        ChannelSpec("test", "the same; the last prediction_length points are withheld", CONTENT_TYPES, False),
+        ChannelSpec(
+            "validation", "the same; every window of it is validated on after an epoch", content_types(), False
+        ),
+        ChannelSpec("test", "the same; the last prediction_length points are withheld", content_types(), False),
         channel_spec("forecaster", "whose weights the training begins with"),
     ),
     metrics=(

@@ -18,48 +18,21 @@ from polyadic.forecasting.linear_autoregression import LinearAutoregression
 from polyadic.forecasting.training import Cursor, Epoch, Training
 from polyadic.forecasting.windows import Series
 from polyadic.jobs.earlier_model import channel_spec
-from polyadic.jobs.job import ChannelSpec, Job, Metric, Snapshot
+from polyadic.jobs.channels import ChannelSpec
+from polyadic.jobs.job import Job
+from polyadic.jobs.metrics import Metric
+from polyadic.jobs.checkpoints import Snapshot
 from polyadic.readers.series.channel import read_test
-from polyadic.readers.series.files import CONTENT_TYPES
 
-__all__ = ["CHANNELS", "METRICS", "NAME", "SUMMARY", "Hyperparameters", "Model", "fit", "load"]
 
-SUMMARY = "probabilistic forecasts of many time series by a tensor-train LSTM; a drop-in for DeepAR"
-CHANNELS = (
-    ChannelSpec(
-        "train",
-        "series: start, target, cat, dynamic_feat in JSON Lines (.json, .json.gz) or Parquet (.parquet); or CSV (.csv, "
-        ".csv.gz), long (item_id,timestamp,target and features) or wide (timestamp and a series a column)",
-        CONTENT_TYPES,
-    ),
-    ChannelSpec("validation", "the same; every window of it is validated on after an epoch", CONTENT_TYPES, False),
-    ChannelSpec("test", "the same; the last prediction_length points are withheld", CONTENT_TYPES, False),
-    channel_spec(NAME, "whose weights the training begins with"),
-)
-METRICS = (
-    Metric(
-        "train loss",
-        about="mean loss of a value: its negative log-likelihood (scaled, unless a count or between "
-        "0 and 1), or the direct decoder's squared and quantile errors",
-    ),
-    Metric("validation loss", about="the same of channel validation, after an epoch"),
-    Metric("train windows_per_second", unit="speed", minimize=False),
-    Metric(
-        "train final_loss", objective=True, about="of the weights that are kept; channel validation's if there is one"
-    ),
-    Metric("test RMSE", objective=True),
-    Metric("test mean_wQuantileLoss", objective=True),
-    Metric("test seasonal_naive_RMSE"),
-    Metric("test linear_autoregression_RMSE", about="of a least squares fit of each step to the context"),
-    Metric("test seasonal_naive_mean_wQuantileLoss"),
-)
 
 
 def fit(job: Job[Hyperparameters]) -> Model:
     """Trains on channel `train`, keeps the weights, and scores channel `test` where there is one."""
     model, training, cursor = prepare(job)
     # Read before the training: a fault in it must not come to light after hours.
-    test = read_test(job) if "test" in job.channels else None
+    horizon = model.settings.prediction_length
+    test = read_test(job, model.frequency, model.likelihood, horizon) if "test" in job.channels else None
     if test is not None:
         refuse_unfit(model.covariates, test, "test")
     settings, count = model.settings, sum(weight.numel() for weight in model.network.parameters())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from polyadic.algorithms.forecaster.calendar import CalendarText
 from polyadic.algorithms.forecaster.covariates import CardinalityText, Covariates, FeaturesText
+from polyadic.algorithms.forecaster.requests import DECILES, MOST_SAMPLES
 from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.options import option
-from polyadic.readers.series.deepar import DECILES, MOST_SAMPLES
 
 if TYPE_CHECKING:
     CellName = str

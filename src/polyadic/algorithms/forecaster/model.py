@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polyadic.algorithms.forecaster.calendar import calendar_of
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
+from polyadic.algorithms.forecaster.requests import parse_configuration
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.autoregressive import Autoregressive
@@ -22,8 +23,9 @@ from polyadic.forecasting.direct import Direct
 from polyadic.forecasting.evaluation import Evaluation
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Forecasts, Network, Shape
+from polyadic.reports.forecast import write_report
 from polyadic.forecasting.windows import Batch, Scale, Series, batch
-from polyadic.readers.series.deepar import parse_configuration, read_series
+from polyadic.readers.series.records import read_series
 
 NAME = "forecaster"
 DECODERS: dict[str, type[Network]] = {"autoregressive": Autoregressive, "direct": Direct}
@@ -55,12 +57,6 @@ class Model:
         """The network's weights under their own names."""
         facts = {} if self.fixed is None else {"level": self.fixed[0], "scale": self.fixed[1]}
         return Artifact(NAME, self.settings.model_dump(), self.network.state_dict(), facts, self.metrics)
-
-    def report(self, folder: Path) -> None:
-        """Forecasts, errors, calibration and losses: as tables, pictures and a page."""
-        from polyadic.reports.forecast import write_report
-
-        write_report(folder, NAME, self.settings.model_dump(), self.evaluation, self.history)
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
         """A series and DeepAR's configuration; UserError where nothing says at what level the series is."""
@@ -167,8 +163,13 @@ def load(artifact: Artifact) -> Model:
     settings = Hyperparameters(**artifact.hyperparameters)
     network = build(settings)
     network.load_state_dict(dict(artifact.tensors))
-    fixed = (artifact.facts["level"], artifact.facts["scale"]) if artifact.facts else None
+    fixed = (artifact.metadata["level"], artifact.metadata["scale"]) if artifact.metadata else None
     return Model(settings, network.to("cuda" if torch.cuda.is_available() else "cpu"), fixed, dict(artifact.metrics))
+
+
+def write_model_report(folder: Path, model: Model) -> None:
+    """Writes forecasts, errors, calibration and losses of a model into a folder: tables, pictures and a page."""
+    write_report(folder, NAME, model.settings.model_dump(), model.evaluation, model.history)
 
 
 def _answer(query: Query, mean_P: NDArray[np.float32], samples_SP: NDArray[np.float32]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from polyadic.algorithms.forecaster.calendar import resolve_calendar
 from polyadic.algorithms.forecaster.covariates import refuse_unfit, resolve
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
 from polyadic.algorithms.forecaster.model import NAME, Model, build, load
+from polyadic.algorithms.forecaster.requests import refuse_quantiles
 from polyadic.errors import UserError
 from polyadic.forecasting import linear_autoregression
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.direct import Direct
+from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.store import SeriesStore
 from polyadic.forecasting.training import Cursor, Plan, Training, standardise
 from polyadic.forecasting.validation import Validation
@@ -17,15 +19,15 @@ from polyadic.forecasting.windows import Pool, Scale, training_scale
 from polyadic.jobs.earlier_model import read_earlier
 from polyadic.jobs.job import Job
 from polyadic.readers.series.channel import read_seen, read_train
-from polyadic.readers.series.deepar import refuse_quantiles
 
 
 def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
     """The model with all that `auto` stands for found, its training, and where that stands."""
     refuse_quantiles(job.hyperparameters.test_quantiles, "test_quantiles")
-    Frequency.parse(job.hyperparameters.time_freq)
+    frequency = Frequency.parse(job.hyperparameters.time_freq)
     earlier = load(read_earlier(job.channels["model"], NAME)) if "model" in job.channels else None
-    series, divided = read_train(job), job.channels["train"].divided
+    series = read_train(job, frequency, LIKELIHOODS[job.hyperparameters.likelihood])
+    divided = job.channels["train"].divided
     model = _start(job, series) if earlier is None else _go_on(job, series, earlier)
     settings, network = model.settings, model.network.to(job.world.device)
     pool = _pool(model, series)
@@ -110,7 +112,7 @@ def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
     """What channel validation holds; None without one."""
     if "validation" not in job.channels:
         return None
-    series = read_seen(job, "validation")
+    series = read_seen(job, "validation", model.frequency, model.likelihood)
     refuse_unfit(model.covariates, series, "validation")
     pool = _pool(model, series)
     if not job.world.any(len(pool) > 0):

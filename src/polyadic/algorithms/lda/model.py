@@ -17,8 +17,7 @@ from torch import Tensor
 
 from polyadic.algorithms.lda.hyperparameters import Hyperparameters
 from polyadic.artifact import Artifact
-from polyadic.formats._json_rows import row_of
-from polyadic.formats._rows import UNSTATED, Rows, pack
+from polyadic.formats import UNSTATED, Rows, pack_rows, parse_json_row
 from polyadic.readers.corpus import Width, corpus_of
 from polyadic.reports.topics import write_report
 from polyadic.topics.corpus import Corpus
@@ -57,8 +56,8 @@ class Model:
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Corpus:
         """A document's counts, dense or sparse, as a corpus of one document."""
-        row = row_of(instance)._replace(number=1)
-        return corpus_of(pack([row]), "features", "document", Width(self.settings.feature_dim, "the model"))
+        row = parse_json_row(instance)._replace(number=1)
+        return corpus_of(pack_rows([row]), "features", "document", Width(self.settings.feature_dim, "the model"))
 
     def predict(self, instances: list[Corpus]) -> list[dict[str, Any]]:
         """The topic mixture of each document, all computed together."""

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.likelihoods import Likelihood
 from polyadic.forecasting.store import SeriesStore
 from polyadic.forecasting.windows import Floats
 from polyadic.jobs.job import Job
-from polyadic.readers.series.files import EVERY, SUFFIXES, Share, read_files, refuse_differing
+from polyadic.readers.series.files import EVERY, Share, read_files, refuse_differing
+from polyadic.readers.series.formats import suffixes
 
 FEWEST_OBSERVATIONS = 300
-"""That DeepAR asks for in all of training."""
+"""As many as DeepAR asks for in all of the training data."""
 
 
-def read_train(job: Job[Hyperparameters]) -> SeriesStore:
-    """The series to train on, and a line for people where there is less to learn from than DeepAR asks for."""
-    series = read_seen(job, "train")
+def read_train(job: Job[Any], frequency: Frequency, likelihood: Likelihood) -> SeriesStore:
+    """The series to train on, and a line for people where there are fewer observations than DeepAR asks for."""
+    series = read_seen(job, "train", frequency, likelihood)
     observed = int(series.observed_S.sum())
     if job.channels["train"].divided:
         observed = sum(job.world.collect(observed))
@@ -30,17 +31,23 @@ def read_train(job: Job[Hyperparameters]) -> SeriesStore:
     return series
 
 
-def read_seen(job: Job[Hyperparameters], channel: str) -> SeriesStore:
-    """A channel's series as the likelihood sees them: all, or this rank's of its host's where each host has its own."""
-    return _read(job, channel, LIKELIHOODS[job.hyperparameters.likelihood].see, EVERY)
+def read_seen(job: Job[Any], channel: str, frequency: Frequency, likelihood: Likelihood) -> SeriesStore:
+    """A channel's series, their targets as the likelihood sees them.
+
+    Where the hosts divide the channel, the ranks of a host share its series; otherwise every rank has all of them.
+    """
+    return _read(job, channel, frequency, likelihood, likelihood.see, EVERY)
 
 
-def read_test(job: Job[Hyperparameters]) -> SeriesStore:
-    """This rank's test series that have a past; UserError where no rank has one with a value to score."""
-    horizon = job.hyperparameters.prediction_length
-    series = _read(job, "test", lambda target: target, Share(job.world.rank, job.world.size))
+def read_test(job: Job[Any], frequency: Frequency, likelihood: Likelihood, horizon: int) -> SeriesStore:
+    """This rank's test series that have a past before their last `horizon` points.
+
+    Raises UserError where no rank has a series with a value to score.
+    """
+    share = Share(job.world.rank, job.world.size)
+    series = _read(job, "test", frequency, likelihood, lambda target: target, share)
     usable = series.where(series.length_S > horizon)
-    if not job.world.any(any(np.isfinite(one.target[-horizon:]).any() for one in usable)):
+    if not job.world.any(any(np.isfinite(each.target[-horizon:]).any() for each in usable)):
         raise UserError(
             f"channel test has nothing to score: no series of more than prediction_length = {horizon} points has a "
             "value in its last prediction_length ones"
@@ -50,12 +57,18 @@ def read_test(job: Job[Hyperparameters]) -> SeriesStore:
     return usable
 
 
-def _read(job: Job[Hyperparameters], channel: str, see: Callable[[Floats], Floats], share: Share) -> SeriesStore:
-    """A share of a channel that all hosts have; of one where each has its own, this rank's share of its host's."""
-    world, frequency = job.world, Frequency.parse(job.hyperparameters.time_freq)
+def _read(
+    job: Job[Any],
+    channel: str,
+    frequency: Frequency,
+    likelihood: Likelihood,
+    see: Callable[[Floats], Floats],
+    share: Share,
+) -> SeriesStore:
+    """The given share of a channel; where the hosts divide the channel, this rank's share of the host's series."""
     if job.channels[channel].divided:
-        share = Share(world.local_rank, world.local_size)
-    refuse = LIKELIHOODS[job.hyperparameters.likelihood].refuse
-    series, extent = read_files(job.files(channel, SUFFIXES), channel, frequency, refuse, see, share)
-    refuse_differing(extent, channel, world)
+        share = Share(job.world.local_rank, job.world.local_size)
+    paths = job.files(channel, suffixes())
+    series, extent = read_files(paths, channel, frequency, likelihood.refuse, see, share)
+    refuse_differing(extent, channel, job.world)
     return series

@@ -1,4 +1,4 @@
-"""Rows with time stamps, of some items and in any order -> each row's place in the time series of its item.
+"""Rows with time stamps, of several items and in any order -> the place of each row in the series of its item.
 
 Shapes: R rows, G items. Time stamps are microseconds since 1970.
 """
@@ -14,12 +14,15 @@ from polyadic.forecasting.calendar import MINUTES, Frequency
 
 Whole = NDArray[np.int64]
 
-LONGEST = 20_000_000
-"""Steps of an item: 38 years of minutes. More of them are a time stamp gone wrong."""
+MOST_STEPS = 20_000_000
+"""Of an item: 38 years of minutes. More of them come of a wrong time stamp."""
 
 
 class Grid(NamedTuple):
-    """The first time stamp of each item (G), where its steps end among those of all (G), each row's step there (R)."""
+    """Where the steps of the items lie, those of one item after those of another.
+
+    first: the first time stamp of each item (G). ends: where its steps end (G). place: the step of each row (R).
+    """
 
     first: Whole
     ends: Whole
@@ -43,29 +46,31 @@ def lay(codes: Whole, stamps: Whole, frequency: Frequency, gapless: bool) -> Gri
     name = f"time_freq {frequency.count if frequency.count > 1 else ''}{frequency.unit}"
     if rest.any():
         off = np.flatnonzero(rest)
-        at = off[np.argmin(order[off])]
-        start = f"{_text(stamps[at])} is no whole number of steps of {name} after {_text(stamps[begins[codes[at]]])}"
-        return Misfit(int(order[at]), f"{start}, the first time stamp: mend it, or set time_freq")
+        row = off[np.argmin(order[off])]
+        start = f"{_text(stamps[row])} is no whole number of steps of {name} after {_text(stamps[begins[codes[row]]])}"
+        return Misfit(int(order[row]), f"{start}, the first time stamp: mend it, or set time_freq")
     jump = np.diff(since, prepend=-1)
     jump[begins] = 1
     if not jump.all():
-        at = np.argmin(jump != 0)
+        row = np.argmin(jump != 0)
         return Misfit(
-            int(order[at]), f"{_text(stamps[at])} is in a step of {name} that has a row already: keep one row a step"
+            int(order[row]), f"{_text(stamps[row])} is in a step of {name} that has a row already: keep one row a step"
         )
     if gapless and (jump > 1).any():
-        at = np.argmax(jump > 1) - 1
+        row = np.argmax(jump > 1) - 1
         return Misfit(
-            int(order[at]),
-            f"the step of {name} after {_text(stamps[at])} has no row, and dynamic features must be known at every "
+            int(order[row]),
+            f"the step of {name} after {_text(stamps[row])} has no row, and dynamic features must be known at every "
             "step: add the row, its target empty",
         )
     ends = np.append(begins[1:], len(codes)) - 1
     lengths = since[ends] + 1
-    if lengths.max() > LONGEST:
-        at = ends[np.argmax(lengths > LONGEST)]
-        span = f"from {_text(stamps[begins[codes[at]]])} to {_text(stamps[at])} are {since[at] + 1:,} steps of {name}"
-        return Misfit(int(order[at]), f"{span}: a series has {LONGEST:,} at most, so mend the one or the other")
+    if lengths.max() > MOST_STEPS:
+        row = ends[np.argmax(lengths > MOST_STEPS)]
+        span = (
+            f"from {_text(stamps[begins[codes[row]]])} to {_text(stamps[row])} are {since[row] + 1:,} steps of {name}"
+        )
+        return Misfit(int(order[row]), f"{span}: a series has {MOST_STEPS:,} at most, so mend the one or the other")
     place = np.empty(len(codes), np.int64)
     place[order] = (np.cumsum(lengths) - lengths)[codes] + since
     return Grid(stamps[begins], np.cumsum(lengths), place)

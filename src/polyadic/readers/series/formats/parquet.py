@@ -1,4 +1,4 @@
-"""Series in Parquet: DeepAR's fields as columns, a series a row."""
+"""Series in Parquet: one row per series, and a column for each of DeepAR's fields."""
 
 from __future__ import annotations
 
@@ -7,50 +7,56 @@ from pathlib import Path
 from typing import Any
 
 from polyadic.errors import UserError, shorten
-from polyadic.formats._refusal import refusing
+from polyadic.forecasting.calendar import Frequency
+from polyadic.formats import parquet, refusing
+from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
+from polyadic.readers.series.records import read_named_series
 
 FIELDS = ("start", "target", "cat", "dynamic_feat")
-AT_ONCE, VALUES_AT_ONCE = 1024, 2**18
-"""Series that are read together, fewer where they are long, and about as many of their values."""
-BUFFER = 2**20
-"""Bytes of a column that are read together: else all of its row group would be."""
+BATCH_SERIES, BATCH_VALUES = 1024, 2**18
+"""How many series are read together at most, and about how many values."""
+BUFFER_BYTES = 2**20
+"""How much of a column is read together. Without it Parquet reads a whole row group of the column."""
 
 
-def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A record a row, its numbers in float64 arrays, NaN for null, and what a message calls it.
+def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
+    """The series of a file, read a few at a time; UserError that names the file, and the column or the series."""
+    for place, series in read_named_series(path.name, _records(path), frequency):
+        yield NamedSeries(place, series)
 
-    UserError that names the file and the column.
-    """
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One record per row, with NaN for null in arrays of float64, and how a message calls it."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     with refusing(path.name, "Parquet file"), pa.OSFile(str(path)) as source:
-        file = ParquetFile(source, buffer_size=BUFFER, pre_buffer=False)
-        found = file.schema_arrow.names
-        names = [name for name in FIELDS if name in found]
+        file = ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        present = file.schema_arrow.names
+        names = [name for name in FIELDS if name in present]
         if names[:2] != ["start", "target"]:
             raise UserError(
-                f"{path.name} has the columns {shorten(found)}: a table of series has start and target, and may have "
+                f"{path.name} has the columns {shorten(present)}: a table of series has start and target, and may have "
                 "cat and dynamic_feat"
             )
         done = 0
-        for batch in file.iter_batches(_at_once(file.metadata), columns=names):
+        for batch in file.iter_batches(_batch_rows(file.metadata), columns=names):
             columns = [_values(batch.column(name), name, path.name) for name in names]
             for number, row in enumerate(zip(*columns, strict=True), done + 1):
                 yield f"series {number}", dict(zip(names, row, strict=True))
             done += len(batch)
 
 
-def _at_once(metadata: Any) -> int:
-    """How many series are read together."""
+def _batch_rows(metadata: Any) -> int:
+    """How many series are read together: fewer where they are long."""
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
-    fitting: int = VALUES_AT_ONCE * metadata.num_rows // max(values, 1)
-    return max(1, min(AT_ONCE, fitting))
+    fitting: int = BATCH_VALUES * metadata.num_rows // max(values, 1)
+    return max(1, min(BATCH_SERIES, fitting))
 
 
 def _values(column: Any, name: str, file: str) -> list[Any]:
-    """The values of a column; of `cat` as they are, for its rule is the same as in JSON."""
+    """The values of a column; those of `cat` as they are, for it is checked as in JSON."""
     if name == "start":
         return _starts(column, file)
     return column.to_pylist() if name == "cat" else _numbers(column, name, file)
@@ -72,7 +78,7 @@ def _starts(column: Any, file: str) -> list[Any]:
 
 
 def _numbers(column: Any, name: str, file: str) -> list[Any]:
-    """An array a series, or lists of arrays for lists of lists; None for null."""
+    """One array per series, or lists of arrays for lists of lists; None for null."""
     import pyarrow as pa
 
     depth = 2 if name == "dynamic_feat" else 1
@@ -87,7 +93,7 @@ def _numbers(column: Any, name: str, file: str) -> list[Any]:
 
 
 def _inside(kind: Any) -> Any:
-    """What lists of a type hold, which of nulls alone may be anything; None where it is no list."""
+    """The type of the entries of lists, null where they have no entries; None for a type that is no list."""
     import pyarrow as pa
 
     if kind is None or pa.types.is_null(kind):
@@ -99,4 +105,9 @@ def _inside(kind: Any) -> Any:
 def _arrays(row: Any, depth: int) -> Any:
     if not row.is_valid:
         return None
-    return row.values.to_numpy(zero_copy_only=False) if depth == 1 else [_arrays(one, depth - 1) for one in row]
+    return row.values.to_numpy(zero_copy_only=False) if depth == 1 else [_arrays(inner, depth - 1) for inner in row]
+
+
+SERIES_FORMAT = SeriesFormat(
+    name="parquet", suffixes=parquet.FORMAT.suffixes, content_types=parquet.FORMAT.content_types, read=read
+)

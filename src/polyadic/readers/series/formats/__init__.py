@@ -1,0 +1,32 @@
+"""The formats of files that hold time series: each module declares one as SERIES_FORMAT, and is found by being here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
+from polyadic.registry import Registry
+
+__all__ = ["SERIES_FORMATS", "NamedSeries", "SeriesFormat", "content_types", "format_of", "suffixes"]
+
+SERIES_FORMATS: Registry[SeriesFormat] = Registry(__name__, "SERIES_FORMAT", SeriesFormat)
+"""Every format of series, by the name of its module."""
+
+
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of files that hold series, in the order of their content types."""
+    return tuple(suffix for format_ in _ordered() for suffix in format_.suffixes)
+
+
+def content_types() -> tuple[str, ...]:
+    """The content types of a channel that holds series, those of one format together."""
+    return tuple(content_type for format_ in _ordered() for content_type in format_.content_types)
+
+
+def format_of(path: Path) -> SeriesFormat:
+    """The format of a file whose name ends in one of `suffixes()`."""
+    return next(format_ for format_ in SERIES_FORMATS.values() if path.name.endswith(format_.suffixes))
+
+
+def _ordered() -> list[SeriesFormat]:
+    return sorted(SERIES_FORMATS.values(), key=lambda format_: format_.content_types)

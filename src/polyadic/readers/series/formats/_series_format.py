@@ -1,0 +1,33 @@
+"""What each module of the family declares: a format of files that hold time series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.windows import Series
+
+
+class NamedSeries(NamedTuple):
+    """A series, how a message calls it, and its item where the rows of the file name one."""
+
+    name: str
+    series: Series
+    item: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesFormat:
+    """A format of files that hold time series.
+
+    name: the module's. suffixes, content_types: the usual one first. read: the series of a file in their order, with a
+    step of the given frequency; UserError that names the file, and the line or the series.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    content_types: tuple[str, ...]
+    read: Callable[[Path, Frequency], Iterator[NamedSeries]]

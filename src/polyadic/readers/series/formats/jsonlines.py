@@ -1,0 +1,33 @@
+"""Series in JSON Lines, as DeepAR has them: one record per line, with start, target, cat and dynamic_feat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polyadic.errors import UserError
+from polyadic.forecasting.calendar import Frequency
+from polyadic.formats import jsonlines, opened
+from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
+from polyadic.readers.series.records import read_named_series
+
+
+def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
+    """The series of a file, read one line at a time."""
+    for place, series in read_named_series(path.name, _records(path), frequency):
+        yield NamedSeries(place, series)
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """The value of each line, and how a message calls it."""
+    with opened(path) as file:
+        try:
+            yield from ((f"line {number}", value) for number, value in jsonlines.decode_lines(file))
+        except UserError as error:
+            raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
+
+
+SERIES_FORMAT = SeriesFormat(
+    name="jsonlines", suffixes=jsonlines.FORMAT.suffixes, content_types=jsonlines.FORMAT.content_types, read=read
+)
