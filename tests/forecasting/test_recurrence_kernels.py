@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from polyadic.forecasting import recurrence
-from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import load, logistic, store, tangent
 
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -34,6 +34,24 @@ def sparse(shape: Sequence[int], density: float, seed: int = 0, dtype: torch.dty
     return SparseTensor.of(torch.randn(list(shape), generator=random, dtype=torch.float64).to(dtype) * kept)
 
 
+def crowded(shape: Sequence[int], count: int, seed: int = 0) -> SparseTensor:
+    """Normal values of which half lie in the first row of mode 0, and a quarter in the first rows of all but the last.
+
+    Several may have the same indices.
+    """
+    random = torch.Generator().manual_seed(seed)
+    indices = torch.stack([torch.randint(0, rows, (count,), generator=random, dtype=torch.int32) for rows in shape])
+    indices[0, : count // 2] = 0
+    indices[:-1, : count // 4] = 0
+    return SparseTensor(indices, torch.randn(count, generator=random), tuple(shape))
+
+
+def normal_factors(shape: Sequence[int], rank: int, dtype: torch.dtype, seed: int = 0) -> list[Tensor]:
+    """Factors I_n x R of normal numbers."""
+    random = torch.Generator().manual_seed(seed)
+    return [torch.randn(rows, rank, generator=random, dtype=torch.float64).to(dtype) for rows in shape]
+
+
 def some_of(tensor: Tensor, share_seen: float, seed: int = 0) -> SparseTensor:
     """A random part of a dense tensor's entries, as observed ones."""
     seen = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(seed)) < share_seen

@@ -11,9 +11,9 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.columns import Columns, Rows, khatri_rao_at
 from polyadic.tensor.dense import unfold
-from polyadic.tensor.fibres import Stack
 from polyadic.tensor.layout import distribute
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.stack import Stack
 from tests.helpers.tensors import sparse
 
 

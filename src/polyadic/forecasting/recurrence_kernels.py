@@ -10,10 +10,10 @@ import math
 from functools import cache
 from typing import Any
 
-from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import (
     added,
-    at,
+    entry,
     load,
     logistic,
     multiplied,
@@ -39,7 +39,7 @@ def products() -> Any:
         rank = v.shape[1]
         for b in range(len(v)):
             for r in range(rank):
-                number, base = at(v, b, r), r * lagged
+                number, base = entry(v, b, r), r * lagged
                 for k in range(0, lagged - WIDE + 1, WIDE):
                     store(out, b, base + k, scaled(number, load(past, b, first + k, WIDE), zeros(out, WIDE)))
                 for k in range(lagged - lagged % WIDE, lagged):
@@ -58,7 +58,7 @@ def products_back() -> Any:
         rank = v.shape[1]
         for b in range(len(v)):
             for r in range(rank):
-                number, base, sum_ = at(v, b, r), r * lagged, zeros(d, WIDE)
+                number, base, sum_ = entry(v, b, r), r * lagged, zeros(d, WIDE)
                 for k in range(0, lagged - WIDE + 1, WIDE):
                     one = load(d, b, base + k, WIDE)
                     sum_ = multiplied(one, load(past, b, first + k, WIDE), sum_)

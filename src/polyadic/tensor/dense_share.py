@@ -11,9 +11,9 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab, khatri_rao, khatri_rao_rows, residual
-from polyadic.tensor.fibres import padded
+from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.layout import of_slab
-from polyadic.tensor.skinny import KERNELS_UP_TO, aligned, skinny_product
+from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS, aligned, skinny_product
 from polyadic.tensor.weighted import weighted
 
 PARTIAL_SHARE = 4
@@ -154,7 +154,7 @@ class DenseShare:
         left, right = math.prod(here[: modes.start]), math.prod(here[modes.stop :])
         columns, headed = aligned(khatri_rao(factors)), None
         kept = left * right * columns.shape[1]
-        if x.device.type == "cpu" and columns.shape[1] <= KERNELS_UP_TO and x.numel():
+        if x.device.type == "cpu" and columns.shape[1] <= MOST_KERNEL_COLUMNS and x.numel():
             weights, room = None if first is None else aligned(first), None
             if len(here) - len(modes) > 1:  # Else the product is the answer itself.
                 room = self._room = self._room if len(self._room) >= kept else x.new_empty(kept)

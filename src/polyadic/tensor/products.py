@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor.skinny import KERNELS_UP_TO, aligned, skinny_product
+from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS, aligned, skinny_product
 
 LARGE = 2**20
 """Numbers from which a kernel of our own is worth its threads' start."""
@@ -75,7 +75,7 @@ def _for_a_kernel(view: Tensor, matrix: Tensor) -> bool:
     """Whether the product is large and its matrix small, on a CPU, with nothing to differentiate."""
     plain = view.device.type == "cpu" and view.dtype in (torch.float32, torch.float64) and view.dtype == matrix.dtype
     differentiated = torch.is_grad_enabled() and (view.requires_grad or matrix.requires_grad)
-    return plain and not differentiated and len(matrix) <= KERNELS_UP_TO and view.numel() >= LARGE
+    return plain and not differentiated and len(matrix) <= MOST_KERNEL_COLUMNS and view.numel() >= LARGE
 
 
 def _check(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Products of a large dense array with a matrix of few columns, on a CPU: the library is slow at these."""
+"""Products of a large dense array with a matrix of few columns, on a CPU: torch is slow at these."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.tensor.fibres import padded, pieces
 from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.padding import padded
+from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import even, in_parallel
 
-KERNELS_UP_TO = 32
-"""Columns beyond which the library's matrix product is as fast as our kernels: docs/decisions.md."""
-WIDTH, BLOCK = 16, 256
-ROWS_A_SUM = 4096
-HEADS_A_PART = 4
-IN_CACHE = 2**17
+MOST_KERNEL_COLUMNS = 32
+"""Columns beyond which torch's matrix product is as fast as our kernels: docs/decisions.md."""
+PANEL_COLUMNS = 16
+"""Columns, in float32, that a kernel takes at a time."""
+BLOCK_COLUMNS = 256
+"""Columns of a dense array that stay in the cache while a kernel passes over its rows."""
+ROWS_PER_SUM = 4096
+"""Rows over which a Gram matrix is summed in the array's own precision."""
+HEADS_PER_PART = 4
+"""Weighted rows that a thread needs at least, or its own sums would take much memory for little work."""
+CACHED_BYTES = 2**17
 """Bytes of rows that a thread passes over several times."""
 
 
@@ -26,54 +32,60 @@ def skinny_product(
 ) -> tuple[Tensor, Tensor | None]:
     """X (left x K x right) times columns (K x R, padded by `aligned`): (left · right) x R.
 
-    Beside it, where there are weights (H x R, padded) and H divides `left`: the product as H x (left / H · right) x R,
-    times the weights, summed over H. None where H is so small that the threads' own sums would take much memory.
-    The first product takes `room` (that many numbers or more): fresh memory costs the system as much as a pass over it.
+    Also, where there are weights (H x R, padded) and H divides `left`: the product seen as
+    H x (left / H · right) x R, times the weights and summed over H. It is None where H is so small that the sums of
+    each thread would take much memory.
+    room: memory for the product, of left · right · R numbers or more; fresh memory costs as much time as a pass over it.
     """
     factor, width = columns.numpy(), columns.shape[1]
     room = x.new_empty(left * right * width) if room is None else room[: left * right * width]
     out = room.view(left * right, width)
-    edges = even(left, 6) if right == 1 else even(left * math.ceil(right / BLOCK))
+    edges = even(left, 6) if right == 1 else even(left * math.ceil(right / BLOCK_COLUMNS))
     parts = len(edges) - 1
-    if weights is None or len(weights) < HEADS_A_PART * parts:
+    if weights is None or len(weights) < HEADS_PER_PART * parts:
         weights = columns[:0]
     rows = len(out) // len(weights) if len(weights) else 0
     sums = x.new_zeros(parts, rows, width)
     part = {begin: number for number, begin in enumerate(edges)}
-    arrays, own = (factor, out.numpy(), weights.numpy()), sums.numpy()
+    arrays, own_sums = (factor, out.numpy(), weights.numpy()), sums.numpy()
 
-    def some(kernel: Any, flat: Any, *rest: int) -> None:
-        kernel(flat, *arrays, own[part[rest[-2]]], *rest)
+    def run(kernel: Any, flat: Any, *rest: int) -> None:
+        begin = rest[-2]
+        kernel(flat, *arrays, own_sums[part[begin]], *rest)
 
-    for column, wide in pieces(width, x.dtype, WIDTH):
+    for column, wide in pieces(width, x.dtype, PANEL_COLUMNS):
         if right == 1:
-            in_parallel(some, edges, cpu_kernels.dense_rows(wide), x.reshape(left, -1).numpy(), column)
+            in_parallel(run, edges, cpu_kernels.dense_rows(wide), x.reshape(left, -1).numpy(), column)
         else:
-            in_parallel(some, edges, cpu_kernels.dense_columns(wide), x.reshape(-1, right).numpy(), BLOCK, column)
+            flat = x.reshape(-1, right).numpy()
+            in_parallel(run, edges, cpu_kernels.dense_columns(wide), flat, BLOCK_COLUMNS, column)
     return out, sums.sum(0) if len(weights) else None
 
 
 def gram_of_columns(x: Tensor) -> Tensor:
-    """X^T X for X of P x Q, Q of WIDTH or more: Q x Q, float64; sums over ROWS_A_SUM rows are in X's own precision."""
+    """X^T X for X of P x Q, Q of PANEL_COLUMNS or more: Q x Q, float64.
+
+    Sums over ROWS_PER_SUM rows are in X's own precision, sums of these in float64.
+    """
     columns, array = x.shape[1], x.numpy()
-    firsts = range(0, columns, WIDTH)
-    block = max(6, IN_CACHE // (6 * columns * x.element_size()) * 6)
-    parts = max(1, math.ceil(len(x) / ROWS_A_SUM))
+    firsts = range(0, columns, PANEL_COLUMNS)
+    block = max(6, CACHED_BYTES // (6 * columns * x.element_size()) * 6)
+    parts = max(1, math.ceil(len(x) / ROWS_PER_SUM))
     edges = [len(x) * part // parts for part in range(parts + 1)]
-    sums = {begin: x.new_zeros(len(firsts), columns, WIDTH) for begin in edges[:-1]}
+    sums = {begin: x.new_zeros(len(firsts), columns, PANEL_COLUMNS) for begin in edges[:-1]}
 
-    def some(begin: int, end: int) -> None:
-        out = sums[begin].view(-1, WIDTH).numpy()
-        cpu_kernels.gram_of_rows(WIDTH)(array, out, block, begin, end)
+    def run(begin: int, end: int) -> None:
+        out = sums[begin].view(-1, PANEL_COLUMNS).numpy()
+        cpu_kernels.gram_of_rows(PANEL_COLUMNS)(array, out, block, begin, end)
 
-    in_parallel(some, edges)
+    in_parallel(run, edges)
     gram = x.new_zeros(columns, columns, dtype=torch.float64)
     for first, panel in zip(firsts, torch.stack(list(sums.values())).sum(0, dtype=torch.float64), strict=True):
-        gram[:, first : first + WIDTH] = panel[:, first - min(first, columns - WIDTH) :]
+        gram[:, first : first + PANEL_COLUMNS] = panel[:, first - min(first, columns - PANEL_COLUMNS) :]
     return gram.triu() + gram.triu(1).T
 
 
 def aligned(factor: Tensor) -> Tensor:
-    """The factor with columns of zeros up to whole registers; itself where it has them."""
+    """The factor (... x R) with columns of zeros up to whole registers; itself where it has whole registers."""
     more = padded(factor.shape[-1], factor.dtype) - factor.shape[-1]
     return torch.nn.functional.pad(factor, (0, more)) if more else factor.contiguous()

@@ -1,4 +1,4 @@
-"""Sums over the modes of a partial product, weighted by their factors: what is left of an MTTKRP after one pass."""
+"""The last step of an MTTKRP: what one pass over the tensor left, summed over the other modes with their factors."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
-from polyadic.tensor.fibres import pieces
 from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import even, in_parallel
-from polyadic.tensor.skinny import HEADS_A_PART, WIDTH, aligned
+from polyadic.tensor.skinny import BLOCK_COLUMNS, HEADS_PER_PART, PANEL_COLUMNS, aligned
 
-BLOCK = 256
+LEAST_PART_NUMBERS = 2**17
+"""Numbers that a thread must read for its start to be worth it."""
 
 
 def weighted(partial: Tensor, factors: list[Tensor], keep: int) -> Tensor:
-    """Sums partial (J_1 x ... x J_k x R), times their factors, over every mode but `keep`: J_keep x R."""
+    """The sum of partial (J_1 x ... x J_k x R) times its modes' factors over every mode but `keep`: J_keep x R.
+
+    factors: J_i x R, one per mode of `partial`; the columns of `partial` and of the result are padded.
+    """
     for factor in reversed(factors[keep + 1 :]):
         partial = _over_last(partial, factor)
     for factor in factors[:keep]:
@@ -25,43 +29,47 @@ def weighted(partial: Tensor, factors: list[Tensor], keep: int) -> Tensor:
 
 
 def _over_last(partial: Tensor, factor: Tensor) -> Tensor:
+    """The sum over the last mode: J_1 x ... x J_{k-1} x R."""
     if partial.device.type != "cpu" or not partial.numel():
         return (partial[..., : factor.shape[1]] * factor).sum(-2)
     width, (*rest, rows) = partial.shape[-1], partial.shape[:-1]
     out = partial.new_empty(math.prod(rest), width)
     arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
-    for column, wide in pieces(width, partial.dtype, WIDTH):
-        in_parallel(cpu_kernels.weighted_rows(wide), even(len(out), _enough(rows * wide)), *arrays, column)
+    for column, wide in pieces(width, partial.dtype, PANEL_COLUMNS):
+        in_parallel(cpu_kernels.weighted_rows(wide), even(len(out), _fewest_tasks(rows * wide)), *arrays, column)
     return out.reshape(*rest, width)
 
 
 def _over_first(partial: Tensor, factor: Tensor) -> Tensor:
-    """By parts of the rows, one after another in memory, where they are many; else by blocks of columns."""
+    """The sum over the first mode: J_2 x ... x J_k x R.
+
+    Threads divide the first mode's rows where these are many; else they divide the columns of what is left.
+    """
     if partial.device.type != "cpu" or not partial.numel():
         shape = [len(factor), *[1] * (partial.ndim - 2), factor.shape[1]]
         return (partial[..., : factor.shape[1]] * factor.reshape(shape)).sum(0)
     width, rest = partial.shape[-1], partial.shape[1:-1]
     flat, weights, columns = partial.reshape(-1, width).numpy(), aligned(factor).numpy(), math.prod(rest)
-    edges, blocks = even(len(factor), _enough(columns * width)), math.ceil(columns / BLOCK)
-    by_rows = len(factor) >= HEADS_A_PART * (len(edges) - 1)
+    edges, blocks = even(len(factor), _fewest_tasks(columns * width)), math.ceil(columns / BLOCK_COLUMNS)
+    by_rows = len(factor) >= HEADS_PER_PART * (len(edges) - 1)
     part = {begin: number for number, begin in enumerate(edges)}
     sums = partial.new_empty(len(edges) - 1 if by_rows else 1, columns, width)
-    own = sums.numpy()
+    own_sums = sums.numpy()
 
-    def some(kernel: Any, column: int, begin: int, end: int) -> None:
+    def run(kernel: Any, column: int, begin: int, end: int) -> None:
         lines = flat[begin * columns : end * columns]
-        kernel(lines, weights[begin:end], own[part[begin]], BLOCK, column, 0, blocks)
+        kernel(lines, weights[begin:end], own_sums[part[begin]], BLOCK_COLUMNS, column, 0, blocks)
 
-    for column, wide in pieces(width, partial.dtype, WIDTH):
+    for column, wide in pieces(width, partial.dtype, PANEL_COLUMNS):
         kernel = cpu_kernels.weighted_columns(wide)
         if by_rows:
-            in_parallel(some, edges, kernel, column)
+            in_parallel(run, edges, kernel, column)
         else:
-            at_once = even(blocks, _enough(len(factor) * wide * BLOCK))
-            in_parallel(kernel, at_once, flat, weights, own[0], BLOCK, column)
+            block_edges = even(blocks, _fewest_tasks(len(factor) * wide * BLOCK_COLUMNS))
+            in_parallel(kernel, block_edges, flat, weights, own_sums[0], BLOCK_COLUMNS, column)
     return (sums.sum(0) if by_rows else sums[0]).reshape(*rest, width)
 
 
-def _enough(work: int) -> int:
-    """Tasks of so much work each that are worth a thread's start."""
-    return max(1, 2**17 // max(1, work))
+def _fewest_tasks(numbers: int) -> int:
+    """How many tasks, each of which reads so many numbers, are worth a thread's start."""
+    return max(1, LEAST_PART_NUMBERS // max(1, numbers))

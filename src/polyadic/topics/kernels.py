@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polyadic.tensor.kernels.cpu import jit
+from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
 
 PIECE = 8

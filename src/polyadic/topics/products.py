@@ -8,13 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from polyadic.tensor.kernels.threads import in_parallel, threads
+from polyadic.tensor.kernels.threads import PARTS_PER_THREAD, in_parallel, threads
 from polyadic.tensor.skinny import aligned
 from polyadic.topics import kernels
 from polyadic.topics.corpus import Corpus
-
-PARTS_A_THREAD = 4
-
 
 def times(corpus: Corpus, matrix: Tensor) -> Tensor:
     """X times a matrix (V x K, float32): D x K. A document's counts times the rows of its words."""
@@ -48,7 +45,7 @@ def transposed_times(corpus: Corpus, rows: Tensor) -> Tensor:
 
 def document_edges(corpus: Corpus, parts: int = 0) -> list[int]:
     """Documents that divide the nonzeros evenly over the threads."""
-    parts = parts or PARTS_A_THREAD * threads()
+    parts = parts or PARTS_PER_THREAD * threads()
     targets = torch.arange(1, parts) * len(corpus.words) // parts
     inner = torch.searchsorted(corpus.offsets, targets).clamp(max=len(corpus)).tolist()
     return sorted({0, *inner, len(corpus)})

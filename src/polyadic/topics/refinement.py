@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
-from polyadic.tensor.fibres import padded
+from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.topics import kernels
 from polyadic.topics.collectives import total

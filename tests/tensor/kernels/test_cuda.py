@@ -16,11 +16,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import CPTensor, cp
+from polyadic.decomposition.cp.als import cp
 from polyadic.distributed import World
-from polyadic.tensor import chunks, fibres
-from polyadic.tensor.fibres import Stack, plant
+from polyadic.tensor import tree_products
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.kernels import chunks
 from polyadic.tensor.sparse import SparseTensor, mttkrp
+from polyadic.tensor.stack import Stack
+from polyadic.tensor.tree import Tree
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -44,7 +47,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 
 def _interpret() -> None:
     torch.set_num_threads(1)
-    fibres.on_gpu = lambda stack: True
+    tree_products.on_gpu = lambda stack: True
 
 
 def _bytes(function: Run, *arguments: Any) -> bytes:
@@ -71,50 +74,49 @@ class Case(NamedTuple):
         return tensor, [factor.to(self.dtype) for factor in factors]
 
 
-class Found(NamedTuple):
+class Answer(NamedTuple):
     """Of one mode: the product, the entries in the tree's order and their indices, the lines of rows that are cut."""
 
     product: Tensor
     entries: Tensor
-    places: Tensor
-    extra: int
+    indices: Tensor
+    extra_lines: int
 
 
-def products(device: str, case: Case, compressed_from: float, length: int = 8) -> list[Found]:
+def products(device: str, case: Case, nonzeros_per_fibre: float, length: int = 8) -> list[Answer]:
     """What the kernels make of each mode, in chunks of `length` nonzeros."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "SHORTEST", length)
+        patch.setattr(chunks, "SHORTEST_NONZEROS", length)
         tensor, factors = case.build()
         tensor, stack = tensor.to(torch.device(device)), Stack(case.shape).of([factor.to(device) for factor in factors])
-        found = []
+        answers = []
         for mode in range(len(case.shape)):
-            tree = plant(tensor, mode, compressed_from=compressed_from)
-            assert not case.count or (tree.ends is None) == (compressed_from > 1 or len(case.shape) == 2)
+            tree = Tree.of(tensor, mode, nonzeros_per_fibre=nonzeros_per_fibre)
+            assert not case.count or (tree.fibre_starts is None) == (nonzeros_per_fibre > 1 or len(case.shape) == 2)
             # A tree of the nonzeros' own numbers tells which is which.
-            numbers = plant(
-                SparseTensor(tensor.indices, torch.arange(case.count, device=device), tensor.shape), mode
-            ).values
-            product, entries = fibres.mttkrp(tree, stack, case.rank), fibres.entries(tree, stack)
-            found.append(Found(product.cpu(), entries.cpu(), tensor.indices[:, numbers].cpu(), tree.chunks.extra))
-    return found
+            numbered = SparseTensor(tensor.indices, torch.arange(case.count, device=device), tensor.shape)
+            indices = tensor.indices[:, Tree.of(numbered, mode).values]
+            product, entries = tree_products.mttkrp(tree, stack, case.rank), tree_products.entries(tree, stack)
+            answers.append(Answer(product.cpu(), entries.cpu(), indices.cpu(), tree.chunks.extra_lines))
+    return answers
 
 
-def assert_near(found: Tensor, expected: Tensor) -> None:
-    """Equal to the precision of the found one, by the largest entry: sums of mixed signs cancel."""
-    assert found.shape == expected.shape
+def assert_near(actual: Tensor, expected: Tensor) -> None:
+    """Equal to the precision of `actual`, by the largest entry: sums of mixed signs cancel."""
+    assert actual.shape == expected.shape
     size = max([1.0, *expected.abs().flatten().tolist()])
-    assert bool(((found.double() - expected).abs() <= 50 * torch.finfo(found.dtype).eps * size).all())
+    assert bool(((actual.double() - expected).abs() <= 50 * torch.finfo(actual.dtype).eps * size).all())
 
 
-def check(found: list[Found], case: Case) -> None:
+def check(answers: list[Answer], case: Case) -> None:
     """Products and entries against the plain form in float64."""
     tensor, factors = case.build()
     exact = [factor.double() for factor in factors]
-    for mode, one in enumerate(found):
-        assert one.product.dtype == one.entries.dtype == case.dtype
-        assert_near(one.product, mttkrp(tensor.to(torch.float64), exact, mode))
-        terms = [factor[rows.long()] for factor, rows in zip(exact, one.places, strict=True)]
-        assert_near(one.entries, torch.stack(terms).prod(0).sum(1))
+    for mode, answer in enumerate(answers):
+        assert answer.product.dtype == answer.entries.dtype == case.dtype
+        assert_near(answer.product, mttkrp(tensor.to(torch.float64), exact, mode))
+        terms = [factor[rows.long()] for factor, rows in zip(exact, answer.indices, strict=True)]
+        assert_near(answer.entries, torch.stack(terms).prod(0).sum(1))
 
 
 @pytest.mark.parametrize("least", [0.0, 1e9], ids=["compressed", "every nonzero by itself"])
@@ -126,9 +128,9 @@ def test_products_and_entries_are_those_of_the_plain_form(
     run: Run, order: int, dtype: torch.dtype, least: float
 ) -> None:
     case = Case([3, 4, 7, 2, 2][:order], 40, 3, dtype)
-    found = run(products, case, least)
-    check(found, case)
-    assert found[0].extra >= 2, "half of the nonzeros lie in one row"
+    answers = run(products, case, least)
+    check(answers, case)
+    assert answers[0].extra_lines >= 2, "half of the nonzeros lie in one row"
 
 
 @pytest.mark.parametrize("order", [6, 7, 8])
@@ -160,23 +162,22 @@ def test_rows_and_fibres_may_be_cut_anywhere(run: Run, length: int) -> None:
 def test_rows_without_nonzeros_are_zero(run: Run) -> None:
     for count in (0, 1):
         case = Case([6, 5, 4], count, 3, torch.float32)
-        found = run(products, case, 1e9)
-        check(found, case)
-        assert int((found[0].product != 0).any(1).sum()) == count
+        answers = run(products, case, 1e9)
+        check(answers, case)
+        assert int((answers[0].product != 0).any(1).sum()) == count
 
 
 def test_the_result_is_the_same_every_time(run: Run) -> None:
     case = Case([3, 30, 40], 30, 4, torch.float32)
     for least in (0.0, 1e9):
-        once, again = run(products, case, least), run(products, case, least)
-        for one, other in zip(once, again, strict=True):
-            assert torch.equal(one.product, other.product) and torch.equal(one.entries, other.entries)
+        for first, second in zip(run(products, case, least), run(products, case, least), strict=True):
+            assert torch.equal(first.product, second.product) and torch.equal(first.entries, second.entries)
 
 
 def decomposed(device: str, options: dict[str, Any]) -> CPTensor:
     """A sparse CP on a device, its factors on the CPU."""
     tensor, _ = Case([5, 4, 6], 40, 1, torch.float64).build()
-    model = cp(tensor.to(torch.device(device)), 2, world=World.alone(device), max_iterations=3, tol=0, **options)
+    model = cp(tensor.to(torch.device(device)), 2, world=World.alone(device), max_iterations=3, stop_tol=0, **options)
     return CPTensor(model.weights.cpu(), [factor.cpu() for factor in model.factors], model.relative_error)
 
 
@@ -184,13 +185,13 @@ def decomposed(device: str, options: dict[str, Any]) -> CPTensor:
     "options", [{}, {"observed": True, "l2": 0.1}, {"nonnegative": True}, {"init": "svd"}], ids=str
 )
 def test_a_sparse_cp_is_the_one_of_the_cpu(run: Run, options: dict[str, Any]) -> None:
-    found, expected = run(decomposed, options), decomposed("cpu", options)
-    assert found.relative_error == pytest.approx(expected.relative_error, rel=1e-10)
-    assert torch.allclose(found.weights, expected.weights, rtol=1e-8)
-    for one, other in zip(found.factors, expected.factors, strict=True):
-        # An eigenvector's sign is its solver's own.
-        sign = (one * other).sum(0).sign()
-        assert torch.allclose(one * sign, other, rtol=1e-6, atol=1e-8)
+    model, expected = run(decomposed, options), decomposed("cpu", options)
+    assert model.relative_error == pytest.approx(expected.relative_error, rel=1e-10)
+    assert torch.allclose(model.weights, expected.weights, rtol=1e-8)
+    for factor, expected_factor in zip(model.factors, expected.factors, strict=True):
+        # The sign of an eigenvector is its solver's choice.
+        sign = (factor * expected_factor).sum(0).sign()
+        assert torch.allclose(factor * sign, expected_factor, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(("generation", "order", "real"), [(80, 3, "fp32"), (90, 8, "fp64")])
@@ -205,14 +206,14 @@ def test_the_kernels_compile_without_a_gpu(
     from polyadic.tensor.kernels import cuda as cuda_kernels
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    kinds = dict.fromkeys(("edges", "targets", "fibres", "cut", "lines"), "*i64")
-    kinds |= dict.fromkeys(("others", "inner", "leaves", "rows", "ends"), "*i32")
-    kinds |= dict.fromkeys(("values", "stack", "out"), f"*{real}") | {"own": "i32"}
+    kinds = dict.fromkeys(("edges", "targets", "fibres", "cut_rows", "lines"), "*i64")
+    kinds |= dict.fromkeys(("others", "inner", "leaves", "rows", "fibre_starts"), "*i32")
+    kinds |= dict.fromkeys(("values", "stack", "out"), f"*{real}") | {"own_start": "i32"}
     sizes = {"WIDTH": 16, "BLOCK": 16, "ORDER": order, "NONZEROS": 16, "LINES": 16}
-    for name in ("_sparse_rows", "_sparse_fibres", "_add_up", "_sparse_entries", "_fibre_entries"):
-        kernel = getattr(cuda_kernels, name)
-        signature = {one: kinds.get(one, "constexpr") for one in kernel.arg_names}
-        constants = {one: sizes[one] for one in kernel.arg_names if one in sizes}
+    for function in ("_sparse_rows", "_sparse_fibres", "_add_up", "_sparse_entries", "_fibre_entries"):
+        kernel = getattr(cuda_kernels, function)
+        signature = {name: kinds.get(name, "constexpr") for name in kernel.arg_names}
+        constants = {name: sizes[name] for name in kernel.arg_names if name in sizes}
         source = ASTSource(kernel, signature, constants)
-        made = triton.compile(source, target=GPUTarget("cuda", generation, 32), options=cuda_kernels.LAUNCH)
+        made = triton.compile(source, target=GPUTarget("cuda", generation, 32), options=cuda_kernels.LAUNCH_OPTIONS)
         assert made.asm["cubin"]

@@ -1,45 +1,40 @@
-"""The kernels of a CPU, by numba: one thread's part of the work each, without the interpreter's lock.
+"""The kernels of a CPU, by numba, for the products of sparse and dense tensors with factors.
 
-`width` columns of the factors are taken at a time, a compile-time constant, from `column` on. Factors of a sparse
-tensor stand in one array, `stack`, that of mode n from its own first row on; indices are rows of it.
+A call does the work from `begin` to `end` (of rows, blocks or other tasks), which one thread takes; it holds no lock of
+the interpreter. It takes `width` columns of the factors, a compile-time constant, from `column` on. The factors of a
+sparse tensor lie in one array, `stack`, one above another; indices are rows of it.
+Arrays are contiguous by rows, their columns padded to whole registers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
+from polyadic.tensor.kernels.jit import jit
+from polyadic.tensor.kernels.vectors import added, entry, load, multiplied, prefetch, product, scaled, store, total, zeros
 
-from polyadic.tensor.kernels.vectors import added, at, load, multiplied, prefetch, product, scaled, store, total, zeros
-
-AHEAD = 16
-"""Numbers between two prefetches: a cache line of float32."""
-ROWS_A_SUM = 1024
-"""Rows whose squares are added up in a factor's own precision; such sums are added in float64."""
-
-
-def jit(function: Callable[..., None]) -> Any:
-    """Compiled at its first call and kept on disk, where some folder of the user's can be written."""
-    try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # numba found no such folder.
-        return numba.njit(nogil=True, error_model="numpy")(function)
+PREFETCH_NUMBERS = 16
+"""Numbers between two prefetches: those of a cache line of float32."""
+ROWS_PER_SUM = 1024
+"""Rows whose squares are added up in the factor's own precision; the sums of such groups are added in float64."""
 
 
 @cache
 def sparse_rows(width: int, order: int) -> Any:
-    """MTTKRP, every nonzero by itself: out[i] = sum over row i of value · (row of each other mode)."""
+    """MTTKRP without compressed fibres: out[i] = sum over row i's nonzeros of value · (the row of each other mode).
+
+    row_starts (I + 1), others (M x order - 1), values (M), stack (S x W), out (I x W).
+    """
 
     @jit
-    def kernel(first, others, values, stack, out, column, begin, end):
+    def kernel(row_starts, others, values, stack, out, column, begin, end):
         for row in range(begin, end):
             sum_ = zeros(stack, width)
-            for k in range(first[row], first[row + 1]):
-                term = load(stack, at(others, k, 0), column, width)
+            for k in range(row_starts[row], row_starts[row + 1]):
+                term = load(stack, entry(others, k, 0), column, width)
                 for m in range(1, order - 1):
-                    term = product(term, load(stack, at(others, k, m), column, width))
+                    term = product(term, load(stack, entry(others, k, m), column, width))
                 sum_ = scaled(values[k], term, sum_)
             store(out, row, column, sum_)
 
@@ -48,22 +43,23 @@ def sparse_rows(width: int, order: int) -> Any:
 
 @cache
 def sparse_fibres(width: int, order: int) -> Any:
-    """MTTKRP over compressed fibres: a fibre's nonzeros differ in their last index alone.
+    """MTTKRP over compressed fibres, whose nonzeros differ in their last index alone.
 
     out[i] = sum over the fibres of row i of (rows of the inner modes) * sum over the fibre of value · (its last row).
+    row_starts (I + 1), fibre_starts (F + 1), inner (F x order - 2), leaves (M), values (M), stack (S x W), out (I x W).
     """
 
     @jit
-    def kernel(first, ends, inner, leaves, values, stack, out, column, begin, end):
+    def kernel(row_starts, fibre_starts, inner, leaves, values, stack, out, column, begin, end):
         for row in range(begin, end):
             sum_ = zeros(stack, width)
-            for f in range(first[row], first[row + 1]):
+            for f in range(row_starts[row], row_starts[row + 1]):
                 fibre = zeros(stack, width)
-                for k in range(ends[f], ends[f + 1]):
+                for k in range(fibre_starts[f], fibre_starts[f + 1]):
                     fibre = scaled(values[k], load(stack, leaves[k], column, width), fibre)
                 for m in range(order - 3):
-                    fibre = product(fibre, load(stack, at(inner, f, m), column, width))
-                sum_ = multiplied(fibre, load(stack, at(inner, f, order - 3), column, width), sum_)
+                    fibre = product(fibre, load(stack, entry(inner, f, m), column, width))
+                sum_ = multiplied(fibre, load(stack, entry(inner, f, order - 3), column, width), sum_)
             store(out, row, column, sum_)
 
     return kernel
@@ -71,16 +67,19 @@ def sparse_fibres(width: int, order: int) -> Any:
 
 @cache
 def sparse_entries(width: int, order: int) -> Any:
-    """Adds to out[k] the model's entry at each nonzero: sum over columns of the product of its rows."""
+    """out[k] += the model's entry at nonzero k: the sum over the columns of the product of its rows.
+
+    own_start: the row of the stack at which the factor of the tree's mode begins; out (M); the rest as in sparse_rows.
+    """
 
     @jit
-    def kernel(first, others, own, stack, out, column, begin, end):
+    def kernel(row_starts, others, own_start, stack, out, column, begin, end):
         for row in range(begin, end):
-            mine = load(stack, own + row, column, width)
-            for k in range(first[row], first[row + 1]):
-                term = mine
+            own_row = load(stack, own_start + row, column, width)
+            for k in range(row_starts[row], row_starts[row + 1]):
+                term = own_row
                 for m in range(order - 1):
-                    term = product(term, load(stack, at(others, k, m), column, width))
+                    term = product(term, load(stack, entry(others, k, m), column, width))
                 out[k] += total(term)
 
     return kernel
@@ -88,17 +87,17 @@ def sparse_entries(width: int, order: int) -> Any:
 
 @cache
 def fibre_entries(width: int, order: int) -> Any:
-    """As sparse_entries, over compressed fibres."""
+    """As sparse_entries, over compressed fibres; shapes as in sparse_fibres."""
 
     @jit
-    def kernel(first, ends, inner, leaves, own, stack, out, column, begin, end):
+    def kernel(row_starts, fibre_starts, inner, leaves, own_start, stack, out, column, begin, end):
         for row in range(begin, end):
-            mine = load(stack, own + row, column, width)
-            for f in range(first[row], first[row + 1]):
-                shared = mine
+            own_row = load(stack, own_start + row, column, width)
+            for f in range(row_starts[row], row_starts[row + 1]):
+                shared = own_row
                 for m in range(order - 2):
-                    shared = product(shared, load(stack, at(inner, f, m), column, width))
-                for k in range(ends[f], ends[f + 1]):
+                    shared = product(shared, load(stack, entry(inner, f, m), column, width))
+                for k in range(fibre_starts[f], fibre_starts[f + 1]):
                     out[k] += total(product(shared, load(stack, leaves[k], column, width)))
 
     return kernel
@@ -108,16 +107,16 @@ def fibre_entries(width: int, order: int) -> Any:
 def rows_and_gram(width: int, rank: int, piece: int) -> Any:
     """out = product @ inverse (R x R); sums (R + 1 x R) += out^T out, and below it the column sums of product * out.
 
-    One pass over the rows, four at a time and `piece` columns at a time, so that their sums stay in registers; `out`
-    may be `product`. Sums run in the rows' own precision over ROWS_A_SUM rows, and in float64 over those. `room`
-    (R + 9 x width) holds the former, and the four rows before and after.
+    product and out are J x width, inverse is R x width; `out` may be `product`. One pass takes four rows at a time and
+    `piece` columns at a time, so that their sums stay in registers. Sums over ROWS_PER_SUM rows are in the rows' own
+    precision, sums of these in float64. `room` (R + 9 x width) holds the former and the four rows before and after.
     """
     old, new = rank + 1, rank + 5
 
     @jit
     def kernel(product, inverse, out, room, sums, begin, end):
-        for first in range(begin, end, ROWS_A_SUM):
-            last = min(first + ROWS_A_SUM, end)
+        for first in range(begin, end, ROWS_PER_SUM):
+            last = min(first + ROWS_PER_SUM, end)
             for r in range(rank + 9):
                 store(room, r, 0, zeros(out, width))
             for i in range(first, last, 4):
@@ -130,8 +129,8 @@ def rows_and_gram(width: int, rank: int, piece: int) -> Any:
                     a, b, c, d = zeros(out, piece), zeros(out, piece), zeros(out, piece), zeros(out, piece)
                     for r in range(rank):
                         line = load(inverse, r, column, piece)
-                        a, b = scaled(at(room, old, r), line, a), scaled(at(room, old + 1, r), line, b)
-                        c, d = scaled(at(room, old + 2, r), line, c), scaled(at(room, old + 3, r), line, d)
+                        a, b = scaled(entry(room, old, r), line, a), scaled(entry(room, old + 1, r), line, b)
+                        c, d = scaled(entry(room, old + 2, r), line, c), scaled(entry(room, old + 3, r), line, d)
                     dots = multiplied(load(room, old, column, piece), a, load(room, rank, column, piece))
                     dots = multiplied(load(room, old + 1, column, piece), b, dots)
                     dots = multiplied(load(room, old + 2, column, piece), c, dots)
@@ -141,10 +140,10 @@ def rows_and_gram(width: int, rank: int, piece: int) -> Any:
                     store(room, new + 2, column, c)
                     store(room, new + 3, column, d)
                     for r in range(min(column + piece, rank)):  # The Gram matrix is symmetric.
-                        sum_ = scaled(at(room, new, r), a, load(room, r, column, piece))
-                        sum_ = scaled(at(room, new + 1, r), b, sum_)
-                        sum_ = scaled(at(room, new + 2, r), c, sum_)
-                        store(room, r, column, scaled(at(room, new + 3, r), d, sum_))
+                        sum_ = scaled(entry(room, new, r), a, load(room, r, column, piece))
+                        sum_ = scaled(entry(room, new + 1, r), b, sum_)
+                        sum_ = scaled(entry(room, new + 2, r), c, sum_)
+                        store(room, r, column, scaled(entry(room, new + 3, r), d, sum_))
                 for row in range(min(4, last - i)):
                     store(out, i + row, 0, load(room, new + row, 0, width))
             for r in range(rank):
@@ -160,7 +159,7 @@ def rows_and_gram(width: int, rank: int, piece: int) -> Any:
 
 @cache
 def scaled_rows(width: int) -> Any:
-    """x[i] *= scale, a number a column."""
+    """x[i] *= scale, one number per column: x (J x width), scale (1 x width)."""
 
     @jit
     def kernel(x, scale, begin, end):
@@ -173,10 +172,10 @@ def scaled_rows(width: int) -> Any:
 
 @cache
 def dense_rows(width: int) -> Any:
-    """out = X @ factor for X of P x Q: six rows of X at a time, their sums in registers.
+    """out = X @ factor for x (P x Q), factor (Q x R), out (P x R): six rows of X at a time, their sums in registers.
 
-    Where there are `weights` (H x R), sums (P / H x R) += sum over h of weights[h] * out[h], while the rows of out are
-    at hand.
+    Where there are `weights` (H x R), also sums (P / H x R) += sum over h of weights[h] * out[h], with out seen as
+    H x (P / H) x R, while its rows are still in the cache.
     """
 
     @jit
@@ -185,14 +184,14 @@ def dense_rows(width: int) -> Any:
         while p + 6 <= end:
             a, b, c = zeros(x, width), zeros(x, width), zeros(x, width)
             d, e, f = zeros(x, width), zeros(x, width), zeros(x, width)
-            for line in range(0, columns, AHEAD):
+            for line in range(0, columns, PREFETCH_NUMBERS):
                 for row in range(p + 6, p + 12):
                     prefetch(x, row, line)
-                for q in range(line, min(line + AHEAD, columns)):
+                for q in range(line, min(line + PREFETCH_NUMBERS, columns)):
                     k = load(factor, q, column, width)
-                    a, b = scaled(at(x, p, q), k, a), scaled(at(x, p + 1, q), k, b)
-                    c, d = scaled(at(x, p + 2, q), k, c), scaled(at(x, p + 3, q), k, d)
-                    e, f = scaled(at(x, p + 4, q), k, e), scaled(at(x, p + 5, q), k, f)
+                    a, b = scaled(entry(x, p, q), k, a), scaled(entry(x, p + 1, q), k, b)
+                    c, d = scaled(entry(x, p + 2, q), k, c), scaled(entry(x, p + 3, q), k, d)
+                    e, f = scaled(entry(x, p + 4, q), k, e), scaled(entry(x, p + 5, q), k, f)
             store(out, p, column, a)
             store(out, p + 1, column, b)
             store(out, p + 2, column, c)
@@ -208,7 +207,7 @@ def dense_rows(width: int) -> Any:
         while p < end:
             a = zeros(x, width)
             for q in range(columns):
-                a = scaled(at(x, p, q), load(factor, q, column, width), a)
+                a = scaled(entry(x, p, q), load(factor, q, column, width), a)
             store(out, p, column, a)
             if len(weights):
                 head, rest = p // len(sums), p % len(sums)
@@ -227,8 +226,8 @@ def dense_rows(width: int) -> Any:
 def dense_columns(width: int) -> Any:
     """out[l] = X[l]^T @ factor for X of L x M x Q: six rows of X[l] at a time, a block of columns in the cache.
 
-    A task is one block of `block` columns of one l; x is (L · M) x Q and out (L · Q) x R. `weights` (H x R) and `sums`
-    (L · Q / H x R) are as those of `dense_rows`.
+    A task is one block of `block` columns of one l; x is (L · M) x Q, factor M x R, out (L · Q) x R. `weights` (H x R)
+    and `sums` (L · Q / H x R) are as in `dense_rows`.
     """
 
     @jit
@@ -246,23 +245,23 @@ def dense_columns(width: int) -> Any:
                 a, b = load(factor, m, column, width), load(factor, m + 1, column, width)
                 c, d = load(factor, m + 2, column, width), load(factor, m + 3, column, width)
                 e, f = load(factor, m + 4, column, width), load(factor, m + 5, column, width)
-                for line in range(left, right, AHEAD):
+                for line in range(left, right, PREFETCH_NUMBERS):
                     for row in range(p + 6, p + 12):
                         prefetch(x, row, line)
-                    for q in range(line, min(line + AHEAD, right)):
+                    for q in range(line, min(line + PREFETCH_NUMBERS, right)):
                         sum_ = load(out, base + q, column, width)
-                        sum_ = scaled(at(x, p, q), a, sum_)
-                        sum_ = scaled(at(x, p + 1, q), b, sum_)
-                        sum_ = scaled(at(x, p + 2, q), c, sum_)
-                        sum_ = scaled(at(x, p + 3, q), d, sum_)
-                        sum_ = scaled(at(x, p + 4, q), e, sum_)
-                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        sum_ = scaled(entry(x, p, q), a, sum_)
+                        sum_ = scaled(entry(x, p + 1, q), b, sum_)
+                        sum_ = scaled(entry(x, p + 2, q), c, sum_)
+                        sum_ = scaled(entry(x, p + 3, q), d, sum_)
+                        sum_ = scaled(entry(x, p + 4, q), e, sum_)
+                        sum_ = scaled(entry(x, p + 5, q), f, sum_)
                         store(out, base + q, column, sum_)
                 m += 6
             while m < rows:
                 a = load(factor, m, column, width)
                 for q in range(left, right):
-                    store(out, base + q, column, scaled(at(x, top + m, q), a, load(out, base + q, column, width)))
+                    store(out, base + q, column, scaled(entry(x, top + m, q), a, load(out, base + q, column, width)))
                 m += 1
             if len(weights):
                 weight, rest = load(weights, base // len(sums), column, width), base % len(sums)
@@ -275,10 +274,10 @@ def dense_columns(width: int) -> Any:
 
 @cache
 def gram_of_rows(width: int) -> Any:
-    """out += X^T X over rows [begin, end) of X: its columns from `width` by `width` on, each down to the diagonal.
+    """out += X^T X over rows [begin, end) of X (P x Q), in panels of `width` columns, each down to the diagonal.
 
-    out is (panels · Q) x width for X of P x Q; panel p begins with column min(p · width, Q - width). A block of rows
-    stays in the cache while all panels pass over it, six rows at a time.
+    out is (panels · Q) x width; panel p begins with column min(p · width, Q - width). A block of `block` rows stays in
+    the cache while all panels pass over it, six rows at a time.
     """
 
     @jit
@@ -296,18 +295,18 @@ def gram_of_rows(width: int) -> Any:
                     e, f = load(x, p + 4, column, width), load(x, p + 5, column, width)
                     for q in range(column + width):
                         sum_ = load(out, base + q, 0, width)
-                        sum_ = scaled(at(x, p, q), a, sum_)
-                        sum_ = scaled(at(x, p + 1, q), b, sum_)
-                        sum_ = scaled(at(x, p + 2, q), c, sum_)
-                        sum_ = scaled(at(x, p + 3, q), d, sum_)
-                        sum_ = scaled(at(x, p + 4, q), e, sum_)
-                        sum_ = scaled(at(x, p + 5, q), f, sum_)
+                        sum_ = scaled(entry(x, p, q), a, sum_)
+                        sum_ = scaled(entry(x, p + 1, q), b, sum_)
+                        sum_ = scaled(entry(x, p + 2, q), c, sum_)
+                        sum_ = scaled(entry(x, p + 3, q), d, sum_)
+                        sum_ = scaled(entry(x, p + 4, q), e, sum_)
+                        sum_ = scaled(entry(x, p + 5, q), f, sum_)
                         store(out, base + q, 0, sum_)
                     p += 6
                 while p < bottom:
                     a = load(x, p, column, width)
                     for q in range(column + width):
-                        store(out, base + q, 0, scaled(at(x, p, q), a, load(out, base + q, 0, width)))
+                        store(out, base + q, 0, scaled(entry(x, p, q), a, load(out, base + q, 0, width)))
                     p += 1
 
     return kernel
@@ -315,7 +314,7 @@ def gram_of_rows(width: int) -> Any:
 
 @cache
 def weighted_rows(width: int) -> Any:
-    """out[l] = sum over m of partial[l, m] * factor[m]; partial is (L · M) x R, a task one l."""
+    """out[l] = sum over m of partial[l, m] * factor[m]: partial (L · M) x R, factor M x R, out L x R; a task is one l."""
 
     @jit
     def kernel(partial, factor, out, column, begin, end):
@@ -335,7 +334,10 @@ def weighted_rows(width: int) -> Any:
 
 @cache
 def weighted_columns(width: int) -> Any:
-    """out[q] = sum over m of partial[m, q] * factor[m]; partial is (M · Q) x R, a task one block of q."""
+    """out[q] = sum over m of partial[m, q] * factor[m]: partial (M · Q) x R, factor M x R, out Q x R.
+
+    A task is one block of `block` rows q.
+    """
 
     @jit
     def kernel(partial, factor, out, block, column, begin, end):

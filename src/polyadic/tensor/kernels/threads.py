@@ -1,4 +1,4 @@
-"""A CPU kernel's work, over as many threads as torch may use."""
+"""The work of a CPU kernel, divided over as many threads as torch may use."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ import torch
 
 T = TypeVar("T")
 
-PARTS_A_THREAD = 4
-LATE = 1
-"""A thread is helped where more parts than these wait for it: something else holds it up."""
-_reserved: list[int] = []
+PARTS_PER_THREAD = 4
+PARTS_LEFT_ALONE = 1
+"""A thread is helped where more parts than this wait for it, since something else then holds it up."""
+_reserved_threads: list[int] = []
 
 
 def threads() -> int:
     """How many threads a kernel takes."""
-    return _reserved[-1] if _reserved else torch.get_num_threads()
+    return _reserved_threads[-1] if _reserved_threads else torch.get_num_threads()
 
 
 @contextmanager
 def for_kernels() -> Iterator[None]:
-    """Leaves the threads to the kernels: torch's own products, small ones between them, keep to the calling thread.
+    """Leaves the threads to the kernels: within it, torch's own products run on the calling thread alone.
 
-    Its threads would spin for a while after each product, on the cores that the kernels need next.
+    Torch's threads would wait busily after each product, on the cores that the kernels need next.
     """
-    _reserved.append(threads())
+    before = torch.get_num_threads()
+    _reserved_threads.append(threads())
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(_reserved.pop())
+        _reserved_threads.pop()
+        torch.set_num_threads(before)
 
 
 def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: Any) -> None:
-    """kernel(*arguments, begin, end) for each pair of neighbouring edges; the calling thread takes its part.
+    """Calls kernel(*arguments, begin, end) for each pair of neighbouring edges, on the calling thread and others.
 
-    A thread takes neighbouring parts, the same ones in each call: what it wrote is in its own cache. One that is done
-    helps the others, from their last parts on.
+    A thread takes neighbouring parts, the same ones in each call, so that what it wrote is in its own cache. A thread
+    that has done its parts helps the others, beginning with their last parts.
     """
     parts = [(begin, end) for begin, end in pairwise(edges) if end > begin]
     workers = min(threads(), len(parts))
     queues = [deque(parts[len(parts) * n // workers : len(parts) * (n + 1) // workers]) for n in range(workers)]
 
     def work(number: int) -> None:
-        mine = queues[number]
-        while mine and (part := _taken(mine.popleft)):
+        own = queues[number]
+        while own and (part := _taken(own.popleft)):
             kernel(*arguments, *part)
         for queue in queues:
-            while len(queue) > LATE and (part := _taken(queue.pop)):
+            while len(queue) > PARTS_LEFT_ALONE and (part := _taken(queue.pop)):
                 kernel(*arguments, *part)
 
     others = [_pool(threads()).submit(work, number) for number in range(1, workers)]
@@ -65,7 +67,7 @@ def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: A
 
 
 def side_by_side(work: Callable[[int], T], parts: int) -> list[T]:
-    """[work(0), ..., work(parts - 1)], each by a thread of its own, to which torch's operations in it keep."""
+    """[work(0), ..., work(parts - 1)], each on a thread of its own; torch's operations within it keep to that thread."""
     if parts == 1:
         return [work(0)]
     with for_kernels():
@@ -85,8 +87,8 @@ def _taken(take: Callable[[], tuple[int, int]]) -> tuple[int, int] | None:
 
 
 def even(tasks: int, smallest: int = 1) -> list[int]:
-    """Edges that cut tasks into equal parts of `smallest` or more, for the threads at hand."""
-    parts = max(1, min(PARTS_A_THREAD * threads(), tasks // max(1, smallest)))
+    """Edges 0, ..., tasks that cut tasks into equal parts of `smallest` tasks or more, some for each thread."""
+    parts = max(1, min(PARTS_PER_THREAD * threads(), tasks // max(1, smallest)))
     return [tasks * part // parts for part in range(parts + 1)]
 
 

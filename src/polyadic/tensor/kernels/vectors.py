@@ -84,7 +84,7 @@ def store(typing: Any, array: Any, row: Any, column: Any, vector: Any) -> Any:
 
 
 @intrinsic
-def at(typing: Any, array: Any, row: Any, column: Any) -> Any:
+def entry(typing: Any, array: Any, row: Any, column: Any) -> Any:
     """array[row, column], without a look at the signs of the indices."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -1,0 +1,19 @@
+"""How every kernel of a CPU is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+
+def jit(function: Callable[..., None]) -> Any:
+    """The kernel that numba compiles at the function's first call, without the interpreter's lock.
+
+    The machine code is kept on disk where numba finds a folder that it can write to; elsewhere each process compiles.
+    """
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # numba found no such folder.
+        return numba.njit(nogil=True, error_model="numpy")(function)
