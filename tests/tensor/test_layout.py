@@ -68,7 +68,7 @@ def scatter_apart(world: World) -> Any:
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_every_nonzero_and_every_row_has_one_rank(ranks: int) -> None:
-    answers = on_ranks(ranks, scatter_apart) if ranks > 1 else [scatter(World.alone())]
+    answers = on_ranks(ranks, scatter_apart, fresh=True) if ranks > 1 else [scatter(World.alone())]
     tensor = sparse([7, 9, 8], 0.4)
     found = torch.zeros(tensor.shape, dtype=torch.float64)
     for indices, values, *_ in answers:

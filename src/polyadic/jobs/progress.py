@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from polyadic.jobs.checkpoints import Snapshot
-from polyadic.lowrank.model import in_order, numbered
 from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.numbered_names import in_order, numbered
 
 P = TypeVar("P")
 Rows = Callable[[list[Tensor]], list[Tensor]]

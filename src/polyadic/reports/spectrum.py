@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyadic.lowrank.model import in_order
+from polyadic.tensor.numbered_names import in_order
 
 
 @dataclass(frozen=True, kw_only=True)

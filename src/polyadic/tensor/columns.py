@@ -30,7 +30,8 @@ class Columns:
 
     shape: rows of the other modes. keys (C): the hashed number of each column that holds nonzeros, rising.
     start (2^b + 1): the first of the keys for each value of their first b bits, which lie before `shift`.
-    column_starts (C + 1): where the nonzeros of each column begin. rows and values (M): rows count from the block's first.
+    column_starts (C + 1): where the nonzeros of each column begin.
+    rows and values (M): rows count from the block's first.
     """
 
     shape: tuple[int, ...]

@@ -35,7 +35,7 @@ def skinny_product(
     Also, where there are weights (H x R, padded) and H divides `left`: the product seen as
     H x (left / H · right) x R, times the weights and summed over H. It is None where H is so small that the sums of
     each thread would take much memory.
-    room: memory for the product, of left · right · R numbers or more; fresh memory costs as much time as a pass over it.
+    room: memory for the product, left · right · R numbers or more; fresh memory costs as much time as a pass over it.
     """
     factor, width = columns.numpy(), columns.shape[1]
     room = x.new_empty(left * right * width) if room is None else room[: left * right * width]

@@ -21,8 +21,9 @@ from polyadic.tensor.tree_products import entries, mttkrp, rows_kernel
 
 
 class SparseShare:
-    """This rank's block of the grid: its nonzeros in one tree per mode; `layers` say which rows of each factor it holds.
+    """This rank's block of the grid: its nonzeros, in one tree per mode.
 
+    `layers` say which rows of each factor the rank holds.
     tensor: any part of the whole tensor's nonzeros, over the ranks each of them once. With `observed`, absent entries
     are unknown; otherwise they are zeros. `duplicates`: how many nonzeros of all ranks had the indices of another; they
     were summed.

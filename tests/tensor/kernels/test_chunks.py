@@ -51,9 +51,7 @@ def test_every_nonzero_is_in_one_chunk_and_every_chunk_in_one_row(
 
 @settings(max_examples=150, deadline=None)
 @given(shape=shapes, count=st.integers(0, 90), length=st.integers(1, 20), seed=st.integers(0, 99))
-def test_a_chunk_is_a_whole_row_or_has_a_line_of_its_own(
-    shape: list[int], count: int, length: int, seed: int
-) -> None:
+def test_a_chunk_is_a_whole_row_or_has_a_line_of_its_own(shape: list[int], count: int, length: int, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunks, "SHORTEST_NONZEROS", length)
         divided = Tree.of(crowded(shape, count, seed), 0).chunks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def three_threads() -> Iterator[None]:
 @given(st.integers(0, 1000), st.integers(1, 50))
 def test_even_edges_cover_the_tasks_in_parts_that_are_not_too_small(tasks: int, smallest: int) -> None:
     edges = even(tasks, smallest)
-    sizes = [end - begin for begin, end in zip(edges, edges[1:], strict=False)]
+    sizes = [end - begin for begin, end in pairwise(edges)]
     assert edges[0] == 0 and edges[-1] == tasks
     assert min(sizes) >= min(smallest, tasks) and max(sizes) - min(sizes) <= 1
 
@@ -35,7 +36,7 @@ def test_even_edges_cover_the_tasks_in_parts_that_are_not_too_small(tasks: int, 
 def test_every_part_is_done_once(edges: list[int]) -> None:
     parts: list[tuple[str, int, int]] = []
     in_parallel(lambda *arguments: parts.append(arguments), edges, "argument")
-    expected = [("argument", begin, end) for begin, end in zip(edges, edges[1:], strict=False) if begin < end]
+    expected = [("argument", begin, end) for begin, end in pairwise(edges) if begin < end]
     assert sorted(parts) == expected
 
 

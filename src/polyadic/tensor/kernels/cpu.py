@@ -12,7 +12,18 @@ from functools import cache
 from typing import Any
 
 from polyadic.tensor.kernels.jit import jit
-from polyadic.tensor.kernels.vectors import added, entry, load, multiplied, prefetch, product, scaled, store, total, zeros
+from polyadic.tensor.kernels.vectors import (
+    added,
+    entry,
+    load,
+    multiplied,
+    prefetch,
+    product,
+    scaled,
+    store,
+    total,
+    zeros,
+)
 
 PREFETCH_NUMBERS = 16
 """Numbers between two prefetches: those of a cache line of float32."""
@@ -314,7 +325,10 @@ def gram_of_rows(width: int) -> Any:
 
 @cache
 def weighted_rows(width: int) -> Any:
-    """out[l] = sum over m of partial[l, m] * factor[m]: partial (L · M) x R, factor M x R, out L x R; a task is one l."""
+    """out[l] = sum over m of partial[l, m] * factor[m]: partial (L · M) x R, factor M x R, out L x R.
+
+    A task is one l.
+    """
 
     @jit
     def kernel(partial, factor, out, column, begin, end):

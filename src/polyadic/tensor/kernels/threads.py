@@ -67,7 +67,7 @@ def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: A
 
 
 def side_by_side(work: Callable[[int], T], parts: int) -> list[T]:
-    """[work(0), ..., work(parts - 1)], each on a thread of its own; torch's operations within it keep to that thread."""
+    """[work(0), ..., work(parts - 1)], each on a thread of its own, to which torch's operations within it keep."""
     if parts == 1:
         return [work(0)]
     with for_kernels():
