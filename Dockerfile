@@ -8,7 +8,8 @@ FROM ${BASE_IMAGE} AS names
 COPY pyproject.toml /
 RUN python3 -c "import tomllib; \
 project = tomllib.load(open('/pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['container'], sep='\n')" > /requirements.in
+extras = project['optional-dependencies']; \
+print(*project['dependencies'], *extras['serve'], *extras['report'], *extras['container'], sep='\n')" > /requirements.in
 
 # sagemaker-training is published as source with a C extension: the compiler stays in this stage.
 FROM ${BASE_IMAGE} AS dependencies

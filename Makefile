@@ -1,4 +1,4 @@
-# The only verbs anyone must know: local, test, check, docs, image, bench.
+# The only verbs anyone must know: local, test, test-quick, check, docs, image, bench.
 PYTHON ?= python3
 IMAGE ?= polyadic
 # A folder of wheels that the image is built with, such as a CPU build of torch.
@@ -7,15 +7,22 @@ WHEELS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 RUN := $(VENV)/bin/python
+# How many tests run at a time; those of a file stay together (tests/conftest.py).
+WORKERS ?= 2
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadgroup
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: local test check docs image bench
+.PHONY: local test test-quick check docs image bench
 
 local: $(VENV)/.local  ## the main job on this machine: train, serve two variants, compare; no Docker, no AWS
 	@$(RUN) -m local_mode demo --output out/demo
 
-test: $(VENV)/.test  ## every test that this machine can run
-	@$(RUN) -m pytest
+test: $(VENV)/.test  ## every test that this machine can run: side by side, then those that must be alone
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not alone"
+	@$(RUN) -m pytest -m alone
+
+test-quick: $(VENV)/.test  ## what to run while you write: all tests that take neither seconds nor Docker
+	@$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not alone and not docker and not slow"
 
 check: $(VENV)/.test  ## style, types, and the arrows of import
 	@$(RUN) -m ruff check .

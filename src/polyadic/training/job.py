@@ -116,6 +116,8 @@ def write_report(algorithm: Algorithm, model: Model, job: Job[Hyperparameters]) 
         return
     try:
         algorithm.report(job.output, model)
+    except ModuleNotFoundError as error:
+        job.note(f"warning: the report has no pictures, for {error.name} is missing: pip install 'polyadic[report]'")
     except Exception as error:
         job.note(f"warning: the report in {job.output} is incomplete: {error} ({type(error).__name__})")
 

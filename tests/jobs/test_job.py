@@ -1,0 +1,77 @@
+"""What a job does for an algorithm: boundaries, snapshots, lines, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.checkpoints import Snapshot
+from polyadic.jobs.hyperparameters import Hyperparameters
+from polyadic.jobs.job import Job
+from tests.helpers.ranks import on_ranks
+from tests.helpers.tiny_jobs import Kept
+
+
+def job(world: World | None = None, **given: Any) -> Job[Any]:
+    standard = {"channels": {}, "checkpoints": Kept()}
+    return Job(algorithm="cp", hyperparameters=Hyperparameters(), world=world or World.alone(), **{**standard, **given})
+
+
+def kept_and_resumed(world: World) -> tuple[int, int | None]:
+    """How many snapshots a rank keeps, and the step that it resumes from."""
+    checkpoints = Kept()
+    here = job(world, checkpoints=checkpoints)
+    here.keep(Snapshot(7, {}, {}))
+    snapshot = here.resume()
+    return len(checkpoints.snapshots), snapshot.step if snapshot else None
+
+
+def test_rank_0_keeps_the_snapshot_and_every_rank_resumes_from_it() -> None:
+    assert kept_and_resumed(World.alone()) == (1, 7)
+    assert on_ranks(2, kept_and_resumed) == [(1, 7), (0, 7)]
+
+
+def test_without_a_snapshot_there_is_nothing_to_resume() -> None:
+    assert job().resume() is None
+
+
+def stop_on_rank_1(world: World) -> tuple[bool, bool]:
+    boundary = job(world, stop_requested=lambda: world.rank == 1).boundary(1)
+    return boundary.stop, boundary.save
+
+
+def test_what_one_rank_is_told_all_ranks_do() -> None:
+    assert on_ranks(2, stop_on_rank_1) == [(True, True)] * 2
+    assert job(dry_run=True).boundary(1).stop
+    assert not job().boundary(1).stop
+
+
+class Drawn:
+    """Scalars in memory."""
+
+    def __init__(self) -> None:
+        self.values: list[tuple[str, float, dict[str, int]]] = []
+
+    def record(self, name: str, value: float, where: Mapping[str, int]) -> None:
+        self.values.append((name, value, dict(where)))
+
+
+def test_a_metric_is_a_line_and_a_scalar(capsys: pytest.CaptureFixture[str]) -> None:
+    scalars = Drawn()
+    job(scalars=scalars, host="algo-2").metric("train loss", 0.5, {"epoch": 3})
+    assert capsys.readouterr().out == "#quality_metric: host=algo-2, epoch=3, train loss <loss>=0.5\n"
+    assert scalars.values == [("train loss", 0.5, {"epoch": 3})]
+
+
+def test_files_are_those_with_a_known_suffix(tmp_path: Path) -> None:
+    files = tuple(tmp_path / name for name in ("a.npy", "b.txt"))
+    here = job(channels={"train": Channel("train", tmp_path, files)})
+    assert here.files("train", (".npy", ".npz")) == [tmp_path / "a.npy"]
+    with pytest.raises(UserError, match=r"channel train holds no data: no file ends in \.csv \(found: a.npy, b.txt in"):
+        here.files("train", (".csv",))
