@@ -21,8 +21,9 @@ from polyadic.algorithms.forecaster.model import build
 from polyadic.decomposition.cp.als import cp as decompose
 from polyadic.formats import npy
 from polyadic.jobs.model import Model
-from polyadic.lowrank.model import DecompositionModel, numbered
+from polyadic.lowrank.model import DecompositionModel
 from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.numbered_names import numbered
 from tests.helpers.opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
 from tests.helpers.small_models import build_cp
 
@@ -60,7 +61,14 @@ class Server:
 
 def cp_model(tensor: CPTensor) -> DecompositionModel:
     tensors = {"weights": tensor.weights, **numbered("factor", tensor.factors)}
-    return DecompositionModel("cp", tensors, build_cp, tensor.relative_error, {}, (None, DAYS, None))
+    return DecompositionModel(
+        algorithm="cp",
+        tensors=tensors,
+        build=build_cp,
+        relative_error=tensor.relative_error,
+        hyperparameters={},
+        labels=(None, DAYS, None),
+    )
 
 
 def model_folder(folder: Path, model: Model) -> OptMl:
@@ -241,11 +249,11 @@ def test_a_broken_model_ends_the_server_with_the_reason(tmp_path: Path, tensor: 
         weights.write_bytes(weights.read_bytes()[:100])
     elif harm == "mixed up":
         DecompositionModel(
-            "cp",
-            {"weights": torch.ones(1), **numbered("factor", [torch.rand(3, 1), torch.rand(3, 1)])},
-            build_cp,
-            0.5,
-            {},
+            algorithm="cp",
+            tensors={"weights": torch.ones(1), **numbered("factor", [torch.rand(3, 1), torch.rand(3, 1)])},
+            build=build_cp,
+            relative_error=0.5,
+            hyperparameters={},
         ).artifact().write(tmp_path / "other")
         weights.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
     else:

@@ -1,4 +1,4 @@
-"""Decompositions of a size for tests, each with the dense tensor that it stands for."""
+"""Small decompositions as models, each with the dense tensor (6 x 5 x 4) that it stands for."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import CPTensor, cp
-from polyadic.lowrank.model import DecompositionModel, in_order, numbered
+from polyadic.decomposition.cp.als import cp
+from polyadic.lowrank.model import DecompositionModel
+from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
+from polyadic.tensor.numbered_names import in_order, numbered
 from polyadic.tensor.tensor_train import TensorTrain
 from polyadic.tensor.tucker_tensor import TuckerTensor
 
 PEOPLE = ("ann", "bob", "cleo", "dan", "eve")
 LABELS = (None, PEOPLE, None)
-PAIRS = ((6, 3), (5, 2), (4, 4))
+TUCKER_FACTORS = ((6, 3), (5, 2), (4, 4))
 
 
 def build_cp(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
@@ -24,13 +26,20 @@ def build_cp(tensors: Mapping[str, Tensor], relative_error: float) -> CPTensor:
     return CPTensor(tensors["weights"], in_order("factor", tensors), relative_error)
 
 
-def small_cp(dtype: torch.dtype = torch.float64, **more: Any) -> tuple[DecompositionModel, Tensor]:
+def small_cp(dtype: torch.dtype = torch.float64, **changes: Any) -> tuple[DecompositionModel, Tensor]:
     """A CP model of 6 x 5 x 4 whose mode 1 has labels, and its dense form."""
     data = torch.rand(6, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     fitted = cp(data.to(dtype), 3, max_iterations=20)
     tensors = {"weights": fitted.weights, **numbered("factor", fitted.factors)}
-    settings = {"rank": 3}
-    model = DecompositionModel("cp", tensors, build_cp, fitted.relative_error, settings, LABELS, **more)
+    model = DecompositionModel(
+        algorithm="cp",
+        tensors=tensors,
+        build=build_cp,
+        relative_error=fitted.relative_error,
+        hyperparameters={"rank": 3},
+        labels=LABELS,
+        **changes,
+    )
     return model, reconstruct(fitted.weights, [factor.double() for factor in fitted.factors])
 
 
@@ -48,8 +57,18 @@ def small_tucker(dtype: torch.dtype = torch.float64) -> tuple[DecompositionModel
     """A Tucker model of 6 x 5 x 4 with ranks 3, 2 and 4, and its dense form."""
     random = torch.Generator().manual_seed(1)
     core = torch.randn(3, 2, 4, generator=random, dtype=torch.float64).to(dtype)
-    factors = [torch.linalg.qr(torch.randn(n, r, generator=random, dtype=torch.float64))[0].to(dtype) for n, r in PAIRS]
-    model = DecompositionModel("tucker", {"core": core, **numbered("factor", factors)}, build_tucker, 0.1, {}, LABELS)
+    factors = [
+        torch.linalg.qr(torch.randn(shape, generator=random, dtype=torch.float64))[0].to(dtype)
+        for shape in TUCKER_FACTORS
+    ]
+    model = DecompositionModel(
+        algorithm="tucker",
+        tensors={"core": core, **numbered("factor", factors)},
+        build=build_tucker,
+        relative_error=0.1,
+        hyperparameters={},
+        labels=LABELS,
+    )
     return model, torch.einsum("abc,ia,jb,kc->ijk", core.double(), *(factor.double() for factor in factors))
 
 
@@ -58,5 +77,12 @@ def small_train(dtype: torch.dtype = torch.float64) -> tuple[DecompositionModel,
     random = torch.Generator().manual_seed(2)
     shapes = ((1, 6, 2), (2, 5, 3), (3, 4, 1))
     cores = [torch.randn(shape, generator=random, dtype=torch.float64).to(dtype) for shape in shapes]
-    model = DecompositionModel("tensor-train", numbered("core", cores), build_train, 0.1, {}, LABELS)
+    model = DecompositionModel(
+        algorithm="tensor-train",
+        tensors=numbered("core", cores),
+        build=build_train,
+        relative_error=0.1,
+        hyperparameters={},
+        labels=LABELS,
+    )
     return model, torch.einsum("aib,bjc,ckd->ijk", *(core.double() for core in cores))

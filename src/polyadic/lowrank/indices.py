@@ -1,4 +1,4 @@
-"""Rows of a mode by number or label, and indices of many entries; UserError says which one is wrong, and why."""
+"""Rows of a mode by number or label, and indices of many entries; an error says which of them is wrong, and why."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from polyadic.errors import UserError, shorten
 
 LABELS_COMPARED = 10_000
-"""The nearest of more labels than these would take seconds to find."""
+"""The nearest label is looked for among so many: to compare more of them would take seconds."""
+LABELS_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A mode that an index counts: its place in the tensor, its rows, and their labels where it has any."""
+    """A mode that an index counts: its place in the tensor, the number of its rows, and their labels if it has any."""
 
     number: int
     rows: int
@@ -31,61 +32,73 @@ class Mode:
         """The row of each label."""
         return {label: row for row, label in enumerate(self.labels or ())}
 
-    def takes(self, got: object) -> bool:
-        """Whether a value is of a kind that may name a row here."""
-        return type(got) is int or (isinstance(got, str) and self.labels is not None)
+    def takes(self, cell: object) -> bool:
+        """Whether a value is of a kind that may name a row of this mode: an integer, or text where it has labels."""
+        return type(cell) is int or (isinstance(cell, str) and self.labels is not None)
 
-    def row(self, got: Any, where: str) -> int:
-        """The row that a value names; UserError for one that the mode lacks."""
-        if isinstance(got, str):
-            if got not in self.by_label:
+    def row(self, cell: Any, where: str) -> int:
+        """The row that a value names, a label or an integer.
+
+        Raises UserError, which begins with `where`, for a row that the mode lacks.
+        """
+        if isinstance(cell, str):
+            if cell not in self.by_label:
                 raise UserError(
-                    f"{where} is {shorten(got)}, which is no label of mode {self.number}: {self._hint(got)}"
+                    f"{where} is {shorten(cell)}, which is no label of mode {self.number}: {self._hint(cell)}"
                 )
-            return self.by_label[got]
-        if not 0 <= got < self.rows:
-            raise UserError(f"{where} is {got}: mode {self.number} has rows 0 to {self.rows - 1}")
-        return int(got)
+            return self.by_label[cell]
+        if not 0 <= cell < self.rows:
+            raise UserError(f"{where} is {cell}: mode {self.number} has rows 0 to {self.rows - 1}")
+        return int(cell)
 
-    def _hint(self, got: str) -> str:
+    def _hint(self, wrong: str) -> str:
         labels = self.labels or ()
-        near = difflib.get_close_matches(got, labels[:LABELS_COMPARED], 1, 0.6)
-        known = ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
-        return (f"did you mean {near[0]!r}? " if near else "") + f"its {len(labels)} labels are {known}"
+        nearest = difflib.get_close_matches(wrong, labels[:LABELS_COMPARED], 1, 0.6)
+        known = ", ".join(map(repr, labels[:LABELS_SHOWN])) + (", ..." if len(labels) > LABELS_SHOWN else "")
+        return (f"did you mean {nearest[0]!r}? " if nearest else "") + f"its {len(labels)} labels are {known}"
 
 
 Modes: TypeAlias = tuple[Mode, ...]
 Index: TypeAlias = tuple[int | None, ...]
+"""One row of each mode; None stands for every row."""
 
 
-def cells(modes: Modes) -> str:
-    """What an index consists of, in words."""
+def index_in_words(modes: Modes) -> str:
+    """What an index consists of, such as "3 integers (or labels, in mode 1)"."""
     labelled = [str(mode.number) for mode in modes if mode.labels]
     labels = f" (or labels, in mode {' and '.join(labelled)})" if labelled else ""
     return f"{len(modes)} integer{'s' * (len(modes) > 1)}{labels}"
 
 
-def parse_indices(got: object, modes: Modes, where: str) -> NDArray[np.int64]:
-    """B x N rows, B >= 1, from lists of rows and labels or from an array of integers."""
-    if isinstance(got, np.ndarray):
-        return _check_array(got, modes, where)
-    if not isinstance(got, list) or not got:
-        raise UserError(f"{where} is {shorten(got)}: it must be a list of one or more lists with {cells(modes)} each")
-    for number, row in enumerate(got):
+def parse_indices(value: object, modes: Modes, where: str) -> NDArray[np.int64]:
+    """The rows (B x N, B >= 1) of lists of rows and labels, or of an array of integers.
+
+    Raises UserError, which begins with `where`, for anything else and for a row that a mode lacks.
+    """
+    if isinstance(value, np.ndarray):
+        return _check_array(value, modes, where)
+    if not isinstance(value, list) or not value:
+        form = f"a list of one or more lists with {index_in_words(modes)} each"
+        raise UserError(f"{where} is {shorten(value)}: it must be {form}")
+    for number, row in enumerate(value):
         if not isinstance(row, list) or len(row) != len(modes):
-            raise UserError(f"{where}[{number}] is {shorten(row)}: it must be a list with {cells(modes)}")
-    if set(map(type, itertools.chain.from_iterable(got))) == {int}:
-        array = np.array(got)
-        if array.dtype.kind in "iu":
+            raise _wrong_row(row, modes, f"{where}[{number}]")
+    if set(map(type, itertools.chain.from_iterable(value))) == {int}:
+        array = np.array(value)
+        if array.dtype.kind in "iu":  # Integers that are too large for 64 bits make an array of objects.
             return _check_array(array, modes, where)
-    return np.array([_parse_row(row, modes, f"{where}[{number}]") for number, row in enumerate(got)], dtype=np.int64)
+    return np.array([_parse_row(row, modes, f"{where}[{number}]") for number, row in enumerate(value)], dtype=np.int64)
 
 
 def _parse_row(row: Sequence[object], modes: Modes, where: str) -> list[int]:
     for mode, cell in zip(modes, row, strict=True):
         if not mode.takes(cell):
-            raise UserError(f"{where} is {shorten(row)}: it must be a list with {cells(modes)}")
+            raise _wrong_row(row, modes, where)
     return [mode.row(cell, f"{where}[{n}]") for n, (mode, cell) in enumerate(zip(modes, row, strict=True))]
+
+
+def _wrong_row(row: object, modes: Modes, where: str) -> UserError:
+    return UserError(f"{where} is {shorten(row)}: it must be a list with {index_in_words(modes)}")
 
 
 def _check_array(array: NDArray[Any], modes: Modes, where: str) -> NDArray[np.int64]:
@@ -93,7 +106,7 @@ def _check_array(array: NDArray[Any], modes: Modes, where: str) -> NDArray[np.in
         shape = " x ".join(map(str, array.shape)) or "single number"
         raise UserError(
             f"got an array of {array.dtype}, {shape}: it must be one of integers, B x {len(modes)}: "
-            "an index a row, B of 1 or more"
+            "one index per row, B of 1 or more"
         )
     outside = (array < 0) | (array >= np.array([mode.rows for mode in modes]))
     if outside.any():

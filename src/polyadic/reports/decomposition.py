@@ -88,7 +88,7 @@ def page(model: DecompositionModel, pictures: Mapping[str, Picture]) -> str:
         *(figure(file_name, *picture) for file_name, picture in pictures.items()),
         table("Files beside this page", files),
     ]
-    return document(f"{model.name} of a {_shape(model)} tensor", parts)
+    return document(f"{model.algorithm} of a {_shape(model)} tensor", parts)
 
 
 def summarise(model: DecompositionModel) -> dict[str, str]:
@@ -96,7 +96,7 @@ def summarise(model: DecompositionModel) -> dict[str, str]:
     entries = math.prod(mode.rows for mode in model.modes)
     numbers = sum(tensor.numel() for tensor in model.tensors.values())
     summary = {
-        "algorithm": model.name,
+        "algorithm": model.algorithm,
         "shape": _shape(model),
         "ranks": _ranks(model.tensors),
         "relative error": f"{model.relative_error:.6g}",
