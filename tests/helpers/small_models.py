@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp.als import cp
+from polyadic.formats import json
+from polyadic.lowrank.indices import Mode
 from polyadic.lowrank.model import DecompositionModel
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
@@ -18,6 +20,7 @@ from polyadic.tensor.tucker_tensor import TuckerTensor
 
 PEOPLE = ("ann", "bob", "cleo", "dan", "eve")
 LABELS = (None, PEOPLE, None)
+MODES = (Mode(0, 6), Mode(1, 5, PEOPLE), Mode(2, 4))
 TUCKER_FACTORS = ((6, 3), (5, 2), (4, 4))
 
 
@@ -86,3 +89,17 @@ def small_train(dtype: torch.dtype = torch.float64) -> tuple[DecompositionModel,
         labels=LABELS,
     )
     return model, torch.einsum("aib,bjc,ckd->ijk", *(core.double() for core in cores))
+
+
+def rank_one_model(*factors: Tensor, **changes: Any) -> DecompositionModel:
+    """A CP model of one component of weight 1, from the column of each mode (I_n)."""
+    tensors = {"weights": torch.ones(1), **numbered("factor", [factor[:, None] for factor in factors])}
+    settings: dict[str, Any] = {"relative_error": 0.0, "hyperparameters": {}, **changes}
+    return DecompositionModel(algorithm="cp", tensors=tensors, build=build_cp, **settings)
+
+
+def answers_of(model: DecompositionModel, *instances: Any) -> list[dict[str, Any]]:
+    """The answers to some instances as a client reads them."""
+    queries = [model.parse(instance, {}) for instance in instances]
+    answers: list[dict[str, Any]] = json.decode(json.encode(model.predict(queries)))
+    return answers
