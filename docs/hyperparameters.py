@@ -1,4 +1,4 @@
-"""python docs/hyperparameters.py: writes docs/hyperparameters.md, and the README's table of algorithms, from the schema."""
+"""python docs/hyperparameters.py: docs/hyperparameters.md and the README's table of algorithms, from the schema."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HEAD = """# Hyperparameters
 
 This page is written by `python docs/hyperparameters.py` from the schema that checks a job.
 
-`algorithm` chooses; where it is absent, the one algorithm is meant whose required hyperparameters are all given. Values may
-be strings, as SageMaker sends them: `10` and `"10"` are the same, and so are `true` and `"True"`. A misspelt name is an error
-that names the nearest known one. `python -m polyadic schema cp --table` prints one of these tables, and
-`python -m polyadic schema cp` the specification that CreateAlgorithm and tuners read.
+`algorithm` chooses; where it is absent, the one algorithm is meant whose required hyperparameters are all given.
+Values may be strings, as SageMaker sends them: `10` and `"10"` are the same, and so are `true` and `"True"`. A
+misspelt name is an error that names the nearest known one. `python -m polyadic schema cp --table` prints one of these
+tables, and `python -m polyadic schema cp` the specification that CreateAlgorithm and tuners read.
 """
 
 
@@ -46,7 +46,16 @@ def _section(name: str) -> str:
         f"| `{metric.definition['Name']}` | {'lower' if metric.minimize else 'higher'} | {metric.about} |"
         for metric in algorithm.metrics
     ]
-    parts = [f"## {name}\n", f"{_sentence(algorithm.summary)}\n", schema.table(algorithm), "", *channels, "", *metrics, ""]
+    parts = [
+        f"## {name}\n",
+        f"{_sentence(algorithm.summary)}\n",
+        schema.table(algorithm),
+        "",
+        *channels,
+        "",
+        *metrics,
+        "",
+    ]
     return "\n".join(parts)
 
 
