@@ -32,6 +32,13 @@ def every_collective(world: World) -> dict[str, Any]:
         "no rows": world.gather_rows(torch.empty(0, 4)),
         "collect": world.collect({"rank": rank}),
         "from_first": world.from_first(f"from {rank}"),
+        "first in place": world.from_first_(torch.full((2,), float(rank + 1))),
+        # Rank r sends r + 1 rows to each rank.
+        "exchanged": world.exchange(torch.full((world.size * (rank + 1), 2), float(rank)), [rank + 1] * world.size),
+        "part of a sum": world.sum_part(torch.arange(3.0)[:, None] * (rank + 1), 2),
+        "joined": world.join_parts(
+            torch.arange(3.0)[2 * rank : 2 * rank + 2] if world.size > 1 else torch.arange(3.0), 2, 3
+        ),
         "any": [world.any(flag) for flag in (False, rank == 0, rank == 1, True)],
         "gradient": linear.weight.grad,
     }
@@ -44,42 +51,69 @@ def answers(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 def test_ranks_know_their_place(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
-    assert [(one["rank"], one["size"]) for one in answers] == [(rank, n) for rank in range(n)]
-    assert [one["local"] for one in answers] == [(rank, n) for rank in range(n)]
+    assert [(answer["rank"], answer["size"]) for answer in answers] == [(rank, n) for rank in range(n)]
+    assert [answer["local"] for answer in answers] == [(rank, n) for rank in range(n)]
 
 
 def test_sum_adds_over_the_ranks_in_place(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
-    for one in answers:
-        assert one["sum_"].tolist() == [n, sum(range(n))]
-        assert one["in place"].tolist() == [n, sum(range(n))]
+    for answer in answers:
+        assert answer["sum_"].tolist() == [n, sum(range(n))]
+        assert answer["in place"].tolist() == [n, sum(range(n))]
 
 
 def test_gather_rows_stacks_unequal_and_empty_shares(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
-    for one in answers:
-        assert one["rows"].tolist() == [[float(rank)] * 3 for rank in range(n) for _ in range(2 * rank)]
-        assert one["rows"].shape[1] == 3
-        assert one["integers"].tolist() == [rank + k for rank in range(n) for k in range(2)]
-        assert one["integers"].dtype == torch.int64
-        assert one["no rows"].shape == (0, 4)
+    for answer in answers:
+        assert answer["rows"].tolist() == [[float(rank)] * 3 for rank in range(n) for _ in range(2 * rank)]
+        assert answer["rows"].shape[1] == 3
+        assert answer["integers"].tolist() == [rank + k for rank in range(n) for k in range(2)]
+        assert answer["integers"].dtype == torch.int64
+        assert answer["no rows"].shape == (0, 4)
 
 
 def test_objects_are_collected_and_broadcast(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
-    for one in answers:
-        assert one["collect"] == [{"rank": rank} for rank in range(n)]
-        assert one["from_first"] == "from 0"
+    for answer in answers:
+        assert answer["collect"] == [{"rank": rank} for rank in range(n)]
+        assert answer["from_first"] == "from 0"
+
+
+def test_rank_0s_numbers_replace_those_of_the_others(answers: list[dict[str, Any]]) -> None:
+    assert [answer["first in place"].tolist() for answer in answers] == [[1.0, 1.0]] * len(answers)
+
+
+def test_rows_are_exchanged_in_the_order_of_the_ranks(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    for answer in answers:
+        assert answer["exchanged"].tolist() == [[float(rank)] * 2 for rank in range(n) for _ in range(rank + 1)]
+
+
+def test_a_sum_is_cut_into_parts_that_join_again(answers: list[dict[str, Any]]) -> None:
+    n = len(answers)
+    summed = [[row * n * (n + 1) / 2] for row in range(3)]
+    expected = [summed] if n == 1 else [summed[:2], summed[2:]]
+    assert [answer["part of a sum"].tolist() for answer in answers] == expected
+    assert [answer["joined"].tolist() for answer in answers] == [[0, 1, 2]] * n
+
+
+def colored(world: World) -> list[Any]:
+    part = world.split(world.rank % 2)
+    return [part.rank, part.size, part.collect(world.rank), part.sum_(torch.tensor(float(world.rank))).item()]
+
+
+def test_ranks_of_one_color_are_a_world_of_their_own() -> None:
+    assert on_ranks(4, colored) == [[0, 2, [0, 2], 2], [0, 2, [1, 3], 4], [1, 2, [0, 2], 2], [1, 2, [1, 3], 4]]
 
 
 def test_any_sees_every_rank(answers: list[dict[str, Any]]) -> None:
-    assert [one["any"] for one in answers] == [[False, True, len(answers) == 2, True]] * len(answers)
+    assert [answer["any"] for answer in answers] == [[False, True, len(answers) == 2, True]] * len(answers)
 
 
 def test_data_parallel_averages_gradients(answers: list[dict[str, Any]]) -> None:
     mean = sum(range(1, len(answers) + 1)) / len(answers)
-    for one in answers:
-        assert one["gradient"].tolist() == [[mean, mean]]
+    for answer in answers:
+        assert answer["gradient"].tolist() == [[mean, mean]]
 
 
 def test_alone_is_the_world_of_one() -> None:

@@ -19,15 +19,16 @@ from polyadic.same_host import SameHost, open_together
 T = TypeVar("T")
 
 LONG_WAIT = timedelta(minutes=30)
-"""A peer may read its channel for long before it joins the first collective."""
+"""How long a collective waits for a rank, which may read its channel for long before it joins the first one."""
 
 
 @dataclass(frozen=True)
 class World:
     """The ranks that work on one fit, seen from one of them; alone, every collective is the identity.
 
-    `local_rank` counts this rank among the `local_size` ranks of its host, which see the same files. `group` is the
-    process group of a part of the ranks; None is all of them. `near` is what ranks of one host and no GPU share.
+    rank and size: this rank, from 0, of how many. local_rank and local_size: the same among the ranks of this host,
+    which see the same files. group: the process group of these ranks, None where it is that of all processes.
+    shared_memory: through which ranks of one host without GPUs add up; None for others.
     """
 
     rank: int
@@ -36,58 +37,62 @@ class World:
     local_rank: int = 0
     local_size: int = 1
     group: dist.ProcessGroup | None = None
-    near: SameHost | None = None
+    shared_memory: SameHost | None = None
 
     @staticmethod
     def alone(device: str | torch.device = "cpu") -> World:
-        """A world of one process."""
-        return World(0, 1, torch.device(device))
+        """The world of one process."""
+        return World(rank=0, size=1, device=torch.device(device))
 
     @staticmethod
     def join() -> World:
-        """The world that torch.distributed.run describes in the environment (RANK, WORLD_SIZE, LOCAL_RANK).
+        """The world that torch.distributed.run describes in the environment.
 
-        A GPU a process and nccl where a host has a GPU for each, gloo on CPUs.
+        It reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE. Each process has a GPU, and the ranks speak through
+        nccl, where a host has a GPU for each of its processes; otherwise all are on CPUs and speak through gloo.
         """
-        rank, size = _whole("RANK", 0), _whole("WORLD_SIZE", 1)
-        local_rank, local_size = _whole("LOCAL_RANK", 0), _whole("LOCAL_WORLD_SIZE", 1)
+        rank, size = _integer("RANK", 0), _integer("WORLD_SIZE", 1)
+        local_rank, local_size = _integer("LOCAL_RANK", 0), _integer("LOCAL_WORLD_SIZE", 1)
         device = _device(local_rank, local_size)
         if size > 1:
             backend = "nccl" if device.type == "cuda" else "gloo"
-            bound = device if device.type == "cuda" else None
-            dist.init_process_group(backend, rank=rank, world_size=size, timeout=LONG_WAIT, device_id=bound)
-        return World(rank, size, device, local_rank, local_size)._side_by_side(local_size)
+            gpu = device if device.type == "cuda" else None
+            dist.init_process_group(backend, rank=rank, world_size=size, timeout=LONG_WAIT, device_id=gpu)
+        return World(rank, size, device, local_rank, local_size)._with_shared_memory(local_size)
 
     def leave(self) -> None:
-        """Gives the process group back."""
+        """Ends the process group; no collective may follow."""
         if self.size > 1:
             dist.destroy_process_group()
 
     def split(self, color: int) -> World:
-        """Those ranks of the whole world that give the same color, as a world of their own, in order."""
+        """The ranks of the whole world that give the same color, as a world of their own, in their order."""
         colors = self.collect(color)
-        mine = self
-        for one in sorted(set(colors)):  # Every rank makes every group: it is a collective of all of them.
-            members = [rank for rank, other in enumerate(colors) if other == one]
+        part = self
+        for group_color in sorted(set(colors)):  # Every rank makes every group: that is a collective of all of them.
+            members = [rank for rank, other in enumerate(colors) if other == group_color]
             group = dist.new_group(members) if 1 < len(members) < self.size else None
-            if one == color:
-                mine = World(members.index(self.rank), len(members), self.device, group=group)
-        if mine.group is not None and self.near is not None:
-            mine = mine._side_by_side(mine.size)
-        return mine
+            if group_color == color:
+                part = World(members.index(self.rank), len(members), self.device, group=group)
+        if part.group is not None and self.shared_memory is not None:
+            part = part._with_shared_memory(part.size)
+        return part
 
-    def _side_by_side(self, local_size: int) -> World:
-        """The same world, with memory that its ranks share where all of them, `local_size`, are of one host."""
+    def _with_shared_memory(self, local_size: int) -> World:
+        """The same world, with memory that its ranks share where all of them are among the `local_size` of one host."""
         if self.device.type != "cpu":
             return self
-        return replace(self, near=open_together(self, local_size, LONG_WAIT))
+        memory = open_together(
+            self.rank, self.size, local_size, LONG_WAIT, from_first=self.from_first, collect=self.collect
+        )
+        return replace(self, shared_memory=memory)
 
     def sum_(self, tensor: Tensor) -> Tensor:
-        """Adds `tensor` over the ranks, in place; the same value on each of them."""
+        """Adds a tensor over the ranks, in place, and returns it: the same numbers on each rank."""
         if self.size > 1:
-            whole = tensor.contiguous()  # gloo reads a strided one as if it were not.
-            if self.near:
-                self.near.sum_(whole)
+            whole = tensor.contiguous()  # gloo reads a strided tensor as if it were contiguous.
+            if self.shared_memory:
+                self.shared_memory.sum_(whole)
             else:
                 dist.all_reduce(whole, group=self.group)
             if whole is not tensor:
@@ -95,20 +100,20 @@ class World:
         return tensor
 
     def sum_part(self, rows: Tensor, chunk: int) -> Tensor:
-        """This rank's rows [rank · chunk, (rank + 1) · chunk) of the sum of `rows` (n x ...) over the ranks."""
+        """A part of the sum of `rows` (n x ...) over the ranks: rows [rank · chunk, (rank + 1) · chunk), at most n."""
         if self.size == 1:
             return rows
-        mine = slice(min(self.rank * chunk, len(rows)), min((self.rank + 1) * chunk, len(rows)))
+        own = slice(min(self.rank * chunk, len(rows)), min((self.rank + 1) * chunk, len(rows)))
         if self.device.type == "cpu":  # gloo's own reduce-scatter is five times slower than this.
-            return self.sum_(rows.contiguous())[mine].clone()
+            return self.sum_(rows.contiguous())[own].clone()
         room = rows.new_zeros(chunk * self.size, *rows.shape[1:])
         room[: len(rows)] = rows
         part = rows.new_empty(chunk, *rows.shape[1:])
         dist.reduce_scatter(part, list(torch.split(room, chunk)), group=self.group)
-        return part[: mine.stop - mine.start]
+        return part[: own.stop - own.start]
 
     def join_parts(self, part: Tensor, chunk: int, rows: int) -> Tensor:
-        """The `rows` rows of which each rank gives its part as `sum_part` cuts them."""
+        """The `rows` rows (rows x ...) of which each rank gives the part that `sum_part` cuts for it."""
         if self.size == 1:
             return part
         padded = part.new_zeros(chunk, *part.shape[1:])
@@ -118,7 +123,10 @@ class World:
         return torch.cat(parts)[:rows]
 
     def exchange(self, rows: Tensor, counts: list[int]) -> Tensor:
-        """Sends the first counts[0] rows to rank 0, the next counts[1] to rank 1 and so on; what this rank is sent."""
+        """Sends the first counts[0] rows to rank 0, the next counts[1] to rank 1 and so on.
+
+        rows: n x ..., where n is the sum of `counts`. Returns the rows that this rank was sent, in the ranks' order.
+        """
         if self.size == 1:
             return rows
         sent = torch.tensor(counts, device=self.device)
@@ -129,7 +137,7 @@ class World:
         return room
 
     def gather_rows(self, rows: Tensor) -> Tensor:
-        """Stacks each rank's rows (n_r x ...) in the order of the ranks; n_r may differ and may be 0."""
+        """All ranks' rows (n_r x ...), stacked in the order of the ranks; n_r may differ and may be 0."""
         if self.size == 1:
             return rows
         counts = self.collect(len(rows))
@@ -140,7 +148,7 @@ class World:
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def collect(self, value: T) -> list[T]:
-        """Every rank's value, in the order of the ranks."""
+        """Every rank's value (anything that pickles), in the order of the ranks."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -148,7 +156,7 @@ class World:
         return values
 
     def from_first(self, value: T) -> T:
-        """Rank 0's value."""
+        """Rank 0's value (anything that pickles)."""
         if self.size == 1:
             return value
         box = [value]
@@ -156,40 +164,41 @@ class World:
         return box[0]
 
     def from_first_(self, tensor: Tensor) -> Tensor:
-        """Rank 0's values in place of this rank's."""
-        if self.near and tensor.is_contiguous():
-            self.near.from_first_(tensor)
+        """Puts rank 0's numbers into the tensor, in place, and returns it."""
+        if self.shared_memory and tensor.is_contiguous():
+            self.shared_memory.from_first_(tensor)
         elif self.size > 1:
             dist.broadcast(tensor, group_src=0, group=self.group)
         return tensor
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up on any rank."""
+        """Whether the flag is True on any rank."""
         return (self.size > 1 and bool(self.sum_(torch.tensor(float(flag), device=self.device)) > 0)) or flag
 
     def data_parallel(self, module: nn.Module) -> nn.Module:
-        """The module whose backward pass averages gradients over the ranks; its buffers are alike from the start."""
+        """The module whose backward pass averages gradients over the ranks; buffers are not sent, and must be alike."""
         if self.size == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
-        known = signature(DistributedDataParallel).parameters
-        # torch 2.13 renamed it.
-        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-        buffers: dict[str, Any] = {name: False}
-        return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True, **buffers)
+        parameters = signature(DistributedDataParallel).parameters
+        # torch 2.13 renamed the option.
+        name = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
+        options: dict[str, Any] = {name: False}
+        return DistributedDataParallel(module, device_ids=devices, gradient_as_bucket_view=True, **options)
 
 
-def _whole(name: str, default: int) -> int:
+def _integer(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
 
 
 def _device(local_rank: int, local_size: int) -> torch.device:
+    """This rank's GPU, where each of the host's ranks has one; otherwise the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    # All or none: ranks that differ in their backend would wait for each other for ever.
-    if local_size > (count := torch.cuda.device_count()):
+    gpus = torch.cuda.device_count()
+    if local_size > gpus:  # Ranks that differ in their backend would wait for each other for ever.
         if local_rank == 0:
-            warnings.warn(f"{local_size} ranks have {count} GPU(s) between them: all run on CPUs", stacklevel=2)
+            warnings.warn(f"{local_size} ranks have {gpus} GPU(s) between them: all run on CPUs", stacklevel=2)
         return torch.device("cpu")
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)

@@ -1,7 +1,8 @@
-"""Sums over the ranks of one host through memory that they share: no socket, no thread beside the caller's.
+"""Sums over the ranks of one host through memory that they share, without sockets or further threads.
 
-On CPUs gloo hands each message to a thread of its own, which must be woken on both sides; where the cores are busy or a
-virtual machine has put them to sleep, that takes milliseconds, a sweep of a sparse decomposition no more than ten.
+On CPUs gloo hands each message to a thread of its own, which must be woken on both sides. Where the cores are busy, or
+where a virtual machine has put them to sleep, that takes milliseconds; a whole sweep of a sparse decomposition takes no
+more than ten.
 """
 
 from __future__ import annotations
@@ -11,21 +12,22 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-REGION = 2**22
-"""Bytes that a rank gives at a time. They are pages of a file, taken when they are first written to."""
-LINE = 64
-SPIN = 0.01
-"""Seconds of waiting in which the core is kept, but for those who want it; then it sleeps between two looks."""
-NAP = 1e-4
-LOOK = 0.5
-"""Seconds between two looks at whether the others still live."""
+REGION_BYTES = 2**22
+"""Bytes that a rank gives at a time. They are pages of a file, which take memory when they are first written to."""
+CACHE_LINE_BYTES = 64
+BUSY_SECONDS = 0.01
+"""A rank that waits for another keeps its core for so long, and yields it only to threads that are ready to run.
+After that it sleeps between two looks."""
+SLEEP_SECONDS = 1e-4
+LIVENESS_SECONDS = 0.5
+"""Seconds between two checks that the process waited for still lives."""
 
 
 def possible(ranks: int, local_ranks: int) -> bool:
@@ -36,31 +38,38 @@ def possible(ranks: int, local_ranks: int) -> bool:
 class SameHost:
     """One rank's view of the memory that `size` ranks of a host share.
 
-    Each rank has a counter, of what it has given so far, and two regions, which it fills in turn: when it fills one
-    again, all others have given twice since, and so have read what stood there.
+    Each rank has a counter of what it has given so far, and two regions that it fills in turn. When it fills a region
+    again, all others have given twice since, and so have read what was in it.
+
+    path: the file that `make` made; patience: how long to wait for a rank that lives but does not give.
     """
 
     def __init__(self, path: Path, rank: int, size: int, patience: timedelta) -> None:
         self._rank, self._size, self._patience, self._given = rank, size, patience.total_seconds(), 0
-        length = 2 * LINE * size + 2 * REGION * size
+        lines_bytes = 2 * CACHE_LINE_BYTES * size
+        length = lines_bytes + 2 * REGION_BYTES * size
         with path.open("r+b") as file:
             file.truncate(length)
             self._map = mmap.mmap(file.fileno(), length)
         whole = torch.frombuffer(self._map, dtype=torch.uint8)
-        lines = whole[: 2 * LINE * size].view(torch.int64).view(2, size, LINE // 8)
+        # Each number lies in a cache line of its own, so that writing it disturbs no other rank.
+        lines = whole[:lines_bytes].view(torch.int64).view(2, size, CACHE_LINE_BYTES // 8)
         self._counts, self._pids = lines[0, :, 0].numpy(), lines[1, :, 0].numpy()
-        self._regions = whole[2 * LINE * size :].view(2, size, REGION)
+        self._regions = whole[lines_bytes:].view(2, size, REGION_BYTES)
         self._pids[rank] = os.getpid()
 
     @staticmethod
     def make() -> Path:
-        """An empty file for the ranks to open; one of them makes it, and removes it when all have."""
+        """A new, empty file for the ranks to open. One rank makes it, and removes it when all have opened it."""
         handle, name = tempfile.mkstemp(prefix="polyadic-ranks-")
         os.close(handle)
         return Path(name)
 
     def sum_(self, tensor: Tensor) -> None:
-        """Adds a contiguous tensor over the ranks, in place and in their order: the same value on each of them."""
+        """Adds a contiguous tensor over the ranks, in place and in the order of the ranks: all get the same numbers.
+
+        Raises torch's DistNetworkError where another rank has gone or does not answer.
+        """
         for part in _parts(tensor):
             first, *others = self._exchange(part, part)
             part.copy_(first)
@@ -68,13 +77,16 @@ class SameHost:
                 part += other
 
     def from_first_(self, tensor: Tensor) -> None:
-        """Rank 0's values in place of a contiguous tensor's."""
+        """Puts rank 0's numbers into a contiguous tensor, in place.
+
+        Raises torch's DistNetworkError where another rank has gone or does not answer.
+        """
         for part in _parts(tensor):
             first = self._exchange(part if self._rank == 0 else part[:0], part)[0]
             part.copy_(first)
 
     def _exchange(self, given: Tensor, like: Tensor) -> list[Tensor]:
-        """What every rank gives, each as long as `like`; it stands until the exchange after the next one."""
+        """What every rank gives, each as long as `like`; it stays until the exchange after the next one."""
         regions = self._regions[self._given % 2]
         views = [region[: like.numel() * like.element_size()].view(like.dtype) for region in regions]
         views[self._rank][: len(given)].copy_(given)
@@ -85,24 +97,26 @@ class SameHost:
         return views
 
     def _await(self, other: int) -> None:
+        """Waits until a rank has given as often as this one."""
         counts, given = self._counts, self._given
         if counts[other] >= given:
             return
-        began = looked = time.monotonic()
+        began = checked = time.monotonic()
         while counts[other] < given:
             now = time.monotonic()
-            if now - began < SPIN:
+            if now - began < BUSY_SECONDS:
                 os.sched_yield()
                 continue
-            time.sleep(NAP)
-            if now - looked > LOOK:
-                looked = now
+            time.sleep(SLEEP_SECONDS)
+            if now - checked > LIVENESS_SECONDS:
+                checked = now
                 if not _lives(int(self._pids[other])) or now - began > self._patience:
                     raise torch.distributed.DistNetworkError(f"rank {other} of this host has gone, or does not answer")
 
 
 def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(tensor.view(-1), REGION // tensor.element_size())
+    """The tensor's numbers, as many at a time as a region holds."""
+    return torch.split(tensor.view(-1), REGION_BYTES // tensor.element_size())
 
 
 def _lives(pid: int) -> bool:
@@ -112,20 +126,33 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except ProcessLookupError:
         return False
-    except OSError:  # Another user's, or a system without /proc.
+    except OSError:  # The process is another user's, or the system has no /proc.
         return True
 
 
-def open_together(world: Any, local_ranks: int, patience: timedelta) -> SameHost | None:
-    """The memory that the ranks of a world share, or None where they cannot; a collective of all of them."""
-    if not possible(world.size, local_ranks):
+def open_together(
+    rank: int,
+    size: int,
+    local_ranks: int,
+    patience: timedelta,
+    *,
+    from_first: Callable[[Path | None], Path | None],
+    collect: Callable[[bool], list[bool]],
+) -> SameHost | None:
+    """The memory that `size` ranks share, or None where they cannot share any; a collective of all of them.
+
+    local_ranks: how many of them are on this host; patience: how long to wait for a rank that does not answer;
+    from_first(value): the value that rank 0 gives; collect(value): the values of all ranks.
+    """
+    if not possible(size, local_ranks):
         return None
-    path = world.from_first(SameHost.make() if world.rank == 0 else None)
+    path = from_first(SameHost.make() if rank == 0 else None)
+    assert path is not None
     try:
-        mine = SameHost(path, world.rank, world.size, patience)
+        memory = SameHost(path, rank, size, patience)
     except OSError:
-        mine = None
-    together = all(world.collect(mine is not None))
-    if world.rank == 0:
+        memory = None
+    all_opened = all(collect(memory is not None))
+    if rank == 0:
         path.unlink(missing_ok=True)
-    return mine if together else None
+    return memory if all_opened else None
