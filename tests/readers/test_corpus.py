@@ -7,7 +7,7 @@ import gzip
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from polyadic.readers import corpus_files as _corpus_files
 from polyadic.readers.corpus import CorpusRead, read_corpus, read_vocabulary
 from polyadic.readers.corpus_files import content_types
 from polyadic.topics.corpus import Corpus
-from polyadic.training.environment import read_environment
 from polyadic.training.channels import open_channels
 from polyadic.training.checkpoint import NoCheckpoints
+from polyadic.training.environment import read_environment
 from tests.helpers.opt_ml import OptMl
 from tests.helpers.ranks import on_ranks
 
@@ -75,6 +75,10 @@ class Settings(hyper.Hyperparameters):
     """Of an algorithm."""
 
 
+def job_of(channels: Mapping[str, Channel], world: World) -> Job[Settings]:
+    return Job(algorithm="lda", hyperparameters=Settings(), world=world, channels=channels, checkpoints=NoCheckpoints())
+
+
 @dataclass(frozen=True)
 class Case:
     """The files of each host (one for all where the channel is replicated), and how they are read."""
@@ -96,7 +100,7 @@ def read(folder: Path, case: Case, world: World) -> CorpusRead:
     host = world.rank // world.local_size if len(case.hosts) > 1 else 0
     files = tuple(sorted((folder / str(host)).iterdir()))
     channel = Channel("train", folder / str(host), files, case.divided, case.content_type)
-    return read_corpus(Job(Settings(), world, {"train": channel}, NoCheckpoints()), "train", case.terms)
+    return read_corpus(job_of({"train": channel}, world), "train", case.terms)
 
 
 def alone(folder: Path, files: Mapping[str, bytes], **options: Any) -> CorpusRead:
@@ -136,7 +140,7 @@ def test_a_content_type_says_what_names_do_not(what: str, packed: bool, tmp_path
 def test_the_content_type_of_a_job_reaches_the_reader(tmp_path: Path) -> None:
     laid_out = OptMl(tmp_path, {}).channel("train", {"a.txt": csv.encode(TABLE)}, ContentType="text/csv")
     channels = open_channels(read_environment(laid_out.environ), PIPES, "lda")
-    found = read_corpus(Job(Settings(), World.alone(), channels, NoCheckpoints()), "train", TERMS)
+    found = read_corpus(job_of(channels, World.alone()), "train", TERMS)
     assert channels["train"].content_type == "text/csv" and table(found.corpus) == TABLE
 
 
@@ -345,7 +349,7 @@ def piped_job(folder: Path, **config: str) -> Job[Any]:
     for name in ("train", "vocabulary"):
         job.channel(name, {}, TrainingInputMode="Pipe", **config)
     channels = open_channels(read_environment(job.environ), PIPES, "lda")
-    return Job(Settings(), World.alone(), channels, NoCheckpoints())
+    return job_of(channels, World.alone())
 
 
 @each
@@ -387,7 +391,7 @@ def read_pipes(world: World, folder: Path) -> list[list[list[float]]]:
         name: Channel(name, folder, (folder / f"{name}_0",), name == "divided", piped=True)
         for name in ("replicated", "divided")
     }
-    job = Job(Settings(), world, channels, NoCheckpoints())
+    job = job_of(channels, world)
     return [table(read_corpus(job, name, TERMS).corpus) for name in channels]
 
 
@@ -398,20 +402,15 @@ def test_one_rank_of_a_host_reads_a_pipe(tmp_path: Path) -> None:
 
 
 def test_only_what_can_be_piped_is_said_to_be() -> None:
-    class Piping:
-        NAME, CHANNELS = "lda", PIPES
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(cp, name)
-
-    channels: Any = training_specification(Piping())["TrainingSpecification"]["TrainingChannels"]  # type: ignore[arg-type]
+    piping = replace(cp.ALGORITHM, channels=PIPES)
+    channels: Any = training_specification(piping)["TrainingSpecification"]["TrainingChannels"]
     assert channels[0]["SupportedInputModes"] == ["File", "FastFile", "Pipe"]
 
 
 def vocabulary(folder: Path, files: Mapping[str, bytes], terms: int | None = 3) -> list[str] | None:
     lay_out(folder, Case((files,)))
     channel = Channel("vocabulary", folder / "0", tuple(sorted((folder / "0").iterdir())))
-    return read_vocabulary(Job(Settings(), World.alone(), {"vocabulary": channel}, NoCheckpoints()), terms)
+    return read_vocabulary(job_of({"vocabulary": channel}, World.alone()), terms)
 
 
 @pytest.mark.parametrize("text", [b"one\ntwo\nthree", b"one\r\n two\r\nthree\r\n\n", b"\xef\xbb\xbfone\ntwo\nthree\n"])
@@ -422,14 +421,14 @@ def test_a_vocabulary_is_a_term_a_line(text: bytes, terms: int | None, tmp_path:
 
 
 def test_there_need_be_no_vocabulary() -> None:
-    assert read_vocabulary(Job(Settings(), World.alone(), {}, NoCheckpoints()), 3) is None
+    assert read_vocabulary(job_of({}, World.alone()), 3) is None
 
 
 NO_VOCABULARY = {
     "another length": ({"v.txt": b"one\ntwo\n"}, "v.txt has 2 terms and the corpus has 3 (feature_dim)"),
-    "no file": ({}, "channel vocabulary holds no file: give one text, a term a line"),
+    "no file": ({}, "channel vocabulary holds no file: give one text, with one term per line"),
     "two files": ({"a": b"x", "b": b"y"}, "channel vocabulary holds 2 files (a, b): give one text"),
-    "an empty line": ({"v.txt": b"one\n\nthree\n"}, "v.txt, line 2 is empty: give a term a line"),
+    "an empty line": ({"v.txt": b"one\n\nthree\n"}, "v.txt, line 2 is empty: give one term per line"),
     "an empty file": ({"v.txt": b""}, "v.txt, line 1 is empty"),
     "other bytes": ({"v.txt": b"one\n\xff\nthree"}, "v.txt, line 2: 'utf-8' codec can't decode"),
     "early gzip": ({"v.txt.gz": gzip.compress(b"one\ntwo\nthree" * 9)[:-9]}, "v.txt.gz is not a readable gzip file"),
@@ -447,7 +446,7 @@ def test_vocabularies_that_are_refused(what: str, tmp_path: Path) -> None:
 def vocabularies(world: World, folder: Path) -> Any:
     files = tuple((folder / str(world.rank)).iterdir())
     channel = Channel("vocabulary", folder / str(world.rank), files, divided=True)
-    return read_vocabulary(Job(Settings(), world, {"vocabulary": channel}, NoCheckpoints()), 2)
+    return read_vocabulary(job_of({"vocabulary": channel}, world), 2)
 
 
 def test_a_vocabulary_on_one_host_serves_all(tmp_path: Path) -> None:
@@ -461,6 +460,6 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 @pytest.mark.skipif(not (DATA / "nips-train_1.pbr").exists(), reason="nips-train_1.pbr is not in ../shared/data")
 def test_amazons_own_file_is_a_corpus() -> None:
     channel = Channel("train", DATA, (DATA / "nips-train_1.pbr",))
-    found = read_corpus(Job(Settings(), World.alone(), {"train": channel}, NoCheckpoints()), "train", 12_419)
+    found = read_corpus(job_of({"train": channel}, World.alone()), "train", 12_419)
     assert (len(found.corpus), found.corpus.terms, found.corpus.counts.sum()) == (350, 12_419, 451_275)
     assert found.warnings == []

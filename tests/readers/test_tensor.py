@@ -16,23 +16,23 @@ import torch
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import Coordinates, images, npz, parquet, safetensors
+from polyadic.formats import Coordinates, images, npy, npz, parquet, safetensors
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
+from polyadic.options import option
 from polyadic.readers import dense as _dense_channel
 from polyadic.readers.tensor import TensorRead, dense_suffixes, read_tensor, sparse_suffixes
-from polyadic.tensor.dense import Slab
+from polyadic.tensor.dense import Slab, share
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.training.checkpoint import NoCheckpoints
 from tests.helpers.ranks import on_ranks
-from tests.helpers.tiny_jobs import npy_bytes
 
 
 class Settings(hyper.Hyperparameters):
     """Of an algorithm that can leave entries out."""
 
-    missing: Literal["error", "mask"] = hyper.hyperparameter("what NaN means", "error")
+    missing: Literal["error", "mask"] = option("what NaN means", "error")
 
 
 ARRAY = np.random.default_rng(0).normal(size=(3, 8, 4))
@@ -75,6 +75,8 @@ class Case:
     divided: bool = False
     gaps: bool = False
     dtype: torch.dtype = torch.float64
+    min_order: int = 2
+    divided_mode: int | None = None
 
 
 def lay_out(folder: Path, case: Case) -> None:
@@ -86,12 +88,16 @@ def lay_out(folder: Path, case: Case) -> None:
             path.write_bytes(data)
 
 
+def job_of(channels: Mapping[str, Channel], world: World) -> Job[Settings]:
+    return Job(algorithm="cp", hyperparameters=Settings(), world=world, channels=channels, checkpoints=NoCheckpoints())
+
+
 def read(folder: Path, case: Case, world: World) -> TensorRead:
     host = world.rank // world.local_size if len(case.hosts) > 1 else 0
     files = tuple(sorted(path for path in (folder / str(host)).rglob("*") if path.is_file()))
     channel = Channel("train", folder / str(host), files, case.divided)
-    job = Job(Settings(), world, {"train": channel}, NoCheckpoints())
-    return read_tensor(job, dtype=case.dtype, gaps=case.gaps)
+    job = job_of({"train": channel}, world)
+    return read_tensor(job, dtype=case.dtype, gaps=case.gaps, min_order=case.min_order, divided_mode=case.divided_mode)
 
 
 def alone(folder: Path, *files: Mapping[str, bytes], **options: Any) -> TensorRead:
@@ -117,22 +123,22 @@ def records(found: TensorRead) -> Counter[tuple[Any, ...]]:
 
 
 DENSE: dict[str, tuple[Mapping[str, bytes], Any]] = {
-    ".npy": ({"t.npy": npy_bytes(ARRAY)}, ARRAY),
-    ".npy in Fortran's order": ({"t.npy": npy_bytes(np.asfortranarray(ARRAY))}, ARRAY),
-    ".NPY": ({"T.NPY": npy_bytes(ARRAY)}, ARRAY),
+    ".npy": ({"t.npy": npy.encode(ARRAY)}, ARRAY),
+    ".npy in Fortran's order": ({"t.npy": npy.encode(np.asfortranarray(ARRAY))}, ARRAY),
+    ".NPY": ({"T.NPY": npy.encode(ARRAY)}, ARRAY),
     ".npz": ({"t.npz": archive(tensor=ARRAY, other=ARRAY[0])}, ARRAY),
     ".safetensors": ({"t.safetensors": safetensors.encode(ARRAY)}, ARRAY),
-    "an integer": ({"t.npy": npy_bytes(PIXELS)}, PIXELS),
-    "beside a text": ({"README.txt": b"hello", "t.npy": npy_bytes(ARRAY)}, ARRAY),
+    "an integer": ({"t.npy": npy.encode(PIXELS)}, PIXELS),
+    "beside a text": ({"README.txt": b"hello", "t.npy": npy.encode(ARRAY)}, ARRAY),
     "three files": (
         {
             "b/1.npz": archive(a=ARRAY[1:2]),
-            "a.npy": npy_bytes(ARRAY[:1]),
+            "a.npy": npy.encode(ARRAY[:1]),
             "c.safetensors": safetensors.encode(ARRAY[2:]),
         },
         ARRAY,
     ),
-    "an empty file among others": ({"a.npy": npy_bytes(ARRAY[:0]), "b.npy": npy_bytes(ARRAY)}, ARRAY),
+    "an empty file among others": ({"a.npy": npy.encode(ARRAY[:0]), "b.npy": npy.encode(ARRAY)}, ARRAY),
     "pictures": (pictures("cabdefg"), PIXELS),
     "one picture": (pictures("a"), PIXELS[:1]),
     "grey pictures": ({f"{n}.png": images.encode(PIXELS[n, :, :, 0]) for n in range(7)}, PIXELS[:, :, :, :1]),
@@ -194,14 +200,15 @@ REFUSED: dict[str, tuple[Mapping[str, bytes], str]] = {
     "nothing": ({}, "channel train holds no data: no file ends in .npy or .npz or "),
     "text": ({"a.txt": b"1 2"}, "(found: a.txt in "),
     "both kinds": (
-        {"a.npy": npy_bytes(ARRAY), "b.tns": tns(RECORDS), "c.npz": npz.encode(coordinates(RECORDS))},
+        {"a.npy": npy.encode(ARRAY), "b.tns": tns(RECORDS), "c.npz": npz.encode(coordinates(RECORDS))},
         "channel train holds dense files (a.npy) and sparse ones (b.tns, c.npz): give one kind. Dense are ",
     ),
-    "a vector": ({"a.npy": npy_bytes(np.ones(3))}, "the tensor has 1 modes: a decomposition needs 2 or more"),
-    "a number": ({"a.npy": npy_bytes(np.float64(3))}, "the tensor has 0 modes: a decomposition needs 2 or more"),
-    "vectors": ({"a.npy": npy_bytes(np.ones(3)), "b.npy": npy_bytes(np.ones(3))}, "the tensor has 1 modes"),
+    "a vector": ({"a.npy": npy.encode(np.ones(3))}, "the tensor has 1 mode: it must have 2 or more"),
+    "a number": ({"a.npy": npy.encode(np.float64(3))}, "the tensor has 0 modes: it must have 2 or more"),
+    "vectors": ({"a.npy": npy.encode(np.ones(3)), "b.npy": npy.encode(np.ones(3))}, "the tensor has 1 mode: it"),
+    "records of one index": ({"a.tns": b"1 5\n3 4\n"}, "the tensor has 1 mode: it must have 2 or more"),
     "other modes": (
-        {"a.npy": npy_bytes(ARRAY), "b.npz": archive(a=ARRAY[:, :5])},
+        {"a.npy": npy.encode(ARRAY), "b.npz": archive(a=ARRAY[:, :5])},
         "a.npy is 3 x 8 x 4 and b.npz is 3 x 5 x 4: files are stacked along mode 0, so their other modes must agree",
     ),
     "sizes of pictures": (
@@ -210,12 +217,12 @@ REFUSED: dict[str, tuple[Mapping[str, bytes], str]] = {
     ),
     "a broken picture": ({**pictures("abc"), "d.png": pictures("d")["d.png"][:-60]}, "d.png is not a readable picture"),
     "NaN": (
-        {"a.npy": npy_bytes(DEVIATING)},
-        "the tensor holds 1 entries that are NaN or infinite, the first at index [1, 2, 3]: test-tensor-channel needs "
+        {"a.npy": npy.encode(DEVIATING)},
+        "the tensor holds 1 entries that are NaN or infinite, the first at index [1, 2, 3]: cp needs "
         "every entry. Fill them in, or leave out the rows that hold them, or set missing=mask",
     ),
     "a broken line": ({"a.tns": tns(RECORDS) + b"1 2 3\n"}, "a.tns, line 7: 3 fields where"),
-    "orders": ({"a.tns": tns(RECORDS), "b.csv": b"0,1,5\n"}, "a.tns has 3 indices a record and b.csv has 2"),
+    "orders": ({"a.tns": tns(RECORDS), "b.csv": b"0,1,5\n"}, "a.tns has 3 indices per record and b.csv has 2"),
     "labels and numbers": (
         {"a.tns": tns(RECORDS), "b.csv": table(NAMED)},
         "mode 0 has labels in b.csv and numbers in a.tns: write both the same way",
@@ -230,9 +237,9 @@ def test_bad_channels_are_refused(what: str, tmp_path: Path) -> None:
 
 
 def test_nan_stays_where_gaps_are_allowed_but_infinite_does_not(tmp_path: Path) -> None:
-    found = alone(tmp_path / "nan", {"a.npy": npy_bytes(DEVIATING)}, gaps=True)
+    found = alone(tmp_path / "nan", {"a.npy": npy.encode(DEVIATING)}, gaps=True)
     assert isinstance(found.data, Slab) and found.data.local.isnan().nonzero().tolist() == [[1, 2, 3]]
-    said = refusal(tmp_path / "inf", {"a.npy": npy_bytes(INFINITE)}, gaps=True)
+    said = refusal(tmp_path / "inf", {"a.npy": npy.encode(INFINITE)}, gaps=True)
     assert said == (
         "the tensor holds 1 entries that are infinite, the first at index [1, 2, 3]: "
         "an entry is finite, or NaN where it is missing"
@@ -240,7 +247,7 @@ def test_nan_stays_where_gaps_are_allowed_but_infinite_does_not(tmp_path: Path) 
 
 
 def test_numbers_beyond_the_precision_are_refused(tmp_path: Path) -> None:
-    dense, sparse = {"a.npy": npy_bytes(1e300 * ARRAY)}, {"a.tns": b"1 1 1e300\n"}
+    dense, sparse = {"a.npy": npy.encode(1e300 * ARRAY)}, {"a.tns": b"1 1 1e300\n"}
     said = refusal(tmp_path / "dense", dense, dtype=torch.float32)
     assert "the tensor holds 96 entries that are NaN or infinite" in said and "need dtype=float64" in said
     said = refusal(tmp_path / "sparse", sparse, dtype=torch.float32)
@@ -249,16 +256,34 @@ def test_numbers_beyond_the_precision_are_refused(tmp_path: Path) -> None:
         assert alone(tmp_path / name, files).data
 
 
+def test_a_tensor_of_one_mode_is_read_where_it_may_have_one(tmp_path: Path) -> None:
+    vector = alone(tmp_path / "dense", {"a.npy": npy.encode(ARRAY[0, 0])}, min_order=1).data
+    assert isinstance(vector, Slab) and torch.equal(vector.local, torch.from_numpy(ARRAY[0, 0]))
+    stack = alone(tmp_path / "stack", {f"{n}.npy": npy.encode(ARRAY[n, 0]) for n in range(3)}, min_order=1).data
+    assert isinstance(stack, Slab) and torch.equal(stack.local, torch.from_numpy(ARRAY[:, 0].reshape(-1)))
+    found = alone(tmp_path / "sparse", {"a.csv": b"ann,1.5\nbob,2\n"}, min_order=1)
+    assert records(found) == Counter([("ann", 1.5), ("bob", 2.0)]) and found.data.shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tns"])
+def test_a_tensor_has_the_mode_that_it_is_divided_by(name: str, tmp_path: Path) -> None:
+    files = {"a.npy": npy.encode(ARRAY), "a.tns": tns(RECORDS)}
+    said = refusal(tmp_path, {name: files[name]}, divided_mode=3)
+    assert said == "the tensor has 3 modes: it must have 4 or more"
+    said = refusal(tmp_path / "number", {"a.npy": npy.encode(np.float64(3))}, min_order=0, divided_mode=0)
+    assert said == "the tensor has 0 modes: it must have 1 or more"
+
+
 def test_suffixes_are_those_of_the_formats() -> None:
     assert {".npy", ".npz", ".safetensors", ".png", ".jpg", ".jpeg"} == set(dense_suffixes())
     assert {".npz", ".tns", ".tns.gz", ".csv", ".csv.gz", ".parquet"} == set(sparse_suffixes())
 
 
-WIDE = npy_bytes(np.concatenate([ARRAY, ARRAY]))
+WIDE = npy.encode(np.concatenate([ARRAY, ARRAY]))
 SHARED: dict[str, tuple[Case, Any]] = {
     **{f"dense {what}": (Case((files,)), expected) for what, (files, expected) in DENSE.items()},
     **{f"sparse {what}": (Case((files,)), (RECORDS, (None, None, None))) for what, files in SPARSE.items()},
-    "gaps": (Case(({"a.npy": npy_bytes(DEVIATING)},), gaps=True), DEVIATING),
+    "gaps": (Case(({"a.npy": npy.encode(DEVIATING)},), gaps=True), DEVIATING),
     "labels": (
         Case(({"a.csv": table(NAMED)},)),
         (NAMED, LABELS),
@@ -268,14 +293,40 @@ SHARED: dict[str, tuple[Case, Any]] = {
         Case(({"a.csv": b"0,1,2\n" * 50 + b"x,1,3\n"},)),
         ([("0", 1, 2.0)] * 50 + [("x", 1, 3.0)], (("0", "x"), None)),
     ),
-    "fewer rows than ranks": (Case(({"a.npy": npy_bytes(np.ones((1, 1)))},)), np.ones((1, 1))),
+    "fewer rows than ranks": (Case(({"a.npy": npy.encode(np.ones((1, 1)))},)), np.ones((1, 1))),
     "fewer records than ranks": (Case(({"a.tns": b"1 2 3\n"},)), ([(0, 1, 3.0)], (None, None))),
 }
+THREE_FILES = {f"{n}.npy": npy.encode(ARRAY[n : n + 1]) for n in range(3)}
+BY_MODE: dict[str, tuple[Case, Any]] = {
+    f"{what} by mode {mode}": (Case((files,), min_order=1, divided_mode=mode), expected)
+    for what, files, expected, modes in (
+        ("a file", {"a.npy": npy.encode(ARRAY)}, ARRAY, (0, 1, 2)),
+        ("three files", THREE_FILES, ARRAY, (0, 1, 2)),
+        ("pictures", pictures("abcdefg"), PIXELS, (0, 3)),
+        ("a vector", {"a.npy": npy.encode(ARRAY[0, :, 0])}, ARRAY[0, :, 0], (0,)),
+        ("records", {"a.tns": tns(RECORDS)}, (RECORDS, (None, None, None)), (0, 1, 2)),
+        ("labels", {"a.csv": table(NAMED)}, (NAMED, LABELS), (0, 2)),
+        ("a column", {"a.tns": b"5 1\n1 2\n3 3\n"}, ([(4, 1.0), (0, 2.0), (2, 3.0)], (None,)), (0,)),
+    )
+    for mode in modes
+}
+BY_MODE_ON_HOSTS: dict[str, tuple[Case, Any]] = {
+    f"{what} by mode {mode}": (Case(hosts, divided, divided_mode=mode), expected)
+    for what, hosts, divided, expected, modes in (
+        ("on one host", ({}, {"a.npy": npy.encode(ARRAY)}), True, ARRAY, (0, 1, 2)),
+        ("replicated but for one host", ({"a.npy": npy.encode(ARRAY)}, {}), False, ARRAY, (0, 1)),
+        ("uneven", ({"a.npy": npy.encode(ARRAY[:1])}, {"b.npy": npy.encode(ARRAY[1:])}), True, ARRAY, (0, 1)),
+        ("out of order", ({"b.npy": npy.encode(ARRAY[2:])}, {"a.npy": npy.encode(ARRAY[:2])}), True, ARRAY, (0, 2)),
+        ("pictures to and fro", (pictures("aceg"), pictures("bdf")), True, PIXELS, (0, 1)),
+        ("records", ({"a.tns": tns(RECORDS[:1])}, {"b.tns": tns(RECORDS[1:])}), True, (RECORDS, (None,) * 3), (0, 2)),
+    )
+    for mode in modes
+}
 DIVIDED: dict[str, tuple[Case, Any]] = {
-    "in order": (Case(({"a.npy": npy_bytes(ARRAY[:2])}, {"b.npy": npy_bytes(ARRAY[2:])}), divided=True), ARRAY),
-    "out of order": (Case(({"b.npy": npy_bytes(ARRAY[2:])}, {"a.npy": npy_bytes(ARRAY[:2])}), divided=True), ARRAY),
-    "on one host": (Case(({}, {"a.npy": npy_bytes(ARRAY)}), divided=True), ARRAY),
-    "replicated but for one host": (Case(({"a.npy": npy_bytes(ARRAY)}, {})), ARRAY),
+    "in order": (Case(({"a.npy": npy.encode(ARRAY[:2])}, {"b.npy": npy.encode(ARRAY[2:])}), divided=True), ARRAY),
+    "out of order": (Case(({"b.npy": npy.encode(ARRAY[2:])}, {"a.npy": npy.encode(ARRAY[:2])}), divided=True), ARRAY),
+    "on one host": (Case(({}, {"a.npy": npy.encode(ARRAY)}), divided=True), ARRAY),
+    "replicated but for one host": (Case(({"a.npy": npy.encode(ARRAY)}, {})), ARRAY),
     "pictures to and fro": (Case((pictures("aceg"), pictures("bdf")), divided=True), PIXELS),
     "pictures in order": (Case((pictures("abcdef"), pictures("g")), divided=True), PIXELS),
     "records": (Case(({"a.tns": tns(RECORDS[:1])}, {"b.tns": tns(RECORDS[1:])}), divided=True), (RECORDS, (None,) * 3)),
@@ -293,10 +344,10 @@ REFUSED_BY_ALL: dict[str, tuple[Case, str]] = {
 }
 REFUSED_ON_HOSTS: dict[str, tuple[Case, str]] = {
     "different shapes": (
-        Case(({"a.npy": npy_bytes(ARRAY)}, {"a.npy": WIDE})),
+        Case(({"a.npy": npy.encode(ARRAY)}, {"a.npy": WIDE})),
         "the hosts hold different tensors, of shapes [(3, 8, 4)] and [(6, 8, 4)]",
     ),
-    "different names": (Case(({"a.npy": npy_bytes(ARRAY)}, {"b.npy": npy_bytes(ARRAY)})), "the hosts hold different"),
+    "different names": (Case(({"a.npy": npy.encode(ARRAY)}, {"b.npy": npy.encode(ARRAY)})), "the hosts hold different"),
     "different records": (
         Case(({"a.tns": tns(RECORDS)}, {"b.tns": tns(RECORDS)})),
         "the hosts hold different files (a.tns and b.tns): give each host the same, or divide the channel",
@@ -308,13 +359,13 @@ REFUSED_ON_HOSTS: dict[str, tuple[Case, str]] = {
         Case((pictures("ac"), {"b.png": pictures("b")["b.png"][:-60], "d.png": pictures("d")["d.png"]}), divided=True),
         "b.png is not a readable picture",
     ),
-    "other modes": (Case(({"a.npy": WIDE}, {"b.npy": npy_bytes(ARRAY[:, 1:])}), divided=True), "b.npy is 3 x 7 x 4"),
+    "other modes": (Case(({"a.npy": WIDE}, {"b.npy": npy.encode(ARRAY[:, 1:])}), divided=True), "b.npy is 3 x 7 x 4"),
 }
 
 
 def every_case(world: World, folder: Path, cases: dict[str, Case]) -> dict[str, Any]:
     """What each case gives this rank, or the refusal."""
-    _dense_channel.AT_ONCE = 50  # What is exchanged together, so that there are several rounds of it.
+    _dense_channel.CHUNK_ENTRIES = 50  # What is exchanged together, so that there are several rounds of it.
     answers = dict[str, Any]()
     for what, case in cases.items():
         try:
@@ -326,7 +377,7 @@ def every_case(world: World, folder: Path, cases: dict[str, Case]) -> dict[str, 
         if isinstance(data, Slab):
             answers[what] = (data.local.numpy(), data.start, data.mode, data.shape)
         else:
-            answers[what] = (records(found), found.labels, data.shape)
+            answers[what] = (records(found), found.labels, data.shape, data.indices.numpy())
     return answers
 
 
@@ -340,6 +391,7 @@ def answers_of(folder: Path, ranks: int, hosts: int, cases: dict[str, Case]) -> 
 def one_host(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Two ranks of one host."""
     cases = {f"read {what}": case for what, (case, _) in SHARED.items()}
+    cases |= {f"divided {what}": case for what, (case, _) in BY_MODE.items()}
     cases |= {f"refused {what}": case for what, (case, _) in REFUSED_BY_ALL.items()}
     return answers_of(tmp_path_factory.mktemp("one"), 2, 1, cases)
 
@@ -348,6 +400,7 @@ def one_host(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def two_hosts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Four ranks of two hosts."""
     cases = {f"read {what}": case for what, (case, _) in DIVIDED.items()}
+    cases |= {f"divided {what}": case for what, (case, _) in BY_MODE_ON_HOSTS.items()}
     cases |= {f"refused {what}": case for what, (case, _) in REFUSED_ON_HOSTS.items()}
     return answers_of(tmp_path_factory.mktemp("two"), 4, 2, cases)
 
@@ -365,7 +418,35 @@ def check(answers: list[Any], expected: Any) -> None:
         return
     wanted, labels = expected
     assert sum((found for found, *_ in answers), Counter()) == Counter(wanted)
-    assert all(its_labels == labels and shape == answers[0][2] for _, its_labels, shape in answers)
+    assert all(its_labels == labels and shape == answers[0][2] for _, its_labels, shape, _ in answers)
+
+
+def check_division(answers: list[Any], expected: Any, mode: int) -> None:
+    """That each rank has its share of the rows of a mode, and nothing else."""
+    check(answers, expected)
+    for rank, answer in enumerate(answers):
+        start, stop = share(answers[0][3 if isinstance(expected, np.ndarray) else 2][mode], rank, len(answers))
+        if isinstance(expected, np.ndarray):
+            local, its_start, its_mode, _ = answer
+            assert (its_mode, its_start, local.shape[mode]) == (mode, start, stop - start)
+            assert local.flags.c_contiguous
+        else:
+            rows = answer[3][mode]
+            assert ((rows >= start) & (rows < stop)).all()
+
+
+@pytest.mark.parametrize("what", sorted(BY_MODE))
+def test_the_ranks_of_a_host_have_their_rows_of_a_given_mode(what: str, one_host: list[dict[str, Any]]) -> None:
+    case, expected = BY_MODE[what]
+    assert case.divided_mode is not None
+    check_division([answers[f"divided {what}"] for answers in one_host], expected, case.divided_mode)
+
+
+@pytest.mark.parametrize("what", sorted(BY_MODE_ON_HOSTS))
+def test_the_ranks_of_all_hosts_have_their_rows_of_a_given_mode(what: str, two_hosts: list[dict[str, Any]]) -> None:
+    case, expected = BY_MODE_ON_HOSTS[what]
+    assert case.divided_mode is not None
+    check_division([answers[f"divided {what}"] for answers in two_hosts], expected, case.divided_mode)
 
 
 @pytest.mark.parametrize("what", sorted(SHARED))
@@ -402,7 +483,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 @pytest.mark.skipif(not (DATA / "med4.tns").exists(), reason="med4.tns is not in ../shared/data")
 def test_a_real_tensor_is_read() -> None:
-    job = Job(Settings(), World.alone(), {"train": Channel("train", DATA, (DATA / "med4.tns",))}, NoCheckpoints())
+    job = job_of({"train": Channel("train", DATA, (DATA / "med4.tns",))}, World.alone())
     found = read_tensor(job, dtype=torch.float32).data
     assert isinstance(found, SparseTensor)
     assert found.shape == (60_114, 83_826, 23_034, 1_132) and len(found.values) == 100_000

@@ -221,7 +221,7 @@ def test_a_ranking_or_an_embedding_is_no_table(client: FlaskClient, instance: st
 @pytest.mark.parametrize(
     ("kind", "body", "message"),
     [
-        (CSV, b"", "the body holds no instances: send rows of comma-separated values, one instance a line"),
+        (CSV, b"", "the body holds no instances: send a table, with one instance per row"),
         (CSV, b"\n\n", "the body holds no instances"),
         (CSV, b"1,ann,2\n1,ann,9\n", "instances[1]: index[2] is 9: mode 2 has rows 0 to 3"),
         (CSV, b"1,3,2\n", "instances[0]: index[1] is '3', which is no label of mode 1: its 5 labels are 'ann'"),
@@ -230,7 +230,7 @@ def test_a_ranking_or_an_embedding_is_no_table(client: FlaskClient, instance: st
         (CSV, b"row,who,when\n1,ann,2\n", "instances[0]: got {'index': ['row', 'who', 'when']}: an instance is"),
         (CSV, b"1.5,ann,2\n", "instances[0]: got {'index': [1.5, 'ann', 2]}: an instance is"),
         (CSV, b"\xff\xfe", "broken CSV"),
-        (NPY, b"", "the body holds no instances: send an array written with numpy.save, one index a row"),
+        (NPY, b"", "the body holds no instances: send an array, with one instance per row"),
         (NPY, b"1,2,3", "the body is not a readable .npy array"),
         (NPY, npy.encode(np.zeros((0, 3), int)), "the body holds no instances"),
         (NPY, npy.encode(np.zeros((2, 3))), "instances[0]: got an array of float64, 2 x 3: it must be one of integers"),

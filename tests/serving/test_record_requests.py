@@ -160,8 +160,8 @@ EMPTY = "the body holds no instances: send "
 @pytest.mark.parametrize(
     ("kind", "body", "message"),
     [
-        (RECORDS, b"", EMPTY + "records with the feature `values`, one instance a record"),
-        (CSV, b"", EMPTY + "rows of comma-separated values"),
+        (RECORDS, b"", EMPTY + "records with the feature `values`, one instance per record"),
+        (CSV, b"", EMPTY + "a table, with one instance per row"),
         (JSON, b"", EMPTY + '{"instances": [...]}'),
         (LINES, b"", EMPTY + '{"instances": [...]}'),
         (RECORDS, b"1,2,3,4\n", "the body, record 1: it begins with 31 2c 32 2c and not with RecordIO's 0a 23 d7 ce"),

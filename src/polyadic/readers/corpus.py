@@ -17,12 +17,12 @@ from polyadic.formats import UNSTATED, Dealer, Format, Rows, opened
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
-from polyadic.readers.shares import Holding, agreed
+from polyadic.readers.shares import Holding, agreed, few
 from polyadic.topics.corpus import Corpus
 
 VOCABULARY = "vocabulary"
-IN_MEMORY = 2**27
-"""Nonzeros that a rank holds in memory (12 bytes each); of more, all lie on the disk and are mapped."""
+MOST_NONZEROS_IN_MEMORY = 2**27
+"""Of a rank, at 12 bytes each. Where there are more, all lie on the disk and are mapped."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +49,30 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
     Raises UserError, with the file and the record or line, for no documents, what the formats refuse, keys that are no
     terms, rows of another length, and counts that are negative or not finite.
     """
-    here = job.channels[channel]
-    chosen = agreed(job.world, lambda: choose(here, job.world))
+    source = job.channels[channel]
+    chosen = agreed(job.world, lambda: choose(source, job.world))
     if not job.world.any(bool(chosen.paths)):
         job.files(channel, suffixes())
-    holding = _holding(here, chosen.paths, job.world)
+    holding = _holding(source, chosen.paths, job.world)
     gathered = _Gathered(None if terms is None else Width(terms, "feature_dim"))
-    agreed(job.world, lambda: _gather(gathered, holding, chosen.stated, here))
+    agreed(job.world, lambda: _gather(gathered, holding, chosen.stated, source))
     corpus = gathered.join(_width(gathered, job.world).terms)
     return CorpusRead(corpus, _warnings(channel, gathered.tally, chosen.skipped, job.world))
 
 
 def read_vocabulary(job: Job[Any], terms: int | None) -> list[str] | None:
-    """The terms of channel `vocabulary`, one a line, alike on every rank; None without that channel. A collective.
+    """The terms of channel `vocabulary`, one per line, alike on every rank; None without that channel. A collective.
 
     Raises UserError for no file, more than one, a text that is not UTF-8, an empty line, and another number of terms.
     """
     if VOCABULARY not in job.channels:
         return None
-    here = job.channels[VOCABULARY]
-    found = next((one for one in job.world.collect(agreed(job.world, lambda: _words(here, job.world))) if one), None)
-    if found is None:
-        raise UserError(f"channel {VOCABULARY} holds no file: give one text, a term a line")
-    name, words = found
+    source = job.channels[VOCABULARY]
+    own = agreed(job.world, lambda: _words(source, job.world))
+    vocabulary = next((read for read in job.world.collect(own) if read), None)
+    if vocabulary is None:
+        raise UserError(f"channel {VOCABULARY} holds no file: give one text, with one term per line")
+    name, words = vocabulary
     if terms is not None and len(words) != terms:
         raise UserError(
             f"{name} has {len(words)} terms and the corpus has {terms} (feature_dim): the vocabulary has a line for "
@@ -110,12 +111,16 @@ def _refuse_faults(rows: Rows, counts: NDArray[np.float32], name: str, unit: str
     beyond = rows.columns >= width.terms if width else np.zeros(len(rows.columns), bool)
     faulty = np.flatnonzero((rows.columns < 0) | beyond | ~np.isfinite(counts) | (counts < 0))
     if len(faulty):
-        at = int(faulty[0])
-        row = int(np.searchsorted(rows.offsets, at, "right")) - 1
-        wrong.append((row, _entry_fault(int(rows.columns[at]), float(rows.values[at]), width)))
-    row, why = min((one for one in wrong if one), default=(0, ""))
+        entry = int(faulty[0])
+        row = _row_of_entry(rows, entry)
+        wrong.append((row, _entry_fault(int(rows.columns[entry]), float(rows.values[entry]), width)))
+    row, why = min((fault for fault in wrong if fault), default=(0, ""))
     if why:
         raise UserError(f"{name}, {unit} {rows.numbers[row]}: {why}")
+
+
+def _row_of_entry(rows: Rows, entry: int) -> int:
+    return int(np.searchsorted(rows.offsets, entry, "right")) - 1
 
 
 def _width_fault(rows: Rows, width: Width) -> tuple[int, str] | None:
@@ -124,7 +129,7 @@ def _width_fault(rows: Rows, width: Width) -> tuple[int, str] | None:
         return None
     row = int(faulty[0])
     stated = rows.widths[row]
-    return row, f"it has {stated} terms where {width.source} has {width.terms}: every document has a count a term"
+    return row, f"it has {stated} terms where {width.source} has {width.terms}: every document has one count per term"
 
 
 def _entry_fault(column: int, value: float, width: Width | None) -> str:
@@ -150,7 +155,7 @@ class _Tally:
 
 
 class _Spilled:
-    """Documents in two files of a temporary folder, which is gone when they are mapped."""
+    """Documents in two files of a temporary folder, which is removed when they are mapped."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="polyadic-corpus-")
@@ -176,7 +181,7 @@ class _Spilled:
 
 @dataclass
 class _Gathered:
-    """The documents so far, in pieces: a width that was given or stated, and the largest key and where it was."""
+    """The documents so far, in pieces; a width that was given or stated; the largest key, and where it stands."""
 
     width: Width | None
     largest: tuple[int, str] = (-1, "")
@@ -193,13 +198,13 @@ class _Gathered:
             self.width = Width(int(rows.widths[first]), f"{name}, {unit} {rows.numbers[first]},")
         piece = corpus_of(rows, name, unit, self.width)
         if rows.columns.max(initial=-1) > self.largest[0]:
-            at = int(rows.columns.argmax())
-            row = int(np.searchsorted(rows.offsets, at, "right")) - 1
-            self.largest = (int(rows.columns[at]), f"{name}, {unit} {rows.numbers[row]}")
+            entry = int(rows.columns.argmax())
+            place = f"{name}, {unit} {rows.numbers[_row_of_entry(rows, entry)]}"
+            self.largest = (int(rows.columns[entry]), place)
         self._count(piece)
         self.pieces.append(piece)
         self.held += len(piece.words)
-        if self.held > IN_MEMORY:
+        if self.held > MOST_NONZEROS_IN_MEMORY:
             self._spill()
 
     def _count(self, piece: Corpus) -> None:
@@ -221,45 +226,40 @@ class _Gathered:
         if self.spilled:
             self._spill()
             return self.spilled.mapped(terms)
-        lengths = [torch.zeros(1, dtype=torch.int64), *(one.offsets.diff() for one in self.pieces)]
-        words = [torch.zeros(0, dtype=torch.int64), *(one.words for one in self.pieces)]
-        counts = [torch.zeros(0), *(one.counts for one in self.pieces)]
+        lengths = [torch.zeros(1, dtype=torch.int64), *(piece.offsets.diff() for piece in self.pieces)]
+        words = [torch.zeros(0, dtype=torch.int64), *(piece.words for piece in self.pieces)]
+        counts = [torch.zeros(0), *(piece.counts for piece in self.pieces)]
         self.pieces.clear()
         return Corpus(torch.cat(lengths).cumsum(0), torch.cat(words), torch.cat(counts), terms)
 
 
-def _holding(here: Channel, paths: list[Path], world: World) -> Holding:
-    holding = Holding.of(here, paths, world)
-    held = [names for names in world.collect(holding.names) if names]
-    other = next((names for names in held if names != held[0]), None)
-    if not holding.divided and other is not None:
-        raise UserError(
-            f"the hosts hold different files ({', '.join(held[0][:3])} and {', '.join(other[:3])}): give each host the "
-            "same, or divide the channel between them (ShardedByS3Key)"
-        )
-    return replace(holding, part=0, parts=1) if here.piped and holding.divided else holding
+def _holding(channel: Channel, paths: list[Path], world: World) -> Holding:
+    """This rank's part in reading the files; the one rank of a host that reads a pipe reads all that comes of it."""
+    holding = Holding.of(channel, paths, world)
+    holding.refuse_differing_hosts(world)
+    return replace(holding, part=0, parts=1) if channel.piped and holding.divided else holding
 
 
-def _gather(gathered: _Gathered, holding: Holding, stated: Format | None, here: Channel) -> None:
+def _gather(gathered: _Gathered, holding: Holding, stated: Format | None, channel: Channel) -> None:
     dealer = Dealer(holding.part, holding.parts)
     for path in holding.paths:
-        if here.piped:
-            await_pipe(path, here.name)
+        if channel.piped:
+            await_pipe(path, channel.name)
         for rows, unit in batches(path, stated, dealer):
             gathered.add(rows, path.name, unit)
 
 
 def _width(gathered: _Gathered, world: World) -> Width:
     """How many terms all ranks' documents have; UserError where they do not agree."""
-    found = world.collect((gathered.width, gathered.largest))
-    largest, where = max(one for _, one in found)
-    widths = [one for one, _ in found if one is not None]
+    of_ranks = world.collect((gathered.width, gathered.largest))
+    largest, where = max(largest for _, largest in of_ranks)
+    widths = [width for width, _ in of_ranks if width is not None]
     width = widths[0] if widths else Width(largest + 1, where)
-    other = next((one for one in widths if one.terms != width.terms), None)
+    other = next((width_ for width_ in widths if width_.terms != width.terms), None)
     if other is not None:
         raise UserError(
-            f"{width.source} has {width.terms} terms and {other.source} has {other.terms}: every document has a count "
-            "a term"
+            f"{width.source} has {width.terms} terms and {other.source} has {other.terms}: every document has one "
+            "count per term"
         )
     if largest >= width.terms:
         raise UserError(f"{where}: {_entry_fault(largest, 0.0, width)}")
@@ -268,32 +268,33 @@ def _width(gathered: _Gathered, world: World) -> Width:
 
 def _warnings(channel: str, tally: _Tally, skipped: list[str], world: World) -> list[str]:
     """What all ranks say together; UserError where they have no document."""
-    found = world.collect((tally.documents, tally.empty, tally.counts, tally.fractional))
-    documents, empty, counts, fractional = map(sum, zip(*found, strict=True))
-    names = sorted({name for some in world.collect(skipped) for name in some})
+    tallies = world.collect((tally.documents, tally.empty, tally.counts, tally.fractional))
+    documents, empty, counts, fractional = map(sum, zip(*tallies, strict=True))
+    names = sorted({name for of_rank in world.collect(skipped) for name in of_rank})
     if not documents:
         raise UserError(f"channel {channel} holds no documents: its files are empty")
-    said = []
+    warnings = []
     if fractional:
-        said.append(f"{fractional} of {counts} counts are not whole: they are taken as they are")
+        warnings.append(f"{fractional} of {counts} counts are not whole: they are taken as they are")
     if empty:
-        said.append(f"{empty} of {documents} documents are empty: they are kept, and say nothing of the topics")
+        warnings.append(f"{empty} of {documents} documents are empty: they are kept, and say nothing of the topics")
     if names:
-        some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        said.append(f"{some} skipped: a file of documents ends in {' '.join(suffixes())}")
-    return [f"channel {channel}: {one}" for one in said]
+        warnings.append(f"{few(names)} skipped: a file of documents ends in {' '.join(suffixes())}")
+    return [f"channel {channel}: {warning}" for warning in warnings]
 
 
-def _words(here: Channel, world: World) -> tuple[str, list[str]] | None:
+def _words(channel: Channel, world: World) -> tuple[str, list[str]] | None:
     """The vocabulary's file and its terms; None where this rank has none to read."""
-    if len(here.files) > 1:
-        names = ", ".join(path.name for path in here.files[:3])
-        raise UserError(f"channel {here.name} holds {len(here.files)} files ({names}): give one text, a term a line")
-    if not here.files or (here.piped and world.local_rank):
+    if len(channel.files) > 1:
+        names = few([path.name for path in channel.files])
+        raise UserError(
+            f"channel {channel.name} holds {len(channel.files)} files ({names}): give one text, with one term per line"
+        )
+    if not channel.files or (channel.piped and world.local_rank):
         return None
-    path = here.files[0]
-    if here.piped:
-        await_pipe(path, here.name)
+    path = channel.files[0]
+    if channel.piped:
+        await_pipe(path, channel.name)
     with opened(path) as file:
         lines = file.read().rstrip().split(b"\n")
     return path.name, [_word(line, path.name, number) for number, line in enumerate(lines, 1)]
@@ -303,7 +304,9 @@ def _word(line: bytes, name: str, number: int) -> str:
     try:
         word = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError as error:
-        raise UserError(f"{name}, line {number}: {error}. A vocabulary is a text in UTF-8, a term a line") from None
+        raise UserError(
+            f"{name}, line {number}: {error}. A vocabulary is a text in UTF-8, with one term per line"
+        ) from None
     if not word:
-        raise UserError(f"{name}, line {number} is empty: give a term a line, in the order of their numbers")
+        raise UserError(f"{name}, line {number} is empty: give one term per line, in the order of their numbers")
     return word

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import DenseFile, by_file_name
-from polyadic.readers.shares import Holding, agreed, refuse
+from polyadic.readers.shares import Holding, agreed, refuse, refuse_order
 from polyadic.tensor.dense import Slab, longest, share
 
-AT_ONCE = 2**22
+CHUNK_ENTRIES = 2**22
 """Entries that are looked at, or that the ranks exchange, together."""
 
 
@@ -34,9 +34,9 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Stack:
-    """Files that are one tensor: along its longest mode where it is one file, stacked along mode 0 where more.
+    """Files that make one tensor: several files are stacked along mode 0, so that this is the `mode` that they divide.
 
-    `readers` is the rank that reads each row of `mode`.
+    `readers` is the rank that reads each row of `mode`, which of a single file may be any.
     """
 
     pieces: list[Piece]
@@ -45,18 +45,26 @@ class Stack:
     readers: NDArray[np.int64]
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[Piece, int, int, int]]:
-        """The pieces that hold rows [start, stop): of each the rows, and the row that is its first."""
+        """The pieces that hold rows [start, stop): of each where these rows begin and end, and its own first row."""
         ends = list(accumulate(piece.shape[self.mode] for piece in self.pieces))
-        for at in range(int(np.searchsorted(ends, start, "right")), len(ends)):
-            first = ends[at] - self.pieces[at].shape[self.mode]
+        for place in range(int(np.searchsorted(ends, start, "right")), len(ends)):
+            first = ends[place] - self.pieces[place].shape[self.mode]
             if first >= stop:
                 return
-            yield self.pieces[at], max(start, first), min(stop, ends[at]), first
+            yield self.pieces[place], max(start, first), min(stop, ends[place]), first
 
 
-def read(holding: Holding, world: World, dtype: torch.dtype) -> Slab:
-    """This rank's slab. The ranks get rows in their own order; those whose host has no file may get none."""
-    stack = _stack(holding, world)
+def read(holding: Holding, world: World, dtype: torch.dtype, min_order: int, divided_mode: int | None) -> Slab:
+    """This rank's slab of the tensor, its rows in the order of the ranks.
+
+    With `divided_mode` each rank has its share of the rows of that mode. Without it the mode is 0 or, of a single file,
+    the longest, and a rank whose host has no file may get no rows.
+    """
+    slab = _read(_stack(holding, world, min_order, divided_mode), holding, world, dtype)
+    return slab if divided_mode is None else _divide(slab, divided_mode, world)
+
+
+def _read(stack: Stack, holding: Holding, world: World, dtype: torch.dtype) -> Slab:
     start, stop = share(len(stack.readers), world.rank, world.size)
     moved = bool((np.diff(stack.readers) < 0).any())
     if not moved:
@@ -70,16 +78,45 @@ def read(holding: Holding, world: World, dtype: torch.dtype) -> Slab:
     return Slab(torch.from_numpy(local).to(world.device), stack.shape, stack.mode, start)
 
 
-def _stack(holding: Holding, world: World) -> Stack:
-    """What the files are together, and who reads what."""
+def _divide(slab: Slab, mode: int, world: World) -> Slab:
+    """The same tensor with the rows of `mode` shared evenly; where that moves rows, both slabs are held for a while."""
+    start, stop = share(slab.shape[mode], world.rank, world.size)
+    if not world.any(slab.mode != mode or slab.rows != slice(start, stop)):
+        return slab
+    bounds = [share(slab.shape[mode], rank, world.size) for rank in range(world.size)]
+    own = slab.rows if slab.mode == mode else slice(0, slab.shape[mode])
+    begins = [min(max(first, own.start), own.stop) - own.start for first, _ in bounds]
+    ends = [min(max(last, own.start), own.stop) - own.start for _, last in bounds]
+    parts = [slab.local.narrow(mode, begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
+    sent = torch.cat([part.reshape(-1) for part in parts])
+    received = world.exchange(sent, [part.numel() for part in parts])
+    rows_of_ranks = world.collect((slab.rows, slab.local.shape[slab.mode]))
+    shapes = [_part_shape(slab, mode, rows, count, start, stop) for rows, count in rows_of_ranks]
+    pieces = received.split([math.prod(shape) for shape in shapes])
+    local = torch.cat([piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)], slab.mode)
+    return Slab(local, slab.shape, mode, start)
+
+
+def _part_shape(slab: Slab, mode: int, rows: slice, count: int, start: int, stop: int) -> list[int]:
+    """The shape of what the rank with `rows` of the slab's mode sends to that which gets [start, stop) of `mode`."""
+    shape = list(slab.shape)
+    if slab.mode == mode:
+        shape[mode] = max(0, min(rows.stop, stop) - max(rows.start, start))
+    else:
+        shape[slab.mode], shape[mode] = count, stop - start
+    return shape
+
+
+def _stack(holding: Holding, world: World, min_order: int, divided_mode: int | None) -> Stack:
+    """What the files are together, and which rank reads which rows."""
     host = world.rank - world.local_rank
     first, stop = share(len(holding.paths), world.local_rank, world.local_size)
 
     def heads() -> list[Piece]:
         """The ranks of a host share the reading of its files' heads."""
-        return [Piece(holding.names[at], host, _open(holding.paths[at]).shape, at) for at in range(first, stop)]
+        return [Piece(holding.names[n], host, _open(holding.paths[n]).shape, n) for n in range(first, stop)]
 
-    pieces = [piece for some in world.collect(agreed(world, heads)) for piece in some]
+    pieces = [piece for of_rank in world.collect(agreed(world, heads)) for piece in of_rank]
     hosts = world.collect(host)
     if holding.divided:
         pieces.sort()
@@ -87,13 +124,13 @@ def _stack(holding: Holding, world: World) -> Stack:
     else:
         pieces = _alike(pieces)
         members = [list(holding.holders)] * len(pieces)
-    shape = _shape(pieces)
-    mode = longest(shape) if len(pieces) == 1 else 0
+    shape = _shape(pieces, min_order)
+    mode = 0 if len(pieces) > 1 else longest(shape) if divided_mode is None else divided_mode
     return Stack(pieces, shape, mode, _readers([piece.shape[mode] for piece in pieces], members))
 
 
 def _alike(pieces: list[Piece]) -> list[Piece]:
-    """The pieces of one of the hosts; UserError where another one's are different."""
+    """The pieces of the first host; UserError where those of another host are different."""
     hosts = {piece.host: list[tuple[str, tuple[int, ...]]]() for piece in pieces}
     for piece in pieces:
         hosts[piece.host].append((piece.name, piece.shape))
@@ -108,8 +145,8 @@ def _alike(pieces: list[Piece]) -> list[Piece]:
     return [piece for piece in pieces if piece.host == pieces[0].host]
 
 
-def _shape(pieces: list[Piece]) -> tuple[int, ...]:
-    """The shape of the stack; UserError where files do not fit together, and for less than two modes."""
+def _shape(pieces: list[Piece], min_order: int) -> tuple[int, ...]:
+    """The shape of the stack; UserError where files do not fit together, and for fewer modes than `min_order`."""
     first = pieces[0]
     for other in pieces:
         if other.shape[1:] != first.shape[1:]:
@@ -117,8 +154,7 @@ def _shape(pieces: list[Piece]) -> tuple[int, ...]:
                 f"{first.name} is {_by(first.shape)} and {other.name} is {_by(other.shape)}: files are stacked along "
                 "mode 0, so their other modes must agree (of pictures: height, width and channels)"
             )
-    if len(first.shape) < 2:
-        raise UserError(f"the tensor has {len(first.shape)} modes: a decomposition needs 2 or more")
+    refuse_order(len(first.shape), min_order)
     return (sum(piece.shape[0] for piece in pieces), *first.shape[1:])
 
 
@@ -127,7 +163,7 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _readers(rows: list[int], members: list[list[int]]) -> NDArray[np.int64]:
-    """For each row of a stack the rank that reads it: the members that pieces have share the rows of these pieces."""
+    """For each row of a stack the rank that reads it. `members` are the ranks that share the rows of each piece."""
     groups = np.repeat([group[0] for group in members], rows)
     readers = np.empty(len(groups), np.int64)
     for group in {group[0]: group for group in members}.values():
@@ -146,14 +182,14 @@ def _fill(local: NDArray[Any], stack: Stack, holding: Holding, start: int, stop:
 
 
 def _exchange(local: NDArray[Any], stack: Stack, holding: Holding, world: World, start: int) -> None:
-    """Fills `local`, rows of mode 0 from `start` on, where the order of names goes to and fro between the hosts.
+    """Fills `local`, rows of mode 0 from `start` on, where files of several hosts alternate in the order of names.
 
     Each rank reads its own files' rows and sends them to the ranks that they belong to, a few at a time. All ranks
     take part in every step, so a fault is kept until the end.
     """
     fault = None
     bounds = [share(len(stack.readers), rank, world.size)[1] for rank in range(world.size)]
-    step = max(1, AT_ONCE // max(1, math.prod(local.shape[1:])))
+    step = max(1, CHUNK_ENTRIES // max(1, math.prod(local.shape[1:])))
     for first in range(0, len(stack.readers), step):
         readers = stack.readers[first : first + step]
         mine = first + np.flatnonzero(readers == world.rank)
@@ -164,18 +200,18 @@ def _exchange(local: NDArray[Any], stack: Stack, holding: Holding, world: World,
         except UserError as error:
             fault = str(error)
         counts = np.bincount(np.searchsorted(bounds, mine, "right"), minlength=world.size)
-        got = world.exchange(torch.from_numpy(sent).to(world.device), counts.tolist()).cpu().numpy()
+        received = world.exchange(torch.from_numpy(sent).to(world.device), counts.tolist()).cpu().numpy()
         wanted = np.arange(max(first, start), min(first + len(readers), start + len(local)))
-        local[wanted[np.argsort(readers[wanted - first], kind="stable")] - start] = got
+        local[wanted[np.argsort(readers[wanted - first], kind="stable")] - start] = received
     refuse(world, fault)
 
 
 def _gather(out: NDArray[Any], rows: NDArray[np.int64], stack: Stack, holding: Holding) -> None:
-    """Reads some rows of the stack, in runs of neighbours."""
+    """Reads the given rows of the stack, in runs of neighbours."""
     for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
         if len(run):
-            at = int(np.searchsorted(rows, run[0]))
-            _fill(out[at : at + len(run)], stack, holding, int(run[0]), int(run[-1]) + 1)
+            place = int(np.searchsorted(rows, run[0]))
+            _fill(out[place : place + len(run)], stack, holding, int(run[0]), int(run[-1]) + 1)
 
 
 def _open(path: Path) -> DenseFile:
@@ -189,8 +225,8 @@ def refuse_gaps(slab: Slab, world: World, gaps: bool, advice: str) -> None:
     count, first = _gaps(slab, gaps)
     if not world.any(count > 0):
         return
-    found = world.collect((count, first))
-    total, where = sum(one for one, _ in found), next(one for _, one in found if one is not None)
+    of_ranks = world.collect((count, first))
+    total, where = sum(count for count, _ in of_ranks), next(first for _, first in of_ranks if first is not None)
     kind = "infinite" if gaps else "NaN or infinite"
     raise UserError(f"the tensor holds {total} entries that are {kind}, the first at index {where}: {advice}")
 
@@ -199,12 +235,12 @@ def _gaps(slab: Slab, gaps: bool) -> tuple[int, list[int] | None]:
     """How many entries of a slab are no numbers, and the index of the first; looked at a few at a time."""
     count, first = 0, None
     flat = slab.local.reshape(-1)
-    for start in range(0, len(flat), AT_ONCE):
-        some = flat[start : start + AT_ONCE]
-        bad = some.isinf() if gaps else ~some.isfinite()
-        here = int(bad.sum())
-        if here and first is None:
+    for start in range(0, len(flat), CHUNK_ENTRIES):
+        chunk = flat[start : start + CHUNK_ENTRIES]
+        bad = chunk.isinf() if gaps else ~chunk.isfinite()
+        count_of_chunk = int(bad.sum())
+        if count_of_chunk and first is None:
             place = np.unravel_index(start + int(bad.nonzero()[0]), slab.local.shape)
             first = [int(row) + (slab.start if mode == slab.mode else 0) for mode, row in enumerate(place)]
-        count += here
+        count += count_of_chunk
     return count, first

@@ -53,6 +53,13 @@ class Holding:
             )
 
 
+def refuse_order(order: int, min_order: int) -> None:
+    """UserError for a tensor of too few modes."""
+    if order < min_order:
+        modes = "1 mode" if order == 1 else f"{order} modes"
+        raise UserError(f"the tensor has {modes}: it must have {min_order} or more")
+
+
 def few(names: list[str]) -> str:
     """Names for a message: the first three, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -7,11 +7,13 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import Coordinates, Gatherer, Labelled, by_file_name
-from polyadic.readers.shares import Holding, refuse
+from polyadic.readers.shares import Holding, refuse, refuse_order
+from polyadic.tensor.dense import share
 from polyadic.tensor.sparse import SparseTensor
 
 Labels: TypeAlias = tuple[tuple[str, ...] | None, ...]
@@ -26,8 +28,13 @@ class Head(NamedTuple):
     empty: bool
 
 
-def read(holding: Holding, world: World, dtype: torch.dtype) -> tuple[SparseTensor, Labels]:
-    """This rank's records, their indices such as mean the same on every rank, and the labels they point into."""
+def read(
+    holding: Holding, world: World, dtype: torch.dtype, min_order: int, divided_mode: int | None
+) -> tuple[SparseTensor, Labels]:
+    """This rank's records, whose indices mean the same on every rank, and the labels that the indices point into.
+
+    With `divided_mode` a rank has the records of its share of the rows of that mode; without it, those that it read.
+    """
     holding.refuse_differing_hosts(world)
     files = _records(holding, world)
     heads = [
@@ -35,14 +42,27 @@ def read(holding: Holding, world: World, dtype: torch.dtype) -> tuple[SparseTens
         for name, records in zip(holding.names, files, strict=True)
     ]
     order, labelled = _common([head for of_rank in world.collect(heads) for head in of_rank])
+    refuse_order(order, min_order)
     local = files.pop() if len(files) == 1 else _join(files, order, labelled)
     labels = _unite(local, world, labelled)
     largest = map(max, zip(*world.collect(local.rows), strict=True))
     shape = tuple(rows if words is None else len(words) for rows, words in zip(largest, labels, strict=True))
     values = torch.from_numpy(local.values).to(dtype)
     refuse(world, None if bool(values.isfinite().all()) else f"a value is too large for {dtype}: set dtype=float64")
-    indices = torch.from_numpy(local.indices)
-    return SparseTensor(indices.to(world.device), values.to(world.device), shape), labels
+    indices, values = torch.from_numpy(local.indices).to(world.device), values.to(world.device)
+    if divided_mode is not None:
+        indices, values = _divide(indices, values, shape[divided_mode], divided_mode, world)
+    return SparseTensor(indices, values, shape), labels
+
+
+def _divide(indices: Tensor, values: Tensor, rows: int, mode: int, world: World) -> tuple[Tensor, Tensor]:
+    """The indices (N x M) and values (M) of the records whose row of `mode` is in this rank's share of `rows`."""
+    ends = torch.tensor([share(rows, rank, world.size)[1] for rank in range(world.size)], device=values.device)
+    owners = torch.searchsorted(ends, indices[mode].long(), right=True)
+    order = owners.argsort(stable=True)
+    counts = owners.bincount(minlength=world.size).tolist()
+    received = world.exchange(indices.T[order], counts)
+    return received.T.contiguous(), world.exchange(values[order], counts)
 
 
 def _records(holding: Holding, world: World) -> list[Coordinates]:
@@ -78,7 +98,7 @@ def _common(heads: list[Head]) -> tuple[int, frozenset[int]]:
     for other in heads:
         if other.order != first.order:
             raise UserError(
-                f"{first.name} has {first.order} indices a record and {other.name} has {other.order}: the files of a "
+                f"{first.name} has {first.order} indices per record and {other.name} has {other.order}: the files of a "
                 "channel hold parts of one tensor"
             )
         if other.labelled != first.labelled and not other.empty:

@@ -13,8 +13,7 @@ import torch
 from polyadic.errors import UserError
 from polyadic.formats import FORMATS, Format, by_file_name
 from polyadic.jobs.job import Job
-from polyadic.readers import dense as _dense_channel
-from polyadic.readers import sparse as _sparse_channel
+from polyadic.readers import dense, sparse
 from polyadic.readers.shares import Holding, agreed, few
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -28,22 +27,36 @@ class TensorRead:
     labels: tuple[tuple[str, ...] | None, ...]
 
 
-def read_tensor(job: Job[Any], *, channel: str = "train", dtype: torch.dtype, gaps: bool = False) -> TensorRead:
-    """The tensor of a channel: a collective, with one verdict on every rank.
+def read_tensor(
+    job: Job[Any],
+    *,
+    channel: str = "train",
+    dtype: torch.dtype,
+    gaps: bool = False,
+    min_order: int = 2,
+    divided_mode: int | None = None,
+) -> TensorRead:
+    """The tensor I_1 x ... x I_N of a channel: a collective, with one verdict on every rank.
 
-    Dense: one file is divided along its longest mode; more, and pictures, are stacked along mode 0 in the order of
-    their names over all hosts. Sparse: the ranks that see the same files share their records, and nonzeros of one
-    place are not summed. `gaps` lets NaN stay in a dense tensor.
+    Several dense files, and pictures, are stacked along mode 0 in the order of their names over all hosts. Two records
+    of a sparse tensor may have the same indices: they are not summed. `gaps` lets NaN stay in a dense tensor.
 
-    Raises UserError for no file, dense and sparse files in one channel, what the formats refuse, files that do not
-    fit together, entries that are infinite, and unless `gaps` NaN.
+    With `divided_mode`, rank r of R has the rows [I r // R, I (r + 1) // R) of that mode, whatever the files are, so
+    that two channels that are divided by modes of the same length lie alike. Without it a dense tensor is divided as it
+    is read with the least traffic, a single file along its longest mode and a stack along mode 0; and the ranks that
+    see the same sparse files share their records.
+
+    Raises UserError for no file, dense and sparse files in one channel, what the formats refuse, files that do not fit
+    together, fewer than `min_order` modes (or than `divided_mode` needs), entries that are infinite, and, unless
+    `gaps`, entries that are NaN.
     """
     files = _files(job, channel)
     holding = Holding.of(job.channels[channel], files, job.world)
+    min_order = max(min_order, 1 if divided_mode is None else divided_mode + 1)
     if _is_sparse(holding, job, channel):
-        return TensorRead(*_sparse_channel.read(holding, job.world, dtype))
-    slab = _dense_channel.read(holding, job.world, dtype)
-    _dense_channel.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
+        return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode))
+    slab = dense.read(holding, job.world, dtype, min_order, divided_mode)
+    dense.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
     return TensorRead(slab, (None,) * len(slab.shape))
 
 
@@ -79,8 +92,8 @@ def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:
     """Whether the files of all hosts are sparse; UserError where some are and some are not."""
     kinds = agreed(job.world, lambda: [(_holds_coordinates(path), path.name) for path in holding.paths])
     names = defaultdict[bool, list[str]](list)
-    for sparse, name in {pair: None for pairs in job.world.collect(kinds) for pair in pairs}:
-        names[sparse].append(name)
+    for is_sparse, name in {pair: None for pairs in job.world.collect(kinds) for pair in pairs}:
+        names[is_sparse].append(name)
     if len(names) == 2:
         raise UserError(
             f"channel {channel} holds dense files ({few(names[False])}) and sparse ones ({few(names[True])}): give "

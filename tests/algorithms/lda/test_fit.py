@@ -178,7 +178,7 @@ def test_a_corpus_larger_than_memory_lies_on_the_disk(tmp_path: Path, monkeypatc
     files = {"a.csv": text.encode(), "b.csv": text.encode()}
     _, prepared = job(LDA | {"feature_dim": "7"}, tmp_path, {"train": files})
     held = read_corpus(prepared, "train", 7).corpus
-    monkeypatch.setattr("polyadic.readers.corpus.IN_MEMORY", 1000)
+    monkeypatch.setattr("polyadic.readers.corpus.MOST_NONZEROS_IN_MEMORY", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     mapped = read_corpus(prepared, "train", 7).corpus
     assert len(held.words) > 1000 and not list(tmp_path.glob("polyadic-corpus-*"))

@@ -10,8 +10,8 @@ import numpy as np
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.likelihoods import Likelihood
+from polyadic.forecasting.series import Floats
 from polyadic.forecasting.store import SeriesStore
-from polyadic.forecasting.windows import Floats
 from polyadic.jobs.job import Job
 from polyadic.readers.series.files import EVERY, Share, read_files, refuse_differing
 from polyadic.readers.series.formats import suffixes

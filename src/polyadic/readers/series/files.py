@@ -11,8 +11,8 @@ import numpy as np
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.series import Floats, Series
 from polyadic.forecasting.store import SeriesStore, Spool
-from polyadic.forecasting.windows import Floats, Series
 from polyadic.readers.series.formats import format_of
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
 from polyadic.forecasting.calendar import Frequency, parse_start
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
 
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 

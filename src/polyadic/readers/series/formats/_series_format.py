@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
 
 
 class NamedSeries(NamedTuple):
