@@ -21,7 +21,7 @@ import numpy as np
 import scipy.io
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
-SETTINGS = {"algorithm": "cp", "rank": "20", "loss": "poisson", "max_iterations": "80", "tol": "1e-6"}
+SETTINGS = {"algorithm": "cp", "rank": "20", "loss": "poisson", "max_iterations": "80", "stop_tol": "1e-6"}
 START_SECONDS = 120
 
 

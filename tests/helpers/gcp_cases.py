@@ -9,13 +9,13 @@ import torch
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor
 
-from polyadic.decomposition.gcp.losses import losses
+from polyadic.decomposition.gcp.losses import LOSSES
 from polyadic.distributed import World
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab, longest, reconstruct, share
 from polyadic.tensor.sparse import SparseTensor
 
-LOSSES = list(losses())
+LOSS_NAMES = list(LOSSES)
 FORMS = ["dense", "masked", "zeros", "observed"]
 """Of a tensor: dense, dense with NaN, sparse with zeros, and sparse with missing entries."""
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.tucker.fit import Progress, TuckerTensor
+from polyadic.decomposition.tucker.progress import Progress
 from polyadic.tensor.products import multi_mode_product
+from polyadic.tensor.tucker_tensor import TuckerTensor
 
 CASES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
     ((9, 7), (3, 3)),

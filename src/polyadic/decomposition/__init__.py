@@ -1,4 +1,4 @@
-"""Tensor -> factors: one decomposition a file, each a function of a tensor and its ranks."""
+"""Tensor -> factors: each decomposition is a pure function of a tensor, its ranks and a World."""
 
 from polyadic.decomposition.cp.als import cp
 from polyadic.decomposition.cp.sampled import sampled_cp

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Init, cp
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.start import Init
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -120,7 +121,7 @@ def _decompose(
     best: CPTensor | None = None
     for restart in range(restarts):
         start: Init = _slices(third, topics, seed) if not restart and topics <= len(third) else "random"
-        model = cp(third, topics, init=start, max_iterations=iterations, tol=tol, seed=seed + restart)
+        model = cp(third, topics, init=start, max_iterations=iterations, stop_tol=tol, seed=seed + restart)
         found_again = best is not None and abs(model.relative_error - best.relative_error) < AGREE
         if best is None or model.relative_error < best.relative_error:
             best = model

@@ -16,7 +16,7 @@ from polyadic.algorithms import cp
 from polyadic.artifact import Artifact
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.jobs.job import Snapshot
+from polyadic.jobs.checkpoints import Snapshot
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tiny_jobs import CP, Kept, job, npy_bytes, tensor, tiny, train
 
@@ -117,7 +117,7 @@ def test_bad_data_is_refused(what: str, tmp_path: Path) -> None:
     [
         ({"rank": "0"}, "hyperparameter rank is 0: it must be an integer, 1 or more"),
         ({"rank": "2.5"}, "hyperparameter rank is '2.5': it must be an integer, 1 or more"),
-        ({"tol": "-1"}, "hyperparameter tol is '-1': it must be a number, 0 or more"),
+        ({"stop_tol": "-1"}, "hyperparameter stop_tol is '-1': it must be a number, 0 or more"),
         ({"dtype": "float16"}, "hyperparameter dtype is 'float16': it must be float32 or float64"),
         ({"max_iteration": "5"}, "unknown hyperparameter 'max_iteration': did you mean 'max_iterations'"),
     ],
@@ -281,7 +281,7 @@ def test_labels_are_kept_and_asked_by(tmp_path: Path) -> None:
 )
 def test_every_method_fits_and_answers(changes: dict[str, str], best: float, tmp_path: Path) -> None:
     files = {"t.csv": sparse_csv(counts())}
-    model = fit(tmp_path, files=files, **{"max_iterations": "40", "tol": "1e-7", **changes})
+    model = fit(tmp_path, files=files, **{"max_iterations": "40", "stop_tol": "1e-7", **changes})
     assert model.relative_error < best
     if changes.get("nonnegative") or changes.get("loss"):
         assert all((value >= 0).all() for name, value in model.artifact().tensors.items() if "factor" in name)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from polyadic.artifact import Artifact
-from polyadic.decomposition.train import entries as _train_data
+from polyadic.decomposition.train.entries import largest_and_random
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.jobs.job import Snapshot
+from polyadic.jobs.checkpoints import Snapshot
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.tensor_train import TensorTrain
 from tests.helpers.ranks import on_ranks
@@ -335,8 +335,8 @@ def test_every_rank_says_the_same_of_bad_data(two_ranks: list[dict[str, Any]]) -
 def test_landmarks_are_the_largest_nonzeros_and_some_at_random() -> None:
     array = torch.from_numpy(counts()[0])
     sparse = SparseTensor.of(array)
-    largest, some = _train_data.landmarks(sparse, 20, World.alone())
+    largest, some = largest_and_random(sparse, 20, World.alone())
     assert len(largest) == 8 and len(torch.unique(some, dim=0)) == 20
     assert array[tuple(largest.T)].min() >= array.flatten().sort(descending=True).values[7]
     assert (array[tuple(some.T)] != 0).all()
-    assert len(_train_data.landmarks(sparse, 10**6, World.alone())[1]) == len(sparse.values)
+    assert len(largest_and_random(sparse, 10**6, World.alone())[1]) == len(sparse.values)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from polyadic.artifact import Artifact
-from polyadic.decomposition.tucker.fit import TuckerTensor
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor import densify as _densify
 from polyadic.tensor.densify import dense
 from polyadic.tensor.products import multi_mode_product
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.tucker_tensor import TuckerTensor
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tiny_jobs import TUCKER, Kept, job, npy_bytes, tensor, train
 
@@ -134,7 +134,7 @@ def test_the_largest_sparse_tensor_is_taken(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"ranks": None}, r"one of the hyperparameters ranks, such as \[20, 20, 5\], and tol, .* neither is set"),
         ({"tol": "0.1"}, "and tol, the relative error that the ranks follow from, is needed: both are set"),
-        ({"ranks": "[2, 2]"}, "there are 2 ranks for 3 modes: give one a mode"),
+        ({"ranks": "[2, 2]"}, "there are 2 ranks for 3 modes: give one number per mode"),
         ({"ranks": "[2, 2, 5]"}, r"ranks\[2\] is 5: mode 2 has 4 rows, so it must be from 1 to 4"),
         ({"ranks": "[2, 0, 2]"}, r"hyperparameter ranks is \[2, 0, 2\]: each must be 1 or more"),
         ({"ranks": "[2, 2.5, 2]"}, r"hyperparameter ranks is '2.5': it must be a list such as \[20, 20, 5\], or empty"),

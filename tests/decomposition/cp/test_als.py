@@ -17,10 +17,12 @@ from tensorly.decomposition._cp import error_calc
 from tensorly.tenalg import unfolding_dot_khatri_rao
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import CPTensor, Progress, cp
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import random
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab, longest, reconstruct, share
 from polyadic.tensor.dense_share import DenseShare
 from tests.helpers.ranks import on_ranks
@@ -61,7 +63,7 @@ def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
 @pytest.mark.parametrize(("shape", "rank"), [((9, 7), 3), ((6, 7, 8), 3), ((4, 5, 6, 3), 3), ((3, 4, 3, 5, 2), 2)])
 def test_an_exact_low_rank_tensor_is_recovered(shape: tuple[int, ...], rank: int) -> None:
     tensor, factors = low_rank(shape, rank)
-    model = cp(tensor, rank, max_iterations=1000, tol=1e-15, restarts=2)
+    model = cp(tensor, rank, max_iterations=1000, stop_tol=1e-15, restarts=2)
     assert true_error(model, tensor) < 1e-6
     if len(shape) > 2:  # A matrix's factors are not unique.
         assert factor_match(model, factors) > 1 - 1e-6
@@ -103,7 +105,7 @@ def test_the_model_after_any_sweep_is_tensorlys(shape: tuple[int, ...], sweeps: 
     theirs = parafac(
         tensor.numpy(), 2, n_iter_max=sweeps, init=tensorly.cp_tensor.CPTensor(init), tol=0, normalize_factors=False
     )
-    ours = cp(tensor, 2, max_iterations=sweeps, tol=0, seed=9)
+    ours = cp(tensor, 2, max_iterations=sweeps, stop_tol=0, seed=9)
     expected = tensorly.cp_to_tensor(theirs)
     assert np.abs(reconstruct(ours.weights, ours.factors).numpy() - expected).max() < 1e-6 * np.abs(expected).max()
     for mine, other in zip(ours.factors, theirs.factors, strict=True):
@@ -119,7 +121,7 @@ def test_a_sweep_over_long_modes_turns_its_last_two(fixed: tuple[int, ...]) -> N
         for mode in [mode for mode in (sorted(order) if fixed else order) if mode not in fixed]:
             others = tensorly.tenalg.khatri_rao([factor for m, factor in enumerate(factors) if m != mode])
             factors[mode] = np.linalg.lstsq(others, tensorly.unfold(tensor.numpy(), mode).T, rcond=None)[0].T
-    ours = cp(tensor, 2, max_iterations=4, tol=0, seed=9, fixed=fixed)
+    ours = cp(tensor, 2, max_iterations=4, stop_tol=0, seed=9, fixed=fixed)
     expected = tensorly.cp_to_tensor((None, factors))
     assert np.abs(reconstruct(ours.weights, ours.factors).numpy() - expected).max() < 1e-6 * np.abs(expected).max()
 
@@ -138,7 +140,7 @@ def test_collinear_factors_take_the_ridge_path(dtype: torch.dtype) -> None:
     assert max(seen) <= 1
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-3)
     alone = Progress(factors=[torch.ones(rows, 1, dtype=dtype) for rows in tensor.shape])
-    one = cp(tensor, 1, max_iterations=200, tol=1e-12, progress=alone)
+    one = cp(tensor, 1, max_iterations=200, stop_tol=1e-12, progress=alone)
     assert true_error(model, tensor) <= true_error(one, tensor) + 1e-3
 
 
@@ -161,7 +163,7 @@ def test_a_component_too_many_does_no_harm() -> None:
 
 def test_the_rank_may_exceed_every_mode() -> None:
     tensor = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    model = cp(tensor, 7, max_iterations=300, tol=0)
+    model = cp(tensor, 7, max_iterations=300, stop_tol=0)
     assert [factor.shape for factor in model.factors] == [(2, 7), (3, 7), (4, 7)]
     assert true_error(model, tensor) < 1e-4
 
@@ -181,17 +183,17 @@ def test_a_tensor_of_one_entry_is_recovered() -> None:
 
 def test_restarts_keep_the_best() -> None:
     tensor = low_rank((5, 6, 7), 5, seed=4, noise=0.5)[0]
-    alone = [cp(tensor, 3, max_iterations=15, tol=0, seed=seed).relative_error for seed in range(10, 15)]
+    alone = [cp(tensor, 3, max_iterations=15, stop_tol=0, seed=seed).relative_error for seed in range(10, 15)]
     best = int(np.argmin(alone))
     assert 0 < best < 4, "the case must have its best neither first nor last"
-    model = cp(tensor, 3, max_iterations=15, tol=0, seed=10, restarts=5)
+    model = cp(tensor, 3, max_iterations=15, stop_tol=0, seed=10, restarts=5)
     assert model.relative_error == alone[best]
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-9)
 
 
 def test_a_fit_ends_when_its_change_is_under_tol() -> None:
     tensor, errors = low_rank((5, 6, 7), 4, seed=1, noise=0.3)[0], [float("inf")]
-    cp(tensor, 2, tol=1e-3, after_sweep=noting(errors, "relative_error"))
+    cp(tensor, 2, stop_tol=1e-3, after_sweep=noting(errors, "relative_error"))
     changes = [abs(before - after) for before, after in itertools.pairwise(errors)]
     assert 3 < len(changes) < 100
     assert changes[-1] < 1e-3 <= min(changes[:-1])
@@ -202,7 +204,7 @@ def test_a_fit_ends_after_max_iterations() -> None:
     cp(
         low_rank((5, 6, 7), 4)[0],
         2,
-        tol=0,
+        stop_tol=0,
         max_iterations=6,
         after_sweep=noting(sweeps, "iteration"),
     )
@@ -212,18 +214,18 @@ def test_a_fit_ends_after_max_iterations() -> None:
 def test_the_error_never_grows_in_a_sweep() -> None:
     errors: list[float] = []
     tensor = low_rank((6, 5, 4, 3), 4, noise=0.4)[0]
-    cp(tensor, 3, tol=0, max_iterations=40, after_sweep=noting(errors, "relative_error"))
+    cp(tensor, 3, stop_tol=0, max_iterations=40, after_sweep=noting(errors, "relative_error"))
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
 
 
 def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:
     tensor = low_rank((5, 6, 7), 3, noise=0.3)[0]
-    first = cp(tensor, 2, max_iterations=20, tol=0)
+    first = cp(tensor, 2, max_iterations=20, stop_tol=0)
     stopped = cp(
         tensor,
         2,
         max_iterations=20,
-        tol=0,
+        stop_tol=0,
         restarts=2,
         after_sweep=lambda at: not (at.restart == 1 and at.iteration == 1),
     )
@@ -246,7 +248,7 @@ def stopped_after(tensor: Tensor, sweeps: int, **settings: Any) -> Progress:
 def test_resuming_equals_never_stopping_to_the_bit(sweeps: int, dtype: torch.dtype) -> None:
     tensor = low_rank((6, 7, 8), 4, noise=0.3)[0].to(dtype)
     # Of these two restarts the second is the better one.
-    settings: dict[str, Any] = {"max_iterations": 10, "tol": 0.0, "restarts": 2, "seed": 1}
+    settings: dict[str, Any] = {"max_iterations": 10, "stop_tol": 0.0, "restarts": 2, "seed": 1}
     whole = cp(tensor, 3, **settings)
     resumed = cp(tensor, 3, progress=stopped_after(tensor, sweeps, **settings), **settings)
     assert resumed.relative_error == whole.relative_error
@@ -257,8 +259,8 @@ def test_resuming_equals_never_stopping_to_the_bit(sweeps: int, dtype: torch.dty
 def test_resuming_at_the_sweep_that_converged_does_not_sweep_again() -> None:
     tensor = low_rank((6, 7, 8), 4, noise=0.3)[0]
     sweeps: list[float] = []
-    whole = cp(tensor, 3, tol=1e-3, after_sweep=noting(sweeps, "iteration"))
-    resumed = cp(tensor, 3, tol=1e-3, progress=stopped_after(tensor, len(sweeps), tol=1e-3))
+    whole = cp(tensor, 3, stop_tol=1e-3, after_sweep=noting(sweeps, "iteration"))
+    resumed = cp(tensor, 3, stop_tol=1e-3, progress=stopped_after(tensor, len(sweeps), stop_tol=1e-3))
     assert resumed.relative_error == whole.relative_error
 
 
@@ -267,8 +269,8 @@ def test_resuming_at_the_sweep_that_converged_does_not_sweep_again() -> None:
 def test_the_unit_of_the_data_does_not_matter(factor: float) -> None:
     """Of float32, whose squares overflow at 1e19: a Gram matrix must not."""
     tensor = low_rank((6, 5, 4), 3, noise=0.5)[0]
-    expected = cp(tensor.float(), 2, max_iterations=20, tol=0)
-    model = cp((tensor * factor).float(), 2, max_iterations=20, tol=0)
+    expected = cp(tensor.float(), 2, max_iterations=20, stop_tol=0)
+    model = cp((tensor * factor).float(), 2, max_iterations=20, stop_tol=0)
     assert model.relative_error == pytest.approx(expected.relative_error, abs=1e-3)
     assert model.weights.tolist() == pytest.approx((expected.weights * factor).tolist(), rel=0.01)
 
@@ -328,11 +330,11 @@ def fit_on_each_rank(world: World) -> list[CPTensor]:
     for shape, dtype in CASES:
         tensor = low_rank(shape, 3, noise=0.3)[0].to(dtype)
         slab = slab_of(tensor, world.rank, world.size)
-        models.append(cp(slab, 2, world=world, max_iterations=12, tol=0, restarts=2, seed=1))
+        models.append(cp(slab, 2, world=world, max_iterations=12, stop_tol=0, restarts=2, seed=1))
     tensor, holders = low_rank((5, 8, 4), 3, noise=0.3)[0], world.size - 1
     empty = Slab(tensor[:, :0], tuple(tensor.shape), 1, 0)
     slab = slab_of(tensor, world.rank, holders) if world.rank < holders else empty
-    return [*models, cp(slab, 2, world=world, max_iterations=12, tol=0, restarts=2, seed=1)]
+    return [*models, cp(slab, 2, world=world, max_iterations=12, stop_tol=0, restarts=2, seed=1)]
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -340,7 +342,7 @@ def test_any_number_of_ranks_equals_one(ranks: int) -> None:
     answers = on_ranks(ranks, fit_on_each_rank)
     for number, (shape, dtype) in enumerate([*CASES, CASES[1]]):
         tensor = low_rank(shape, 3, noise=0.3)[0].to(dtype)
-        expected = cp(tensor, 2, max_iterations=12, tol=0, restarts=2, seed=1)
+        expected = cp(tensor, 2, max_iterations=12, stop_tol=0, restarts=2, seed=1)
         for models in answers:
             model = models[number]
             assert model.relative_error == pytest.approx(expected.relative_error, abs=1e-5)
@@ -356,7 +358,7 @@ def indian_pines() -> Tensor:
 
 def pines_at_rank_10(world: World) -> CPTensor:
     slab = slab_of(indian_pines(), world.rank, world.size)
-    return cp(slab, 10, world=world, max_iterations=50, tol=0)
+    return cp(slab, 10, world=world, max_iterations=50, stop_tol=0)
 
 
 def as_tensorly_measures(model: CPTensor, tensor: Tensor) -> float:

@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data, Progress, cp
-from polyadic.decomposition.cp.sampled import draw, sampled_cp
-from polyadic.decomposition.cp.updates import nonnegative, solve_rows
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.leverage import draw
+from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.sampled import sampled_cp
+from polyadic.decomposition.cp.updates import nonnegative_rows, solve_rows
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor import layout
@@ -40,8 +43,8 @@ def sparse_low_rank(shape: tuple[int, ...], rank: int, seed: int = 0) -> tuple[T
 @pytest.mark.parametrize("shape", [(9, 7), *SHAPES])
 def test_a_sparse_tensors_fit_is_that_of_its_dense_form(shape: tuple[int, ...]) -> None:
     tensor = sparse(shape, 0.3)
-    ours = cp(tensor, 3, max_iterations=10, tol=0)
-    dense = cp(tensor.to_dense(), 3, max_iterations=10, tol=0)
+    ours = cp(tensor, 3, max_iterations=10, stop_tol=0)
+    dense = cp(tensor.to_dense(), 3, max_iterations=10, stop_tol=0)
     assert ours.relative_error == pytest.approx(dense.relative_error, abs=1e-9)
     assert ours.relative_error == pytest.approx(true_error(ours, tensor.to_dense()), abs=1e-9)
     for mine, other in zip(ours.factors, dense.factors, strict=True):
@@ -51,7 +54,7 @@ def test_a_sparse_tensors_fit_is_that_of_its_dense_form(shape: tuple[int, ...]) 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_known_factors_of_a_sparse_tensor_are_recovered(shape: tuple[int, ...]) -> None:
     tensor, factors = sparse_low_rank(shape, 3)
-    model = cp(SparseTensor.of(tensor), 3, max_iterations=500, tol=1e-12, restarts=4)
+    model = cp(SparseTensor.of(tensor), 3, max_iterations=500, stop_tol=1e-12, restarts=4)
     assert factor_match(model, factors) > 0.99 and model.relative_error < 1e-3
     # A near-exact fit of zeros and nonzeros alike: the error is not the round-off of a difference of squares.
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-7)
@@ -64,7 +67,7 @@ def test_known_factors_are_recovered_from_a_part_of_the_entries(shape: tuple[int
     seen = some_of(tensor, 0.5)
     known = SparseTensor(seen.indices, torch.ones_like(seen.values), seen.shape).to_dense() > 0
     data = seen if form == "sparse" else torch.where(known, tensor, torch.nan)
-    model = cp(data, 2, observed=True, max_iterations=800, tol=1e-12, restarts=4)
+    model = cp(data, 2, observed=True, max_iterations=800, stop_tol=1e-12, restarts=4)
     assert factor_match(model, factors) > 0.99
     assert true_error(model, tensor) < 1e-3, "the entries that were not seen too"
     assert model.relative_error == pytest.approx(true_error(model, tensor, known), abs=1e-6)
@@ -78,7 +81,7 @@ def test_the_error_over_observed_entries_is_true_and_never_grows() -> None:
         seen.append(at.relative_error)
         return True
 
-    model = cp(tensor, 2, observed=True, max_iterations=30, tol=0, after_sweep=note)
+    model = cp(tensor, 2, observed=True, max_iterations=30, stop_tol=0, after_sweep=note)
     known = SparseTensor(tensor.indices, torch.ones_like(tensor.values), tensor.shape).to_dense()
     assert model.relative_error == pytest.approx(true_error(model, tensor.to_dense(), known), abs=1e-9)
     assert all(after <= before + 1e-9 for before, after in itertools.pairwise(seen))
@@ -89,7 +92,7 @@ def test_the_error_over_observed_entries_is_true_and_never_grows() -> None:
 def test_nonnegative_factors_are_recovered_and_nonnegative(shape: tuple[int, ...], observed: bool) -> None:
     tensor, factors = sparse_low_rank(shape, 2)
     data = some_of(tensor, 0.7) if observed else tensor
-    model = cp(data, 2, observed=observed, nonnegative=True, max_iterations=800, tol=1e-12, restarts=4)
+    model = cp(data, 2, observed=observed, nonnegative=True, max_iterations=800, stop_tol=1e-12, restarts=4)
     assert all((factor >= 0).all() for factor in model.factors)
     assert factor_match(model, factors) > 0.99
 
@@ -101,7 +104,7 @@ def test_a_nonnegative_fit_of_signed_data_never_grows_and_is_worse() -> None:
         errors.append(at.relative_error)
         return True
 
-    model = cp(tensor, 3, nonnegative=True, max_iterations=50, tol=0, after_sweep=note)
+    model = cp(tensor, 3, nonnegative=True, max_iterations=50, stop_tol=0, after_sweep=note)
     assert all((factor >= 0).all() for factor in model.factors)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
     assert model.relative_error > cp(tensor, 3, max_iterations=50).relative_error + 0.1
@@ -114,10 +117,10 @@ def test_nonnegative_rows_reach_the_optimum() -> None:
     gram, product = basis.T @ basis, torch.randn(6, 20, generator=random, dtype=torch.float64) @ basis
     rows = torch.ones(6, 4, dtype=torch.float64)
     for _ in range(200):
-        rows = nonnegative(gram, product, rows)
+        rows = nonnegative_rows(gram, product, rows)
     slope = rows @ gram - product
     assert (rows >= 0).all() and (slope > -1e-9).all() and (rows * slope).abs().max() < 1e-9
-    each = nonnegative(gram.expand(6, 4, 4), product, rows)
+    each = nonnegative_rows(gram.expand(6, 4, 4), product, rows)
     torch.testing.assert_close(each, rows)
 
 
@@ -132,7 +135,7 @@ def test_rows_without_observed_entries_are_zero() -> None:
 def test_singular_vectors_are_a_better_beginning(form: str) -> None:
     tensor = low_rank((20, 18, 16), 3, noise=0.02)[0]
     data = {"dense": tensor, "sparse": SparseTensor.of(tensor), "observed": some_of(tensor, 0.9)}[form]
-    options: Any = {"observed": form == "observed", "max_iterations": 2, "tol": 0}
+    options: Any = {"observed": form == "observed", "max_iterations": 2, "stop_tol": 0}
     assert cp(data, 3, init="svd", **options).relative_error < 0.9 * cp(data, 3, **options).relative_error
 
 
@@ -143,11 +146,11 @@ def test_singular_beginnings_take_ranks_above_the_dimensions() -> None:
 
 def test_a_fit_goes_on_from_a_model_with_some_modes_fixed() -> None:
     tensor = low_rank((8, 7, 6), 3, noise=0.3)[0]
-    first = cp(tensor, 3, max_iterations=5, tol=0)
-    going = cp(tensor, 3, init=first, max_iterations=5, tol=0)
-    torch.testing.assert_close(going.relative_error, cp(tensor, 3, max_iterations=10, tol=0).relative_error)
+    first = cp(tensor, 3, max_iterations=5, stop_tol=0)
+    going = cp(tensor, 3, init=first, max_iterations=5, stop_tol=0)
+    torch.testing.assert_close(going.relative_error, cp(tensor, 3, max_iterations=10, stop_tol=0).relative_error)
     for fixed in ([0], [2], [0, 1]):
-        model = cp(tensor, 3, init=first, fixed=fixed, max_iterations=20, tol=0)
+        model = cp(tensor, 3, init=first, fixed=fixed, max_iterations=20, stop_tol=0)
         for mode in fixed:
             torch.testing.assert_close(model.factors[mode].abs(), (first.factors[mode] * 1.0).abs())
         assert model.relative_error <= first.relative_error + 1e-12
@@ -156,7 +159,7 @@ def test_a_fit_goes_on_from_a_model_with_some_modes_fixed() -> None:
 
 def test_a_ridge_shrinks_the_model() -> None:
     tensor = low_rank((8, 7, 6), 3, noise=0.3)[0]
-    free, held = (cp(tensor, 3, l2=l2, max_iterations=30, tol=0) for l2 in (0.0, 0.5))
+    free, held = (cp(tensor, 3, l2=l2, max_iterations=30, stop_tol=0) for l2 in (0.0, 0.5))
     assert held.relative_error > free.relative_error
     assert held.relative_error == pytest.approx(true_error(held, tensor), abs=1e-9)
 
@@ -169,7 +172,7 @@ def many_ways(world: World) -> dict[str, CPTensor]:
     gaps = torch.where(some_of(tensor, 0.6).to_dense() != 0, tensor, torch.nan)
     slab = slab_of(tensor, world.rank, world.size)
     gap, pos = (slab_of(one, world.rank, world.size) for one in (gaps, positive))
-    short: Any = {"world": world, "max_iterations": 8, "tol": 0}
+    short: Any = {"world": world, "max_iterations": 8, "stop_tol": 0}
     ways: dict[str, Callable[[], CPTensor]] = {
         "dense, svd": lambda: cp(slab, 2, init="svd", **short),
         "dense, nonnegative": lambda: cp(pos, 2, nonnegative=True, **short),
@@ -223,7 +226,7 @@ def test_duplicates_are_summed() -> None:
 
 def test_sampling_reaches_the_fit_of_all_columns() -> None:
     tensor, factors = sparse_low_rank((40, 30, 20), 3, seed=2)
-    model = sampled_cp(SparseTensor.of(tensor), 3, samples=300, max_iterations=60, tol=1e-7)
+    model = sampled_cp(SparseTensor.of(tensor), 3, samples=300, max_iterations=60, stop_tol=1e-7)
     assert factor_match(model, factors) > 0.99
     jitter = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     noisy = SparseTensor.of(tensor * (1 + 0.5 * jitter))

@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp.als import cp
-from polyadic.decomposition.gcp.lbfgs import Progress, gcp
-from polyadic.decomposition.gcp.losses import Gaussian, Huber, Poisson
+from polyadic.decomposition.gcp.lbfgs import gcp
+from polyadic.decomposition.gcp.losses.gaussian import Gaussian
+from polyadic.decomposition.gcp.losses.huber import Huber
+from polyadic.decomposition.gcp.losses.poisson import Poisson
+from polyadic.decomposition.gcp.progress import Progress
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.sparse import SparseTensor
-from tests.helpers.gcp_cases import FORMS, LOSSES, data, dense, factor_match, gaps, means, normal, part
+from tests.helpers.gcp_cases import FORMS, LOSS_NAMES, data, dense, factor_match, gaps, means, normal, part
 from tests.helpers.ranks import on_ranks
 
 
@@ -99,7 +102,7 @@ def test_entries_that_were_not_observed_are_filled_in(form: str, name: str) -> N
     assert (dense(model) - rates)[hidden].norm() < 0.15 * rates[hidden].norm()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_the_loss_never_grows(name: str) -> None:
     seen: list[float] = []
     gcp(data(name, (8, 7, 6), 3), 3, name, after_iteration=noting(seen, "loss"))
@@ -123,7 +126,7 @@ def test_what_is_told_after_an_iteration_is_the_models() -> None:
 
 def test_a_fit_ends_when_it_gains_little() -> None:
     seen: list[float] = []
-    gcp(normal((5, 6, 7), 4, noise=0.3)[0], 2, "gaussian", tol=1e-4, after_iteration=noting(seen, "loss"))
+    gcp(normal((5, 6, 7), 4, noise=0.3)[0], 2, "gaussian", stop_tol=1e-4, after_iteration=noting(seen, "loss"))
     first = float(normal((5, 6, 7), 4, noise=0.3)[0].square().mean())
     gains = [before - after for before, after in itertools.pairwise(seen)]
     assert 3 < len(seen) < 100
@@ -136,7 +139,7 @@ def test_a_fit_ends_after_max_iterations() -> None:
         normal((5, 6, 7), 4)[0],
         2,
         "gaussian",
-        tol=0,
+        stop_tol=0,
         max_iterations=6,
         restarts=2,
         after_iteration=noting(seen, "iteration"),
@@ -146,7 +149,7 @@ def test_a_fit_ends_after_max_iterations() -> None:
 
 def test_restarts_keep_the_least_loss() -> None:
     tensor = data("poisson", (6, 7, 8), 4)
-    settings: dict[str, Any] = {"max_iterations": 25, "tol": 0}
+    settings: dict[str, Any] = {"max_iterations": 25, "stop_tol": 0}
 
     def cost(model: CPTensor) -> float:
         return float(Poisson().value(tensor, dense(model)).mean())
@@ -166,7 +169,7 @@ def test_a_fit_goes_on_from_its_progress(iterations: int) -> None:
         kept.append(deepcopy(at))
         return len(kept) < iterations
 
-    settings: dict[str, Any] = {"tol": 1e-12, "restarts": 2}
+    settings: dict[str, Any] = {"stop_tol": 1e-12, "restarts": 2}
     whole = gcp(tensor, 2, "poisson", **settings)
     gcp(tensor, 2, "poisson", **settings, after_iteration=stop)
     seen: list[float] = []
@@ -225,8 +228,8 @@ def test_columns_have_length_1_and_the_datas_type() -> None:
 @pytest.mark.parametrize("factor", [1e-12, 1e-3, 1e3, 1e12])
 def test_the_unit_of_the_data_does_not_matter(factor: float) -> None:
     tensor = normal((6, 5, 4), 3, noise=0.5)[0]
-    expected = gcp(tensor, 2, "gaussian", max_iterations=20, tol=0)
-    model = gcp(tensor * factor, 2, "gaussian", max_iterations=20, tol=0)
+    expected = gcp(tensor, 2, "gaussian", max_iterations=20, stop_tol=0)
+    model = gcp(tensor * factor, 2, "gaussian", max_iterations=20, stop_tol=0)
     assert model.relative_error == pytest.approx(expected.relative_error, abs=1e-6)
     assert model.weights.tolist() == pytest.approx((expected.weights * factor).tolist(), rel=1e-3)
 
@@ -244,7 +247,7 @@ def fit_on_each_rank(world: World) -> list[CPTensor]:
     models = []
     for name, form in CASES:
         tensor = data(name, (7, 9, 6), 2)
-        models.append(gcp(**part(tensor, form, world), rank=2, loss=name, max_iterations=8, restarts=2, tol=0))
+        models.append(gcp(**part(tensor, form, world), rank=2, loss=name, max_iterations=8, restarts=2, stop_tol=0))
     few = SparseTensor(torch.tensor([[0], [1], [2]], dtype=torch.int32), torch.ones(1).double(), (7, 9, 6))
     none = SparseTensor(few.indices[:, :0], few.values[:0], few.shape)
     mine = few if world.rank == 0 else none
@@ -292,7 +295,7 @@ def test_all_ranks_stop_together_and_are_refused_together() -> None:
     ("tensor", "rank", "loss", "message"),
     [
         (torch.ones(2, 3), 0, "gaussian", "rank is 0: it must be 1 or more"),
-        (torch.ones(2, 3), 1, "laplace", "loss is 'laplace': it may be gaussian"),
+        (torch.ones(2, 3), 1, "laplace", "loss is 'laplace': it may be bernoulli-logit, gamma, gaussian"),
         (torch.ones(5), 1, "gaussian", "the tensor has 1 modes: a decomposition needs 2 or more"),
         (torch.zeros(2, 3), 1, "poisson", "the tensor is all zero"),
         (torch.tensor([[1.0, math.nan]]), 1, "gaussian", "NaN or infinite"),

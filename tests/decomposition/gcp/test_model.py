@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polyadic.decomposition.cp.als import Data, cp
-from polyadic.decomposition.gcp.losses import losses
-from polyadic.decomposition.gcp.model import begin, but_one, finish, split
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.data import Data
+from polyadic.decomposition.gcp.losses import LOSSES
+from polyadic.decomposition.gcp.losses.bernoulli_logit import BernoulliLogit
+from polyadic.decomposition.gcp.losses.gaussian import Gaussian
+from polyadic.decomposition.gcp.model import begin, finish, products_of_others, split
 from polyadic.decomposition.gcp.objective import count
 from polyadic.distributed import World
 from polyadic.tensor.cp_tensor import CPTensor
@@ -18,7 +21,7 @@ SHAPE = (7, 9, 6)
 
 def start(name: str, form: str, init: str = "random", rank: int = 3) -> CPTensor:
     whole = Data.of(**part(data(name, SHAPE, 2), form, World.alone()))
-    stack = begin(whole, losses()[name], rank, init, 0, first=True, entries=count(whole))  # type: ignore[arg-type]
+    stack = begin(whole, LOSSES[name](), rank, init, 0, first=True, entries=count(whole))  # type: ignore[arg-type]
     lengths = torch.stack([factor.norm(dim=0) for factor in split(stack, SHAPE)])
     if name != "bernoulli-logit":
         torch.testing.assert_close(lengths, lengths[:1].expand(3, -1))
@@ -42,7 +45,7 @@ def test_rare_ones_begin_with_an_intercept() -> None:
     ones = torch.zeros(30, 20, 10)
     ones[::7, ::5, ::4] = 1
     whole = Data.of(**part(ones, "zeros", World.alone()))
-    stack = begin(whole, losses()["bernoulli-logit"], 2, "random", 0, first=True, entries=6000)
+    stack = begin(whole, BernoulliLogit(), 2, "random", 0, first=True, entries=6000)
     model = finish(stack, ones.shape, torch.float64, 0.0)
     assert float(torch.sigmoid(dense(model)).mean()) == pytest.approx(float(ones.mean()), rel=0.2)
     assert float(torch.sigmoid(dense(start("bernoulli-logit", "dense"))).mean()) == pytest.approx(0.5, abs=0.2)
@@ -51,7 +54,7 @@ def test_rare_ones_begin_with_an_intercept() -> None:
 def test_a_given_model_is_where_a_fit_begins() -> None:
     tensor = normal((5, 6, 7), 2)[0]
     model = cp(tensor, 2)
-    stack = begin(Data.of(tensor, World.alone()), losses()["gaussian"], 2, model, 0, first=True, entries=210)
+    stack = begin(Data.of(tensor, World.alone()), Gaussian(), 2, model, 0, first=True, entries=210)
     found = finish(stack, (5, 6, 7), torch.float64, 0.0)
     torch.testing.assert_close(dense(found), dense(model))
     torch.testing.assert_close(found.weights, model.weights)
@@ -65,7 +68,7 @@ def test_a_column_of_zeros_stays_one() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_products_of_all_but_one(count: int) -> None:
+def test_products_of_all_products_of_others(count: int) -> None:
     parts = list(torch.rand(count, 3, 2, dtype=torch.float64) + 0.5)
-    for own, rest in zip(parts, but_one(parts), strict=True):
+    for own, rest in zip(parts, products_of_others(parts), strict=True):
         torch.testing.assert_close(rest * own, torch.stack(parts).prod(0))

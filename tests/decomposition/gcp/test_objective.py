@@ -8,17 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data
+from polyadic.decomposition.data import Data
 from polyadic.decomposition.gcp import objective as gcp_objective
 from polyadic.decomposition.gcp import parts as gcp_parts
 from polyadic.decomposition.gcp.lbfgs import gcp
-from polyadic.decomposition.gcp.losses import BernoulliLogit, Gaussian, Loss, Poisson, losses
+from polyadic.decomposition.gcp.loss import Loss
+from polyadic.decomposition.gcp.losses import LOSSES
+from polyadic.decomposition.gcp.losses.bernoulli_logit import BernoulliLogit
+from polyadic.decomposition.gcp.losses.gaussian import Gaussian
+from polyadic.decomposition.gcp.losses.poisson import Poisson
 from polyadic.decomposition.gcp.objective import Objective
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.sparse import SparseTensor
-from tests.helpers.gcp_cases import FORMS, LOSSES, data, gaps, means, normal, part
+from tests.helpers.gcp_cases import FORMS, LOSS_NAMES, data, gaps, means, normal, part
 
 SHAPES = [(9, 7), (6, 5, 4), (3, 4, 5, 2), (2, 3, 2, 4, 3)]
 
@@ -31,14 +35,14 @@ def plain(loss: Loss, tensor: Tensor, seen: Tensor, stack: Tensor, l2: float) ->
     return (loss.value(tensor, model)[seen].sum() + l2 * stack.square().sum()) / seen.sum(), square
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_gradient_is_autograds(
     shape: tuple[int, ...], form: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcp_parts, "AT_ONCE", {"cpu": 24})  # Several blocks, the last of them not full.
-    tensor, loss = data(name, shape, 2), losses()[name]
+    monkeypatch.setattr(gcp_parts, "BLOCK_ENTRIES", {"cpu": 24})  # Several blocks, the last of them not full.
+    tensor, loss = data(name, shape, 2), LOSSES[name]()
     seen = gaps(shape) if form in ("masked", "observed") else torch.ones(shape, dtype=torch.bool)
     stack = torch.rand(sum(shape), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
     expected, square = plain(loss, tensor, seen, stack.requires_grad_(), l2=0.7)
@@ -84,7 +88,7 @@ def test_zeros_too_many_to_go_through_are_refused_where_no_closed_form_sums_them
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sparse = SparseTensor.of(data("bernoulli-logit", (6, 5, 4), 2))
-    monkeypatch.setattr(gcp_objective, "LARGEST", 119)
+    monkeypatch.setattr(gcp_objective, "MOST_ENTRIES", 119)
     message = "the tensor has 120 entries, zeros among them: with loss bernoulli-logit .* 119 at most. Use method=adam"
     with pytest.raises(UserError, match=message):
         gcp(sparse, 2, BernoulliLogit())

@@ -11,28 +11,33 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data, cp
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.data import Data
 from polyadic.decomposition.gcp import objective as gcp_objective
 from polyadic.decomposition.gcp import samples as gcp_samples
+from polyadic.decomposition.gcp.estimates import Estimator
 from polyadic.decomposition.gcp.lbfgs import gcp
-from polyadic.decomposition.gcp.losses import Huber, Poisson, losses
+from polyadic.decomposition.gcp.losses import LOSSES
+from polyadic.decomposition.gcp.losses.huber import Huber
+from polyadic.decomposition.gcp.losses.poisson import Poisson
 from polyadic.decomposition.gcp.objective import Objective
+from polyadic.decomposition.gcp.progress import StochasticProgress
 from polyadic.decomposition.gcp.samples import Sample, numbers, sampler
-from polyadic.decomposition.gcp.stochastic import Progress, Walk, gcp_stochastic
+from polyadic.decomposition.gcp.stochastic import gcp_stochastic
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.sparse import SparseTensor
-from tests.helpers.gcp_cases import FORMS, LOSSES, data, dense, factor_match, means, normal, part
+from tests.helpers.gcp_cases import FORMS, LOSS_NAMES, data, dense, factor_match, means, normal, part
 from tests.helpers.ranks import on_ranks
 
 SHAPE = (7, 9, 6)
 
 
-def noting(values: list[Progress]) -> Callable[[Progress], bool]:
+def noting(values: list[StochasticProgress]) -> Callable[[StochasticProgress], bool]:
     """Notes what stands after every epoch."""
 
-    def after_epoch(at: Progress) -> bool:
+    def after_epoch(at: StochasticProgress) -> bool:
         values.append(deepcopy(at))
         return True
 
@@ -68,7 +73,7 @@ def numbered_on_each_rank(world: World) -> list[Tensor]:
     found = []
     for at_once in (2**22, 10):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gcp_samples, "NUMBERED_AT_ONCE", at_once)
+            patch.setattr(gcp_samples, "NUMBERED_NONZEROS", at_once)
             order, own = numbers(index, 9 * 8 * 7, world)
         found.append(torch.full((9, 8, 7), -1).index_put_(tuple(index[:, order]), own))
     return found
@@ -82,12 +87,12 @@ def test_numbers_are_the_same_for_any_number_of_ranks() -> None:
         assert torch.equal(torch.stack([one[number] for one in answers]).amax(0), alone[0])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str, name: str) -> None:
-    tensor, loss = data(name, SHAPE, 2), losses()[name]
+    tensor, loss = data(name, SHAPE, 2), LOSSES[name]()
     arguments = part(tensor, form, World.alone())
-    whole: list[Progress] = []
+    whole: list[StochasticProgress] = []
     gcp_stochastic(
         **arguments, rank=2, loss=loss, samples=10**4, iterations=20, epochs=2, l2=0.1, after_epoch=noting(whole)
     )
@@ -97,13 +102,14 @@ def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str, name: str) -> N
     assert at.relative_error == pytest.approx(exact.square**0.5 / Data.of(**arguments).norm, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 @pytest.mark.parametrize("form", FORMS)
 def test_the_sampled_gradient_is_unbiased(form: str, name: str) -> None:
-    whole, loss = Data.of(**part(data(name, SHAPE, 2), form, World.alone())), losses()[name]
+    whole, loss = Data.of(**part(data(name, SHAPE, 2), form, World.alone())), LOSSES[name]()
     stack = torch.rand(sum(SHAPE), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
-    objective, walk = Objective(whole, loss, 0.3), Walk(whole, loss, 0.3, 100, 1, 100, 0)
-    estimates = torch.stack([walk.gradient(stack, (0, 1, number)) for number in range(400)])
+    objective = Objective(whole, loss, 0.3)
+    estimator = Estimator(whole, loss, 0.3, samples=100, loss_samples=100, seed=0)
+    estimates = torch.stack([estimator.gradient(stack, (0, 1, number)) for number in range(400)])
     exact = objective(stack).gradient * objective.entries
     spread = estimates.std(0) / len(estimates) ** 0.5
     assert bool(((estimates.mean(0) - exact).abs() < 5 * spread).all())
@@ -134,7 +140,7 @@ def test_bernoulli_logit_finds_the_probabilities() -> None:
 
 
 def test_the_kept_loss_falls_and_an_epoch_that_fails_halves_the_learning_rate() -> None:
-    seen: list[Progress] = []
+    seen: list[StochasticProgress] = []
     counts = data("poisson", SHAPE, 2)
     model = gcp_stochastic(
         counts, 2, "poisson", samples=60, iterations=20, learning_rate=0.3, failures=3, after_epoch=noting(seen)
@@ -152,7 +158,7 @@ def test_the_kept_loss_falls_and_an_epoch_that_fails_halves_the_learning_rate() 
 
 
 def test_a_fit_ends_after_its_epochs_or_when_the_caller_says_so() -> None:
-    counts, seen = data("poisson", SHAPE, 2), list[Progress]()
+    counts, seen = data("poisson", SHAPE, 2), list[StochasticProgress]()
     gcp_stochastic(counts, 2, "poisson", iterations=5, epochs=3, restarts=2, after_epoch=noting(seen))
     assert [(one.restart, one.epoch) for one in seen] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
     calls = []
@@ -167,7 +173,7 @@ def test_resuming_equals_never_stopping_to_the_bit(form: str, dtype: torch.dtype
     settings: dict[str, Any] = {
         "rank": 2, "loss": "poisson", "samples": 50, "iterations": 10, "epochs": 5, "learning_rate": 0.1, "restarts": 2
     }  # fmt: skip
-    seen: list[Progress] = []
+    seen: list[StochasticProgress] = []
     whole = gcp_stochastic(**arguments, **settings, after_epoch=noting(seen))
     assert any(one.failures for one in seen)
     for at in seen:
@@ -180,7 +186,7 @@ def test_resuming_equals_never_stopping_to_the_bit(form: str, dtype: torch.dtype
 def test_restarts_keep_the_least_loss() -> None:
     counts = data("poisson", SHAPE, 4)
     settings: dict[str, Any] = {"iterations": 30, "epochs": 2, "learning_rate": 0.05}
-    seen: list[Progress] = []
+    seen: list[StochasticProgress] = []
     alone = [gcp_stochastic(counts, 4, "poisson", seed=seed, **settings) for seed in range(8)]
     costs = [float(Poisson().value(counts, dense(model)).mean()) for model in alone]
     middle = next(n for n in range(1, 7) if costs[n] < min(costs[n - 1], costs[n + 1]))
@@ -190,7 +196,7 @@ def test_restarts_keep_the_least_loss() -> None:
 
 
 def test_a_fit_may_begin_from_a_model() -> None:
-    tensor, seen = normal((6, 7, 8), 3, noise=0.1)[0], list[Progress]()
+    tensor, seen = normal((6, 7, 8), 3, noise=0.1)[0], list[StochasticProgress]()
     model = cp(tensor, 3, restarts=3, max_iterations=300)
     again = gcp_stochastic(tensor, 3, "gaussian", init=model, iterations=5, epochs=2, after_epoch=noting(seen))
     assert again.relative_error == pytest.approx(model.relative_error, abs=1e-3)
@@ -236,8 +242,8 @@ def test_a_tensor_whose_zeros_nobody_could_visit_is_sampled(monkeypatch: pytest.
     """Of the first, the relative error is estimated too; the second has more entries than 64 bits count."""
     indices = torch.stack([torch.arange(1000) % 97, torch.arange(1000) % 89, torch.arange(1000) % 83]).int()
     small, large = (SparseTensor(indices, torch.ones(1000), (rows,) * 3) for rows in (100, 10**7))
-    monkeypatch.setattr(gcp_objective, "LARGEST", 10**6 - 1)
-    seen: list[Progress] = []
+    monkeypatch.setattr(gcp_objective, "MOST_ENTRIES", 10**6 - 1)
+    seen: list[StochasticProgress] = []
     with pytest.raises(UserError, match="Use method=adam"):
         gcp(small, 1, "bernoulli-logit")
     model = gcp_stochastic(small, 1, "bernoulli-logit", iterations=20, epochs=3, after_epoch=noting(seen))

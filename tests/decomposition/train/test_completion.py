@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 from copy import deepcopy
@@ -12,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.train.completion import Progress, complete_tensor_train, start
+from polyadic.decomposition.train import completion, regression
+from polyadic.decomposition.train.completion import Progress, complete_tensor_train, random_cores
+from polyadic.decomposition.train.regression import ModeEntries, best_core
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
 from tests.helpers.ranks import on_ranks
-
-module = importlib.import_module("polyadic.decomposition.train.completion")
 
 
 def observed(
@@ -51,7 +50,7 @@ CASES = [((20, 20, 20), 3, 0.25), ((12, 11, 10, 9), 3, 0.2), ((8, 8, 8, 8, 8), 3
 @pytest.mark.parametrize(("shape", "rank", "part"), CASES)
 def test_what_was_not_observed_is_recovered(shape: tuple[int, ...], rank: int, part: float, seed: int) -> None:
     tensor, indices, values = observed(shape, rank, part, seed=seed)
-    train = complete_tensor_train(indices, values, shape, rank, tol=1e-8, seed=seed)
+    train = complete_tensor_train(indices, values, shape, rank, stop_tol=1e-8, seed=seed)
     assert miss(train, tensor, indices) < 1e-3
     assert train.ranks == (1, *feasible_ranks(shape, rank, None), 1)
 
@@ -74,7 +73,7 @@ def test_noise_is_not_fitted() -> None:
 
 def test_a_rank_too_many_does_little_harm() -> None:
     tensor, indices, values = observed((15, 15, 15), 2, 0.4)
-    assert miss(complete_tensor_train(indices, values, (15, 15, 15), 4, tol=1e-9), tensor, indices) < 1e-2
+    assert miss(complete_tensor_train(indices, values, (15, 15, 15), 4, stop_tol=1e-9), tensor, indices) < 1e-2
 
 
 def test_the_relative_error_is_over_the_observed_entries() -> None:
@@ -89,9 +88,9 @@ def test_the_relative_error_is_over_the_observed_entries() -> None:
 def test_a_core_solves_the_ridge_regression_of_its_rows(mode: int, l2: float) -> None:
     """Each row's unknowns against kron(left, right), its entries alone, by a solver of dense systems."""
     _, indices, values = observed((4, 5, 6), 2, 0.7, noise=0.5)
-    cores = start((4, 5, 6), [2, 3], 0, values)
-    found = module._core(cores, module._Mode(indices, values, mode, (4, 5, 6)[mode]), l2, World.alone())
-    for row in range(found.shape[1]):
+    cores = random_cores((4, 5, 6), [2, 3], 0, values)
+    core = best_core(cores, ModeEntries(indices, values, mode, (4, 5, 6)[mode]), l2, World.alone())
+    for row in range(core.shape[1]):
         mine = indices[mode] == row
         rows = []
         for index in indices[:, mine].T.tolist():
@@ -104,13 +103,14 @@ def test_a_core_solves_the_ridge_regression_of_its_rows(mode: int, l2: float) ->
         design = torch.stack(rows)
         gram = design.T @ design + l2 * torch.eye(design.shape[1], dtype=torch.float64)
         expected = torch.linalg.solve(gram, design.T @ values[mine])
-        torch.testing.assert_close(found[:, row].flatten(), expected)
+        torch.testing.assert_close(core[:, row].flatten(), expected)
 
 
 def test_rows_and_entries_are_taken_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     _, indices, values = observed((9, 10, 11), 2, 0.6)
     expected = complete_tensor_train(indices, values, (9, 10, 11), 2, max_iterations=3)
-    monkeypatch.setattr(module, "AT_ONCE", 20)
+    monkeypatch.setattr(regression, "CHUNK_NUMBERS", 20)
+    monkeypatch.setattr(completion, "CHUNK_ENTRIES", 20)
     train = complete_tensor_train(indices, values, (9, 10, 11), 2, max_iterations=3)
     assert (train - expected).norm() < 1e-9 * expected.norm()
 
@@ -139,11 +139,11 @@ def test_the_error_falls_and_the_fit_ends_when_it_stands() -> None:
         assert at.seconds > 0 and at.iteration == len(errors) - 1
         return True
 
-    complete_tensor_train(indices, values, (10, 9, 8), 3, tol=1e-4, after_sweep=after_sweep)
+    complete_tensor_train(indices, values, (10, 9, 8), 3, stop_tol=1e-4, after_sweep=after_sweep)
     changes = [abs(before - after) for before, after in itertools.pairwise(errors)]
     assert 2 < len(changes) < 100 and changes[-1] < 1e-4 <= min(changes[:-1])
     errors[1:] = []
-    complete_tensor_train(indices, values, (10, 9, 8), 3, tol=0, max_iterations=5, after_sweep=after_sweep)
+    complete_tensor_train(indices, values, (10, 9, 8), 3, stop_tol=0, max_iterations=5, after_sweep=after_sweep)
     assert len(errors) == 6
 
 
@@ -163,19 +163,19 @@ def stopped_after(sweeps: int, *arguments: Any, **settings: Any) -> Progress:
 def test_resuming_equals_never_stopping_to_the_bit(sweeps: int, dtype: torch.dtype) -> None:
     _, indices, values = observed((8, 9, 10), 3, 0.4, noise=0.1)
     arguments = (indices, values.to(dtype), (8, 9, 10), 3)
-    whole = complete_tensor_train(*arguments, max_iterations=8, tol=0)
-    progress = stopped_after(sweeps, *arguments, max_iterations=8, tol=0)
-    resumed = complete_tensor_train(*arguments, max_iterations=8, tol=0, progress=progress)
+    whole = complete_tensor_train(*arguments, max_iterations=8, stop_tol=0)
+    progress = stopped_after(sweeps, *arguments, max_iterations=8, stop_tol=0)
+    resumed = complete_tensor_train(*arguments, max_iterations=8, stop_tol=0, progress=progress)
     assert resumed.relative_error == whole.relative_error
     assert all(torch.equal(mine, other) for mine, other in zip(resumed.cores, whole.cores, strict=True))
 
 
 def test_resuming_at_the_sweep_that_converged_does_not_sweep_again() -> None:
     _, indices, values = observed((8, 9, 10), 3, 0.4, noise=0.1)
-    whole = complete_tensor_train(indices, values, (8, 9, 10), 3, tol=1e-3)
-    progress = stopped_after(99, indices, values, (8, 9, 10), 3, tol=1e-3)
+    whole = complete_tensor_train(indices, values, (8, 9, 10), 3, stop_tol=1e-3)
+    progress = stopped_after(99, indices, values, (8, 9, 10), 3, stop_tol=1e-3)
     again = complete_tensor_train(
-        indices, values, (8, 9, 10), 3, tol=1e-3, progress=progress, after_sweep=lambda _: pytest.fail("swept")
+        indices, values, (8, 9, 10), 3, stop_tol=1e-3, progress=progress, after_sweep=lambda _: pytest.fail("swept")
     )
     assert again.relative_error == whole.relative_error
 
@@ -227,7 +227,7 @@ def complete_on_each_rank(world: World, holders: int) -> list[TensorTrain]:
         mine = owner == world.rank
         trains.append(
             complete_tensor_train(
-                indices[:, mine], values[mine].to(dtype), shape, 2, max_iterations=6, tol=0, l2=0.1, world=world
+                indices[:, mine], values[mine].to(dtype), shape, 2, max_iterations=6, stop_tol=0, l2=0.1, world=world
             )
         )
     return trains

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from polyadic.decomposition.train.cross import DOMINANT, entries_of, maxvol, tensor_cross
+from polyadic.decomposition.train.cross import VOLUME_GAIN, entries_of, maxvol, tensor_cross
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.tensor_train import TensorTrain
@@ -185,12 +185,12 @@ def test_no_exchange_of_a_row_gains_volume(rank: int, more: int, seed: int) -> N
     rows, ratios = maxvol(matrix)
     assert len(set(rows.tolist())) == rank
     torch.testing.assert_close(ratios @ matrix[rows], matrix)
-    assert float(ratios.abs().max()) <= DOMINANT + 1e-9
+    assert float(ratios.abs().max()) <= VOLUME_GAIN + 1e-9
     volume = float(torch.linalg.det(matrix[rows]).abs())
     for place, row in itertools.product(range(rank), range(rank + more)):
         other = rows.clone()
         other[place] = row
-        assert float(torch.linalg.det(matrix[other]).abs()) <= (DOMINANT + 1e-9) * volume
+        assert float(torch.linalg.det(matrix[other]).abs()) <= (VOLUME_GAIN + 1e-9) * volume
 
 
 def search_on_each_rank(world: World, shape: tuple[int, ...]) -> TensorTrain:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +14,13 @@ from hypothesis import strategies as st
 from tensorly.decomposition import tensor_train as tensorlys
 from torch import Tensor
 
+from polyadic.decomposition.train import bases
 from polyadic.decomposition.train.svd import tensor_train
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import Slab, share
 from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
 from tests.helpers.ranks import on_ranks
-
-module = importlib.import_module("polyadic.decomposition.train.svd")
 
 
 def of_rank(shape: Sequence[int], rank: int, noise: float = 0.0, seed: int = 0) -> Tensor:
@@ -137,7 +135,7 @@ def falling(small: int, large: int, power: float) -> Tensor:
 def test_a_tolerance_on_two_large_sides_is_tried_with_few_columns(
     limits: dict[str, Any], turned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LARGE", 100)
+    monkeypatch.setattr(bases, "LARGE_SIDE", 100)
     matrix = falling(400, 500, 1.0)
     matrix = (matrix.T if turned else matrix).contiguous().float()
     train = tensor_train(matrix, **limits)
@@ -150,13 +148,11 @@ def test_a_tolerance_on_two_large_sides_is_tried_with_few_columns(
 
 
 def test_the_range_finders_widths_have_fewer_flops_than_a_gram_matrix() -> None:
-    peeling = module._Peeling(Slab.whole(torch.ones(2, 2)), World.alone(), 0.0, False, 1.0)
-    assert peeling.widths(300, 20) == [32]
-    assert peeling.widths(100, 20) == []
-    peeling.strict = True
-    assert peeling.widths(300, 20) == [32]
-    assert peeling.widths(5000, 10**9) == [64, 128, 256, 512]
-    assert peeling.widths(5000, 100) == [64, 112]
+    assert bases.range_finder_widths(300, 20, strict=False) == [32]
+    assert bases.range_finder_widths(100, 20, strict=False) == []
+    assert bases.range_finder_widths(300, 20, strict=True) == [32]
+    assert bases.range_finder_widths(5000, 10**9, strict=True) == [64, 128, 256, 512]
+    assert bases.range_finder_widths(5000, 100, strict=True) == [64, 112]
 
 
 @pytest.mark.parametrize("shape", [(12, 300, 3), (300, 5, 4), (2, 9, 300)])

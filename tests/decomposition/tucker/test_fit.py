@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
 from copy import deepcopy
@@ -16,9 +15,10 @@ from hypothesis import strategies as st
 from tensorly.decomposition import tucker as tensorlys_tucker
 from torch import Tensor
 
-from polyadic.decomposition.tucker import orthogonal as orthogonal_tucker
-from polyadic.decomposition.tucker import subspaces
-from polyadic.decomposition.tucker.fit import Method, Progress, RangeFinder, tucker
+from polyadic.decomposition.tucker import error, orthogonal, subspaces, unfoldings
+from polyadic.decomposition.tucker.fit import Method, tucker
+from polyadic.decomposition.tucker.orthogonal import RangeFinder
+from polyadic.decomposition.tucker.progress import Progress
 from polyadic.tensor.dense import Slab, unfold
 from polyadic.tensor.products import multi_mode_product
 from tests.helpers.tucker_cases import each_case, low_rank, noting, spread_out, true_error, whole
@@ -37,7 +37,7 @@ each_finder = pytest.mark.parametrize(("method", "finder"), FINDERS)
 def test_an_exact_tensor_is_recovered_and_its_subspaces(
     shape: tuple[int, ...], ranks: tuple[int, ...], method: Method, finder: RangeFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orthogonal_tucker, "OVERSAMPLING", 1)
+    monkeypatch.setattr(orthogonal, "OVERSAMPLED_COLUMNS", 1)
     tensor, factors = low_rank(shape, ranks)
     model = tucker(tensor, ranks, method=method, range_finder=finder)
     assert model.shape == shape and model.core.shape == ranks
@@ -81,8 +81,7 @@ def test_the_relative_error_is_that_of_the_reconstruction(
 
 
 def test_the_error_by_reconstruction_goes_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The package's own `tucker` is the function.
-    monkeypatch.setattr(importlib.import_module("polyadic.decomposition.tucker.fit"), "AT_ONCE", 20)
+    monkeypatch.setattr(error, "BLOCK_ENTRIES", 20)
     tensor = low_rank((6, 9, 8), (3, 2, 4), 1e-9)[0]
     model = tucker(tensor, (3, 2, 4))
     assert model.relative_error == pytest.approx(true_error(model, tensor), rel=1e-6)
@@ -93,12 +92,12 @@ def test_the_error_by_reconstruction_goes_block_by_block(monkeypatch: pytest.Mon
 def test_an_unfolding_is_read_a_few_columns_at_a_time(
     blocks: int, finder: RangeFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subspaces, "FEWEST_COLUMNS", blocks)
-    monkeypatch.setattr(subspaces, "MOST_NUMBERS", {"cpu": 4, "cuda": 4})
+    monkeypatch.setattr(unfoldings, "FEWEST_COLUMNS", blocks)
+    monkeypatch.setattr(unfoldings, "BLOCK_NUMBERS", {"cpu": 4, "cuda": 4})
     tensor = low_rank((14, 16, 15), (3, 2, 4), 0.1)[0]
     expected = tensorlys_tucker(tensor.numpy(), (3, 2, 4), n_iter_max=1, tol=0)
-    error = float(torch.from_numpy(tensorly.tucker_to_tensor(expected) - tensor.numpy()).norm() / tensor.norm())
-    assert tucker(tensor, (3, 2, 4), range_finder=finder).relative_error == pytest.approx(error, abs=1e-3)
+    their_error = float(torch.from_numpy(tensorly.tucker_to_tensor(expected) - tensor.numpy()).norm() / tensor.norm())
+    assert tucker(tensor, (3, 2, 4), range_finder=finder).relative_error == pytest.approx(their_error, abs=1e-3)
 
 
 @each_case
@@ -166,7 +165,7 @@ def test_auto_sketches_modes_with_far_more_rows_than_rank(monkeypatch: pytest.Mo
         modes.append(arguments[3])
         return subspaces.sketch(*arguments)
 
-    monkeypatch.setattr(orthogonal_tucker, "sketch", noted)
+    monkeypatch.setattr(orthogonal, "sketch", noted)
     tensor = low_rank((10, 200, 300), (2, 2, 2), 0.1)[0]
     tucker(tensor, (2, 2, 2))
     assert modes == [1]

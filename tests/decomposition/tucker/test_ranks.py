@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.tucker.fit import TuckerTensor, tucker
+from polyadic.decomposition.tucker.fit import tucker
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import Slab, share
+from polyadic.tensor.tucker_tensor import TuckerTensor
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tucker_cases import low_rank, whole
 

@@ -15,7 +15,7 @@ from polyadic.errors import UserError
 REFUSED: list[tuple[Tensor, dict[str, Any], str]] = [
     (torch.ones(2, 3), {}, r"give one of ranks, such as \[20, 20, 5\], and tol"),
     (torch.ones(2, 3), {"ranks": (1, 1), "tol": 0.1}, "give one of ranks"),
-    (torch.ones(2, 3), {"ranks": (1,)}, "there are 1 ranks for 2 modes: give one a mode"),
+    (torch.ones(2, 3), {"ranks": (1,)}, "there are 1 ranks for 2 modes: give one number per mode"),
     (torch.ones(2, 3), {"ranks": (1, 1, 1)}, "there are 3 ranks for 2 modes"),
     (torch.ones(2, 3), {"ranks": (1, 4)}, r"ranks\[1\] is 4: mode 1 has 3 rows, so it must be from 1 to 3"),
     (torch.ones(2, 3), {"ranks": (0, 1)}, r"ranks\[0\] is 0: mode 0 has 2 rows"),

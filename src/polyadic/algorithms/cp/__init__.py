@@ -1,6 +1,8 @@
 """cp: the canonical polyadic decomposition of a dense or sparse tensor."""
 
-from polyadic.algorithms.cp.fit import Hyperparameters, fit, load
+from polyadic.algorithms.cp.fit import fit
+from polyadic.algorithms.cp.hyperparameters import Hyperparameters
+from polyadic.algorithms.cp.model import load
 from polyadic.algorithms.cp.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec

@@ -1,35 +1,46 @@
-"""The ways to fit a CP model as a job runs them: each prints its lines, keeps checkpoints and ends when told to."""
+"""The solvers of a cp job: each prints its lines, keeps checkpoints and ends when it is told to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data, Init, Progress, cp
+from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
+from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
-from polyadic.decomposition.gcp.lbfgs import Progress as GCPProgress
+from polyadic.decomposition.cp.start import Init
+from polyadic.decomposition.data import Data
 from polyadic.decomposition.gcp.lbfgs import gcp
-from polyadic.decomposition.gcp.losses import Huber, Loss, named
 from polyadic.decomposition.gcp.objective import reachable
-from polyadic.decomposition.gcp.stochastic import Progress as AdamProgress
+from polyadic.decomposition.gcp.progress import GCPProgress, StochasticProgress
+from polyadic.decomposition.gcp.progress import Progress as LBFGSProgress
 from polyadic.decomposition.gcp.stochastic import gcp_stochastic
-from polyadic.jobs import progress as _progress
 from polyadic.jobs.job import Job
+from polyadic.jobs.progress import Rows, freeze, same, thaw
 from polyadic.tensor.cp_tensor import CPTensor
 
-if TYPE_CHECKING:
-    from polyadic.algorithms.cp.fit import Hyperparameters
-
-EXACT_SWEEPS, CHECKED_EVERY = 3, 5
+EXACT_SWEEPS = 3
+"""Sweeps over all columns with which sampled-als begins."""
+SWEEPS_PER_CHECK = 5
+"""Sampled sweeps from one true error to the next."""
 SAMPLED_COLUMNS, SAMPLED_ENTRIES = 2**16, 2**12
+"""Of sampled-als and of adam, where `samples` is empty."""
+
+State: TypeAlias = Progress | GCPProgress
+P = TypeVar("P")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Run:
-    """One fit of a job: its data, its rank, how it begins, and the errors that it has gone through."""
+    """One fit of a job.
+
+    data: this rank's share of the tensor. init: where the fit begins. resumes: whether it goes on from a checkpoint
+    and keeps new ones. history: the relative errors that it has gone through.
+    """
 
     job: Job[Hyperparameters]
     data: Data
@@ -40,13 +51,15 @@ class Run:
 
     def solve(self) -> CPTensor:
         """The model, by the method that the job asks for or that its loss and data suggest."""
-        solver: dict[str, Callable[[], CPTensor]] = {
+        settings = self.job.hyperparameters
+        solvers: dict[Method, Callable[[], CPTensor]] = {
             "als": self._als,
             "sampled-als": self._sampled,
             "lbfgs": self._lbfgs,
             "adam": self._adam,
         }
-        return solver[method(self.job.hyperparameters, self.data)]()
+        every_entry = reachable(self.data, settings.loss_function())
+        return solvers[settings.method_for(every_entry=every_entry)]()
 
     def _als(self) -> CPTensor:
         settings = self.job.hyperparameters
@@ -62,31 +75,31 @@ class Run:
             fixed=settings.fixed_modes,
             init=self.init,
             max_iterations=settings.max_iterations,
-            tol=settings.tol,
+            stop_tol=settings.stop_tol,
             restarts=settings.restarts,
             seed=settings.seed,
             progress=self._resume(Progress, self.data.held),
-            after_sweep=lambda at: self._note(at, at.iteration, "iteration", whole),
+            after_sweep=lambda state: self._note(state, state.iteration, whole=whole),
         )
 
     def _sampled(self) -> CPTensor:
         settings = self.job.hyperparameters
 
-        def after(at: Progress) -> bool:
-            sampled, last = at.iteration > EXACT_SWEEPS, at.iteration == settings.max_iterations
-            known = not sampled or last or at.iteration % CHECKED_EVERY == 0
+        def after(state: Progress) -> bool:
+            sampled, last = state.iteration > EXACT_SWEEPS, state.iteration == settings.max_iterations
+            known = not sampled or last or state.iteration % SWEEPS_PER_CHECK == 0
             # Before the sampled sweeps begin, a rank holds its own rows alone: these few sweeps are done again.
-            return self._note(at, at.iteration, "iteration", saves=sampled, known=known)
+            return self._note(state, state.iteration, saves=sampled, known=known)
 
         return sampled_cp(
             self.data,
             self.rank,
             samples=settings.samples or SAMPLED_COLUMNS,
             exact_sweeps=EXACT_SWEEPS,
-            check_every=CHECKED_EVERY,
+            check_every=SWEEPS_PER_CHECK,
             init=self.init,
             max_iterations=settings.max_iterations,
-            tol=settings.tol,
+            stop_tol=settings.stop_tol,
             seed=settings.seed,
             progress=self._resume(Progress),
             after_sweep=after,
@@ -97,15 +110,15 @@ class Run:
         return gcp(
             self.data,
             self.rank,
-            loss_of(settings),
+            settings.loss_function(),
             l2=settings.l2,
             init=self.init,
             max_iterations=settings.max_iterations,
-            tol=settings.tol,
+            stop_tol=settings.stop_tol,
             restarts=settings.restarts,
             seed=settings.seed,
-            progress=self._resume(GCPProgress),
-            after_iteration=lambda at: self._note(at, at.iteration, "iteration"),
+            progress=self._resume(LBFGSProgress),
+            after_iteration=lambda state: self._note(state, state.iteration),
         )
 
     def _adam(self) -> CPTensor:
@@ -113,7 +126,7 @@ class Run:
         return gcp_stochastic(
             self.data,
             self.rank,
-            loss_of(settings),
+            settings.loss_function(),
             l2=settings.l2,
             init=self.init,
             samples=settings.samples or SAMPLED_ENTRIES,
@@ -121,61 +134,44 @@ class Run:
             learning_rate=settings.learning_rate,
             restarts=settings.restarts,
             seed=settings.seed,
-            progress=self._resume(AdamProgress),
-            after_epoch=lambda at: self._note(at, at.epoch, "epoch"),
+            progress=self._resume(StochasticProgress),
+            after_epoch=lambda state: self._note(state, state.epoch, name="epoch"),
         )
 
-    def _resume(self, kind: type[Any], held: _progress.Rows = _progress.same) -> Any:
-        job = self.job
-        if not self.resumes:
-            return None
-        snapshot = job.world.from_first(job.checkpoints.latest() if job.world.rank == 0 else None)
+    def _resume(self, kind: type[P], held: Rows = same) -> P | None:
+        """The progress of an earlier run of the job; None where there is none. A collective."""
+        snapshot = self.job.resume() if self.resumes else None
         if snapshot is None:
             return None
         restart, step = int(snapshot.numbers["restart"]), int(snapshot.numbers.get("iteration", snapshot.step))
-        job.note(f"resuming from the checkpoint of restart {restart}, iteration {step}")
-        return _progress.thaw(kind, snapshot, job.world.device, held)
+        self.job.note(f"resuming from the checkpoint of restart {restart}, iteration {step}")
+        return thaw(kind, snapshot, self.job.world.device, held)
 
     def _note(
         self,
-        at: Any,
+        state: State,
         step: int,
-        name: str,
-        whole: _progress.Rows = _progress.same,
         *,
+        name: str = "iteration",
+        whole: Rows = same,
         saves: bool = True,
         known: bool = True,
     ) -> bool:
-        """Prints a step's lines, the error where it is known; keeps a snapshot when one is due.
+        """Prints the lines of a step, and keeps a snapshot when one is due; False where the fit is to end here.
 
-        False where the fit is to end here.
+        name: what the step is called. whole: makes whole factors of this rank's rows. saves: whether the fit can be
+        resumed from this step. known: whether the error of this step is known.
         """
         job, settings = self.job, self.job.hyperparameters
-        where = {name: step} | ({"restart": at.restart} if settings.restarts > 1 else {})
+        where = {name: step} | ({"restart": state.restart} if settings.restarts > 1 else {})
         where |= {} if self.resumes else {"rank": self.rank}
         if known:
-            self.history.append(at.relative_error)
-            job.metric("train relative_error", at.relative_error, where)
-        job.metric("train seconds_per_sweep", at.seconds, where, unit="seconds")
-        if hasattr(at, "loss"):
-            job.metric("train loss", at.loss, where)
-        now = job.boundary(step)
-        if (now.stop or now.save) and saves and self.resumes:
-            snapshot = _progress.freeze(at, at.restart * settings.max_iterations + step, whole)
-            if job.world.rank == 0:
-                job.checkpoints.save(snapshot)
-        return not now.stop
-
-
-def method(settings: Hyperparameters, data: Data) -> str:
-    """The method that a job means by auto: als for squares; for other losses lbfgs, or adam where that is too much."""
-    if settings.method != "auto":
-        return settings.method
-    if settings.loss == "gaussian":
-        return "als"
-    return "lbfgs" if reachable(data, loss_of(settings)) else "adam"
-
-
-def loss_of(settings: Hyperparameters) -> Loss:
-    """The loss that a job names."""
-    return Huber(settings.huber_delta) if settings.loss == Huber.name else named(settings.loss)
+            self.history.append(state.relative_error)
+            job.metric("train relative_error", state.relative_error, where)
+        job.metric("train seconds_per_sweep", state.seconds, where, unit="seconds")
+        if isinstance(state, GCPProgress):
+            job.metric("train loss", state.loss, where)
+        boundary = job.boundary(step)
+        if (boundary.stop or boundary.save) and saves and self.resumes:
+            job.keep(freeze(state, state.restart * settings.max_iterations + step, whole))
+        return not boundary.stop

@@ -17,7 +17,7 @@ def _channels() -> dict[str, dict[str, bytes]]:
 
 
 TINY_JOB = TinyJob(
-    hyperparameters={"algorithm": "cp", "rank": "2", "max_iterations": "8", "tol": "0", "dtype": "float64"},
+    hyperparameters={"algorithm": "cp", "rank": "2", "max_iterations": "8", "stop_tol": "0", "dtype": "float64"},
     channels=_channels,
     instances=[{"index": [0, 0, 0]}, {"index": [5, 4, 3]}, {"index": [2, 1, 3]}],
     steps="max_iterations",

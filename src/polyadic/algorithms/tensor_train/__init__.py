@@ -1,6 +1,8 @@
 """tensor-train: a chain of small cores, of given ranks or within a relative error; completion of missing entries."""
 
-from polyadic.algorithms.tensor_train.fit import Hyperparameters, fit, load
+from polyadic.algorithms.tensor_train.fit import fit
+from polyadic.algorithms.tensor_train.hyperparameters import Hyperparameters
+from polyadic.algorithms.tensor_train.model import load
 from polyadic.algorithms.tensor_train.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec

@@ -1,6 +1,8 @@
 """tucker: a small core and a factor per mode, of given ranks or within a relative error."""
 
-from polyadic.algorithms.tucker.fit import Hyperparameters, fit, load
+from polyadic.algorithms.tucker.fit import fit
+from polyadic.algorithms.tucker.hyperparameters import Hyperparameters
+from polyadic.algorithms.tucker.model import load
 from polyadic.algorithms.tucker.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec

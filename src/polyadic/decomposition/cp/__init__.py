@@ -1,1 +1,1 @@
-"""Canonical polyadic decompositions."""
+"""The canonical polyadic decomposition: alternating least squares over all entries, or over sampled columns."""

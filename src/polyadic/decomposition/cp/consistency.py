@@ -1,4 +1,4 @@
-"""How many components a tensor bears: the core consistency of a CP model, and a rank chosen by it."""
+"""How many components a tensor supports: the core consistency of a CP model, and a rank chosen by it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data
+from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
 
-CONSISTENT = 80.0
-"""Per cent from which a model is taken to be trilinear: Bro and Kiers, section 3."""
-AT_ONCE = 2**24
+CONSISTENT_PERCENT = 80.0
+"""A model with this core consistency or more is taken to be trilinear: Bro and Kiers, section 3."""
+CHUNK_NUMBERS = 2**24
+"""Numbers of Khatri-Rao rows that stand in memory together."""
 
 
 def core_consistency(data: Data, model: CPTensor) -> float:
-    """100 (1 - |G - I|² / R), G the Tucker core of the data in the model's factors; per cent, 100 at most.
+    """The core consistency of a CP model of rank R in percent: 100 (1 - |G - I|² / R), 100 at most.
 
-    G = X ×_1 A^(1)+ ... ×_N A^(N)+ with the weights in the last factor; I is one on its superdiagonal. Near 100 where R
-    components are right, near 0 or negative where there are too many: Bro and Kiers, Journal of Chemometrics 2003.
-    Entries that were not observed are taken from the model, whose own core is I.
+    data: I_1 x ... x I_N; model: of the same shape, whole on every rank. The result is the same on every rank.
+    G = X ×_1 A^(1)+ ... ×_N A^(N)+ (R x ... x R) is the Tucker core of the data in the model's factors, with the
+    weights in the last; I is 1 on its superdiagonal. The result is near 100 where R components are right, and near 0
+    or negative where they are too many: Bro and Kiers, Journal of Chemometrics 2003. Entries that were not observed
+    are taken from the model, whose own core is I.
     """
     factors = [factor.double() for factor in model.factors]
     factors[-1] = factors[-1] * model.weights
@@ -41,21 +44,25 @@ def core_consistency(data: Data, model: CPTensor) -> float:
 
 
 def choose(models: Iterable[tuple[int, CPTensor, float]], note: Callable[[int, CPTensor, float], None]) -> CPTensor:
-    """The model of the highest rank whose core consistency is 80 % or more; the first one where none has that.
+    """The model of the highest rank whose core consistency is 80 % or more; the first model where none has that.
 
-    models: rank, model and its consistency, ranks rising. `note` is told of each.
+    models: one or more, each as rank, model and core consistency in percent, ranks rising. note: is told of each.
     """
     best: CPTensor | None = None
     for rank, model, consistency in models:
         note(rank, model, consistency)
-        if best is None or consistency >= CONSISTENT:
+        if best is None or consistency >= CONSISTENT_PERCENT:
             best = model
     assert best is not None
     return best
 
 
 def _of_slab(data: Data, share: DenseShare, held: list[Tensor], known: list[Tensor] | None) -> Tensor:
-    """The sum over a slab of x, or of x less the model where it was observed, times the product of its rows."""
+    """The sum over a slab of x, or of x less the model where it was observed, times the outer product of the rows.
+
+    held: this rank's rows of the factors' pseudo-inverses, I_n x R. known: this rank's rows of the factors, for data
+    with unknown entries. The result is R x ... x R, float64.
+    """
     core = share.slab.local.double()
     if known is not None:
         assert isinstance(data.mask, DenseShare)
@@ -66,19 +73,19 @@ def _of_slab(data: Data, share: DenseShare, held: list[Tensor], known: list[Tens
 
 
 def _of_nonzeros(share: SparseShare, held: list[Tensor], known: list[Tensor] | None) -> Tensor:
-    """The same over the nonzeros of a block, some at a time: R x ... x R, float64."""
+    """The same over the nonzeros of a block, in chunks."""
     tensor, order, rank = share.block.tensor, len(held), held[0].shape[1]
     core = held[0].new_zeros(rank, rank ** (order - 1))
-    step = max(1, AT_ONCE // rank ** (order - 1))
+    step = max(1, CHUNK_NUMBERS // rank ** (order - 1))
     for first in range(0, len(tensor.values), step):
         part = slice(first, first + step)
         index, values = tensor.indices[:, part].long(), tensor.values[part].double()
         if known is not None:
-            rows = [some[one] for some, one in zip(known, index, strict=True)]
-            values = values - torch.stack(rows).prod(0).sum(1)
-        first_rows, *others = [some[one] for some, one in zip(held, index, strict=True)]
+            model_rows = [factor[rows] for factor, rows in zip(known, index, strict=True)]
+            values = values - torch.stack(model_rows).prod(0).sum(1)
+        first_rows, *others = [inverse[rows] for inverse, rows in zip(held, index, strict=True)]
         columns = others[0]
-        for some in others[1:]:
-            columns = (columns[:, :, None] * some[:, None, :]).reshape(len(some), -1)
+        for mode_rows in others[1:]:
+            columns = (columns[:, :, None] * mode_rows[:, None, :]).reshape(len(mode_rows), -1)
         core += (first_rows * values[:, None]).T @ columns
     return core.reshape([rank] * order)

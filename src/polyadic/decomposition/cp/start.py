@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.layout import Layer
 
-ROWS_A_SEED = 2**16
-OVERSAMPLED = 10
+ROWS_PER_SEED = 2**16
+"""So many rows of a random factor are drawn from one seed, so that no rank need draw the whole factor."""
+OVERSAMPLED_COLUMNS = 10
+"""Columns of a random sketch beyond the rank."""
+LEAST_EIGENVALUE = 1e-10
+"""Eigenvalues of a sketch's Gram matrix smaller than this part of the largest are taken for zero."""
+
+Init: TypeAlias = Literal["random", "svd"] | CPTensor
+"""Where a fit begins: at random factors, at the singular vectors of the unfoldings, or at a model."""
 
 
 class Share(Protocol):
-    """A rank's share of the data, dense or sparse, in as far as a fit sees it."""
+    """A rank's share of a tensor, dense or sparse: what the first factors depend on."""
 
     shape: tuple[int, ...]
     layers: tuple[Layer, ...]
@@ -26,11 +34,26 @@ class Share(Protocol):
     device: torch.device
 
     def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:
-        """Over this rank's entries, for its held rows: rows of mode n x R."""
+        """The MTTKRP over this rank's entries, of its rows of each factor: rows of mode n x R."""
+
+
+def begin(data: Data, rank: int, init: Init, seed: int, first: bool, carrier: int = -1) -> list[Tensor]:
+    """This rank's rows of the factors that a restart begins with, I_n x R.
+
+    init: see `Init`; singular vectors are for the `first` restart alone. carrier: the mode whose factor takes the
+    weights of a model.
+
+    Raises UserError for a model of another shape or rank than the data's.
+    """
+    if isinstance(init, CPTensor):
+        return of_model(data.share, rank, init, carrier)
+    if init == "svd" and first:
+        return singular(data.share, rank, seed, data.world)
+    return random(data.share, rank, seed)
 
 
 def random(share: Share, rank: int, seed: int, *, normal: bool = False) -> list[Tensor]:
-    """Factors uniform on [0, 1), or normal: this rank's held rows, the same ones for any number of ranks."""
+    """Factors I_n x R, uniform on [0, 1) or normal: this rank's rows, the same ones for any number of ranks."""
     return [
         _rows((layer.start, layer.stop), share.shape[mode], rank, (seed, mode), normal).to(share.device, share.dtype)
         for mode, layer in enumerate(share.layers)
@@ -38,25 +61,28 @@ def random(share: Share, rank: int, seed: int, *, normal: bool = False) -> list[
 
 
 def singular(share: Share, rank: int, seed: int, world: World) -> list[Tensor]:
-    """The leading left singular vectors of every unfolding, by one random sketch each; columns beyond are random.
+    """The leading left singular vectors of every unfolding, I_n x R: this rank's rows. Columns beyond are random.
 
-    The sketch is the unfolding times a Khatri-Rao product of normal factors, R + 10 columns, which is one MTTKRP: the
-    randomised range finder of Halko, Martinsson and Tropp (SIAM Review 2011) without the unfolding or the sketching
-    matrix in memory.
+    Each comes from one random sketch, the unfolding times a Khatri-Rao product of normal factors with R + 10 columns,
+    which is one MTTKRP: the randomised range finder of Halko, Martinsson and Tropp (SIAM Review 2011) without the
+    unfolding or the sketching matrix in memory.
     """
     factors = random(share, rank, seed)
     for mode, layer in enumerate(share.layers):
-        sketch = random(share, rank + OVERSAMPLED, seed + 1, normal=True)
+        sketch = random(share, rank + OVERSAMPLED_COLUMNS, seed + 1, normal=True)
         own = layer.combine(share.mttkrp(mode, sketch)).double()
         values, vectors = torch.linalg.eigh(layer.total(own.T @ own, world))
-        kept = min(rank, share.shape[mode], int((values > values[-1] * 1e-10).sum()))
+        kept = min(rank, share.shape[mode], int((values > values[-1] * LEAST_EIGENVALUE).sum()))
         basis = own @ (vectors[:, -kept:] / values[-kept:].sqrt()).flip(1)
         factors[mode] = torch.cat([layer.spread(basis.to(share.dtype)), factors[mode][:, kept:]], 1)
     return factors
 
 
 def of_model(share: Share, rank: int, model: CPTensor, carrier: int) -> list[Tensor]:
-    """An earlier model's factors, its weights in that of mode `carrier`; UserError for another shape or rank."""
+    """An earlier model's factors I_n x R, with its weights in that of mode `carrier`: this rank's rows.
+
+    Raises UserError for a model of another shape or rank.
+    """
     if model.shape != share.shape or model.rank != rank:
         raise UserError(
             f"the model to begin from has shape {model.shape} and rank {model.rank}: "
@@ -68,12 +94,12 @@ def of_model(share: Share, rank: int, model: CPTensor, carrier: int) -> list[Ten
 
 
 def _rows(held: tuple[int, int], total: int, rank: int, seed: tuple[int, int], normal: bool) -> Tensor:
-    """Some rows of a random factor of `total` rows, of which no rank need draw the whole."""
+    """Rows [held[0], held[1]) of a random factor of `total` rows."""
     parts = []
-    for part in range(held[0] // ROWS_A_SEED, -(-held[1] // ROWS_A_SEED)):
+    for part in range(held[0] // ROWS_PER_SEED, -(-held[1] // ROWS_PER_SEED)):
         number = ((seed[0] * 1_000_003 + seed[1]) * 1_000_003 + part) % 2**63
         generator = torch.Generator().manual_seed(number)
-        first, draw = part * ROWS_A_SEED, torch.randn if normal else torch.rand
-        rows = draw(min(ROWS_A_SEED, total - first), rank, generator=generator, dtype=torch.float64)
+        first, draw = part * ROWS_PER_SEED, torch.randn if normal else torch.rand
+        rows = draw(min(ROWS_PER_SEED, total - first), rank, generator=generator, dtype=torch.float64)
         parts.append(rows[max(held[0] - first, 0) : held[1] - first])
     return torch.cat(parts) if parts else torch.empty(0, rank, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""New rows of one factor from its MTTKRP and the Gram matrices of the others: least squares and its variants.
+"""New rows of one factor, from its MTTKRP and the Gram matrices of the others: least squares and its variants.
 
 Shapes: a rank updates J rows of a factor of rank R. `gram` is R x R where every row has the same normal equations, and
 J x R x R where each row has its own (entries that were not observed).
@@ -11,21 +11,17 @@ import math
 import torch
 from torch import Tensor
 
-from polyadic.errors import UserError
+from polyadic.decomposition.data import overflow
 from polyadic.tensor.rows import Sums, times
 
-PASSES = 4
+COLUMN_PASSES = 4
 """Passes over the columns in one nonnegative update: more gain little before the other factors move."""
 
 
-def overflow(dtype: torch.dtype) -> UserError:
-    """What to say where sums are no longer finite."""
-    name = str(dtype).removeprefix("torch.")
-    return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
-
-
-class Normal:
+class NormalMatrix:
     """The matrix of the normal equations (R x R, float64), factorised, with a ridge where it is singular.
+
+    dtype: of the rows. inverse: R x R; None where it would not be accurate. Raises UserError where the sums overflow.
 
     The ridge begins at the precision of the rows and grows until the smallest pivot stands clear of it: without it,
     collinear columns get huge weights that cancel, and the error's own formula drowns in their round-off.
@@ -42,10 +38,8 @@ class Normal:
             if weakest > precision:
                 break
             more, largest = max(4 * ridge, precision) - ridge, max(largest, torch.finfo(gram.dtype).tiny)
-            gram, ridge = (
-                gram + more * largest * torch.eye(len(gram), dtype=gram.dtype, device=gram.device),
-                ridge + more,
-            )
+            gram = gram + more * largest * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+            ridge += more
         # The inverse is several times faster; of a badly conditioned matrix it would not cancel what it should.
         self.inverse = torch.cholesky_inverse(self._lower) if weakest > precision**0.5 else None
 
@@ -74,10 +68,19 @@ def gram_of(rows: Tensor) -> Tensor:
     return (rows.T @ rows).double()
 
 
-def solve_rows(gram: Tensor, product: Tensor) -> Tensor:
-    """Each row's own normal equations, gram (J x R x R) and product (J x R), by Cholesky with a ridge: J x R.
+def column_lengths(gram: Tensor) -> Tensor:
+    """The lengths of a factor's columns from its Gram matrix (R x R): R, never 0."""
+    lengths = gram.diagonal().sqrt()
+    return torch.where(lengths == 0, 1, lengths)
 
-    A row without observed entries is zero. ALS over the observed entries: Tomasi and Bro, Chemometrics 2005.
+
+def solve_rows(gram: Tensor, product: Tensor) -> Tensor:
+    """The solution of each row's own normal equations, gram (J x R x R) and product (J x R): J x R.
+
+    By Cholesky with a ridge; a row without observed entries becomes zero. Alternating least squares over the observed
+    entries: Tomasi and Bro, Chemometrics and Intelligent Laboratory Systems 2005.
+
+    Raises UserError where the sums overflow.
     """
     if not torch.isfinite(gram).all():
         raise overflow(product.dtype)
@@ -94,15 +97,18 @@ def solve_rows(gram: Tensor, product: Tensor) -> Tensor:
         ridge = torch.where(weak, torch.maximum(4 * ridge, torch.full_like(ridge, precision)), ridge)
 
 
-def nonnegative(gram: Tensor, product: Tensor, before: Tensor) -> Tensor:
-    """Rows that are least squares among the nonnegative ones, by coordinate descent from `before` (J x R).
+def nonnegative_rows(gram: Tensor, product: Tensor, before: Tensor) -> Tensor:
+    """Nonnegative rows that solve the normal equations better than `before`: all J x R.
 
-    a_r <- max(0, a_r + (m_r - a G_r) / G_rr), column after column: hierarchical ALS, Cichocki and Phan (IEICE 2009).
+    gram: R x R, or J x R x R; product: J x R. By coordinate descent, column after column,
+    a_r <- max(0, a_r + (m_r - a G_r) / G_rr): hierarchical ALS, Cichocki and Phan (IEICE Transactions 2009).
+
+    Raises UserError where the sums overflow.
     """
     if not torch.isfinite(gram).all():
         raise overflow(product.dtype)
     gram, rows = gram.to(product.dtype), before.clone()
-    for _ in range(PASSES):
+    for _ in range(COLUMN_PASSES):
         for r in range(rows.shape[1]):
             column = gram[..., r]
             pull = rows @ column if column.ndim == 1 else (rows * column).sum(1)
@@ -113,7 +119,7 @@ def nonnegative(gram: Tensor, product: Tensor, before: Tensor) -> Tensor:
 
 
 def pairs(factor: Tensor) -> Tensor:
-    """The products of a factor's columns two by two (I x R): I x R (R + 1) / 2, the first of them slowest."""
+    """The products of each pair of a factor's columns (I x R): I x R (R + 1) / 2, in the order of `symmetric`."""
     first, second = torch.triu_indices(factor.shape[1], factor.shape[1], device=factor.device)
     return factor[:, first] * factor[:, second]
 

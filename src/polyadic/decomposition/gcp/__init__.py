@@ -1,1 +1,1 @@
-"""Generalised CP decompositions: losses beside least squares."""
+"""Generalized CP decompositions: other losses than least squares."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data, Init
-from polyadic.decomposition.cp.updates import overflow
-from polyadic.decomposition.gcp.losses import Loss, named
+from polyadic.decomposition.cp.start import Init
+from polyadic.decomposition.data import Data, check_rank, overflow
+from polyadic.decomposition.gcp.loss import Loss
+from polyadic.decomposition.gcp.losses import named
 from polyadic.decomposition.gcp.model import begin, finish, split
 from polyadic.decomposition.gcp.objective import Evaluation, Objective, check, relative_error
+from polyadic.decomposition.gcp.progress import Progress
+from polyadic.decomposition.renamed import renamed
 from polyadic.distributed import World
-from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -30,29 +32,10 @@ from polyadic.tensor.sparse import SparseTensor
 FIRST_STEP = 0.1
 """The length of the first step, as a part of the length of all factors together."""
 STOPPED, DONE, EVALUATE, STEP = -1, 0, 1, 2
-"""What rank 0 tells the others."""
+"""The orders that rank 0 gives to all ranks."""
 
 
-@dataclass
-class Progress:
-    """Where a fit stands, changed in place by it: enough to go on from, but for what L-BFGS knows of curvature.
-
-    factors: whole on every rank, float64, without weights. loss: the mean loss an entry, with the l2 term; loss_before
-    and loss_first are those of the iteration before and of the start.
-    """
-
-    restart: int = 0
-    iteration: int = 0
-    factors: list[Tensor] = field(default_factory=list)
-    loss: float = math.inf
-    loss_before: float = math.inf
-    loss_first: float = math.inf
-    relative_error: float = math.inf
-    seconds: float = 0.0
-    best: CPTensor | None = None
-    best_loss: float = math.inf
-
-
+@renamed(tol="stop_tol")
 def gcp(
     tensor: Tensor | Slab | SparseTensor | Data,
     rank: int,
@@ -63,7 +46,7 @@ def gcp(
     l2: float = 0.0,
     init: Init = "random",
     max_iterations: int = 500,
-    tol: float = 1e-8,
+    stop_tol: float = 1e-8,
     restarts: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
@@ -71,39 +54,45 @@ def gcp(
 ) -> CPTensor:
     """The CP model of least loss, min sum f(x, m) + l2 sum_n |A^(n)|², over all entries or the observed ones.
 
-    tensor: as `cp` takes it. Absent entries of a sparse one are zeros unless `observed`; these cost a pass over all
-    entries, but for the losses whose sum over zeros has a closed form (gaussian, poisson).
-    Each restart begins as in `cp`, scaled to the data's mean or norm; it ends when an iteration gains less than `tol`
-    of the loss or of what was gained since the start, whichever is larger, or after `max_iterations`, or where no step
-    gains anything; the model of least loss is kept. L-BFGS-B (Byrd, Lu, Nocedal and Zhu, SIAM J. Sci. Comput. 1995)
-    holds the factors within the loss's bound; it runs on rank 0, and the others serve its evaluations.
-    `progress` is where an earlier fit stood; `after_iteration` sees each iteration, and ends the fit by returning
-    False. The relative error is that of the loss's means: of probabilities for bernoulli-logit.
+    tensor: I_1 x ... x I_N, N >= 2, float32 or float64, finite and not all zero; this rank's Slab of a dense one, or
+    any part of the nonzeros of a sparse one. rank: R, the number of components. loss: the name of one, or one with its
+    own parameters.
+    observed: absent entries of a sparse tensor and the NaN of a dense one are unknown. Otherwise absent entries are
+    zeros; these cost a pass over all entries, but for losses whose sum over zeros has a closed form (gaussian,
+    poisson).
+    init, seed: as `cp` takes them; the factors to begin with are scaled to the mean or the norm of the data.
+    stop_tol: a restart ends when an iteration gains less than this share of the loss, or of all that was gained since
+    the start, whichever is larger; or after `max_iterations`, or where no step gains anything. The model of least loss
+    of the `restarts` is kept.
+    progress: the state of an earlier fit to go on from. after_iteration: sees the state after each iteration, and ends
+    the fit by returning False.
 
-    Raises UserError for a rank under 1, data that the loss is not for, and more than 2^27 entries to go through.
+    Returns weights (R, float64) and factors (I_n x R, columns of length 1), whole on every rank, with the relative
+    error |X - Y| / |X|, where Y is what the loss takes for the mean of the data: probabilities for bernoulli-logit.
+
+    L-BFGS-B (Byrd, Lu, Nocedal and Zhu, SIAM J. Sci. Comput. 1995) holds the factors within the bound of the loss; it
+    runs on rank 0, and the others take part in its evaluations.
+
+    Raises UserError for a rank under 1, a loss that is not known, data that the loss is not for, data that `cp`
+    refuses, and more than 2^27 entries to go through.
     """
-    if rank < 1:
-        raise UserError(f"rank is {rank}: it must be 1 or more")
+    check_rank(rank)
     loss = named(loss)
-    world = world or (tensor.world if isinstance(tensor, Data) else World.alone())
-    data = tensor if isinstance(tensor, Data) else Data.of(tensor, world, observed=observed)
+    data = Data.of(tensor, world, observed=observed)
     check(data, loss)
-    objective = Objective(data, loss, l2)
-    at = progress or Progress()
-    while at.restart < restarts:
-        if not at.factors:
-            first = at.restart == 0
-            stack = begin(data, loss, rank, init, seed + at.restart, first=first, entries=objective.entries)
-            at.factors = list(split(stack, data.share.shape))
-        going = _Descent(at, objective, tol, after_iteration).run(max_iterations - at.iteration)
-        if at.best is None or at.loss < at.best_loss:
-            at.best, at.best_loss = _model(objective, at.factors), at.loss
+    objective, progress = Objective(data, loss, l2), progress or Progress()
+    while progress.restart < restarts:
+        if not progress.factors:
+            first, own_seed = progress.restart == 0, seed + progress.restart
+            stack = begin(data, loss, rank, init, own_seed, first=first, entries=objective.entries)
+            progress.factors = list(split(stack, data.share.shape))
+        going = _Descent(progress, objective, stop_tol, after_iteration).run(max_iterations - progress.iteration)
+        progress.keep(partial(_model, objective, progress.factors))
         if not going:
             break
-        at.restart, at.iteration, at.factors = at.restart + 1, 0, []
-        at.loss = at.loss_before = at.loss_first = at.relative_error = math.inf
-    assert at.best is not None
-    return at.best
+        progress.next_restart()
+    assert progress.best is not None
+    return progress.best
 
 
 def _model(objective: Objective, factors: list[Tensor]) -> CPTensor:
@@ -114,16 +103,21 @@ def _model(objective: Objective, factors: list[Tensor]) -> CPTensor:
 
 
 class _Descent:
-    """One restart. Rank 0 runs L-BFGS-B and tells every rank, itself too, what to do at which point."""
+    """One restart. Rank 0 runs L-BFGS-B and tells every rank, itself too, what to do at which point.
 
-    def __init__(self, at: Progress, objective: Objective, tol: float, after: Callable[[Progress], bool]) -> None:
-        self.at, self.objective, self.tol, self.after = at, objective, tol, after
-        self.world, self.rank = objective.data.world, at.factors[0].shape[1]
+    A point is a stack of factors as one vector, float64.
+    """
+
+    def __init__(
+        self, progress: Progress, objective: Objective, stop_tol: float, after: Callable[[Progress], bool]
+    ) -> None:
+        self.progress, self.objective, self.stop_tol, self.after = progress, objective, stop_tol, after
+        self.world, self.rank = objective.data.world, progress.factors[0].shape[1]
         self.going, self.began = True, time.perf_counter()
-        self.point = torch.cat(at.factors).flatten()
-        self.here = self._evaluate(self.point)
-        if at.loss_first == math.inf:
-            at.loss = at.loss_first = self.here.loss
+        self.point = torch.cat(progress.factors).flatten()
+        self.evaluation = self._evaluate(self.point)
+        if progress.loss_first == math.inf:
+            progress.loss = progress.loss_first = self.evaluation.loss
 
     def run(self, iterations: int) -> bool:
         """Iterates until it converges; False when the caller ends the fit."""
@@ -131,7 +125,7 @@ class _Descent:
             while (order := self._tell()) > DONE:
                 pass
             return order == DONE
-        if iterations > 0 and not self._converged():
+        if iterations > 0 and not self.progress.converged(self.stop_tol):
             self._drive(iterations)
         return self._tell(DONE if self.going else STOPPED) == DONE
 
@@ -139,15 +133,16 @@ class _Descent:
         start = self.point.cpu().numpy()
         unit = FIRST_STEP * float(np.linalg.norm(start))
         # The first gradient has length 1: L-BFGS-B then does the same in any unit of the data.
-        slope = unit * self.here.gradient.norm().item() or 1.0
+        slope = unit * self.evaluation.gradient.norm().item() or 1.0
 
         def value(scaled: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             self._tell(EVALUATE, scaled * unit)
-            return self.here.loss / slope, self.here.gradient.flatten().cpu().numpy() * (unit / slope)
+            gradient = self.evaluation.gradient.flatten().cpu().numpy()
+            return self.evaluation.loss / slope, gradient * (unit / slope)
 
         def callback(scaled: NDArray[np.float64]) -> None:
             self._tell(STEP, scaled * unit)
-            if not self.going or self._converged():
+            if not self.going or self.progress.converged(self.stop_tol):
                 raise StopIteration
 
         bounds = Bounds(np.full_like(start, self.objective.loss.lower), np.full_like(start, math.inf))
@@ -156,32 +151,28 @@ class _Descent:
         minimize(value, start / unit, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
 
     def _tell(self, order: int = DONE, point: NDArray[np.float64] | None = None) -> int:
-        """Does on every rank what rank 0 says; what that was."""
-        there = self.point if point is None else torch.from_numpy(point).to(self.point.device)
-        message = self.world.from_first_(torch.cat([there.new_tensor([order]), there]))
-        order, there = int(message[0]), message[1:]
-        if order > DONE and not torch.equal(there, self.point):
-            self.point, self.here = there, self._evaluate(there)
+        """Does on every rank what rank 0 orders, and returns the order. A collective."""
+        target = self.point if point is None else torch.from_numpy(point).to(self.point.device)
+        message = self.world.from_first_(torch.cat([target.new_tensor([order]), target]))
+        order, target = int(message[0]), message[1:]
+        if order > DONE and not torch.equal(target, self.point):
+            self.point, self.evaluation = target, self._evaluate(target)
         if order == STEP:
             self._step()
         return order
 
     def _evaluate(self, point: Tensor) -> Evaluation:
         dtype = self.objective.data.share.dtype
-        here = self.objective(point.view(-1, self.rank).to(dtype))
-        if not math.isfinite(here.loss) or not bool(here.gradient.isfinite().all()):
+        evaluation = self.objective(point.view(-1, self.rank).to(dtype))
+        if not math.isfinite(evaluation.loss) or not bool(evaluation.gradient.isfinite().all()):
             raise overflow(dtype)
-        return here
+        return evaluation
 
     def _step(self) -> None:
-        at, now = self.at, time.perf_counter()
+        progress, now = self.progress, time.perf_counter()
         data, stack = self.objective.data, self.point.view(-1, self.rank)
-        at.factors = list(split(stack, data.share.shape))
-        at.loss_before, at.loss = at.loss, self.here.loss
-        at.relative_error = self.objective.error(stack.to(data.share.dtype), self.here)
-        at.iteration, at.seconds, self.began = at.iteration + 1, now - self.began, now
-        self.going = self.after(at)
-
-    def _converged(self) -> bool:
-        at = self.at
-        return at.loss_before - at.loss < self.tol * max(abs(at.loss), at.loss_first - at.loss)
+        progress.factors = list(split(stack, data.share.shape))
+        progress.loss_before, progress.loss = progress.loss, self.evaluation.loss
+        progress.relative_error = self.objective.error(stack.to(data.share.dtype), self.evaluation)
+        progress.iteration, progress.seconds, self.began = progress.iteration + 1, now - self.began, now
+        self.going = self.after(progress)

@@ -11,21 +11,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import DROWNED, Data
-from polyadic.decomposition.gcp.losses import Gaussian, Loss
+from polyadic.decomposition.data import Data
+from polyadic.decomposition.gcp.loss import Loss
+from polyadic.decomposition.gcp.losses.gaussian import Gaussian
 from polyadic.decomposition.gcp.model import split
-from polyadic.decomposition.gcp.parts import Blocks, Listed, of_dense, of_sparse, of_zeros, square_of
+from polyadic.decomposition.gcp.parts import Blocks, Nonzeros, of_dense, of_sparse, of_zeros, square_of
+from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS
 from polyadic.errors import UserError
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
 
-LARGEST = 2**27
-"""Entries of a sparse tensor, its zeros among them, that are gone through one by one, at most."""
+MOST_ENTRIES = 2**27
+"""At most so many entries of a sparse tensor, its zeros among them, are gone through one by one."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """At one point: the loss and its gradient (a stack, float64), both an entry, and |X - Y|² of the model's means."""
+    """The objective at a stack of factors.
+
+    loss: the mean per entry. square: |X - Y|², where Y is the model's means. gradient: of the loss, a stack, float64.
+    """
 
     loss: float
     square: float
@@ -33,7 +38,9 @@ class Evaluation:
 
 
 class Objective:
-    """The mean loss an entry: of all entries or the observed ones, with l2 times the square of the factors' entries.
+    """The mean loss per entry, over all entries or the observed ones, with l2 times the square of the factors' entries.
+
+    entries: the number of entries that count.
 
     Raises UserError for a sparse tensor whose zeros count and are too many to go through.
     """
@@ -42,10 +49,10 @@ class Objective:
         self.data, self.loss, self.l2 = data, loss, l2
         self.entries = count(data)
         self._part = _part(data, loss)
-        self._adds_zeros = isinstance(self._part, Listed) and not self._part.share.observed
+        self._adds_zeros = isinstance(self._part, Nonzeros) and not self._part.share.observed
 
     def __call__(self, stack: Tensor) -> Evaluation:
-        """The value at a stack of whole factors, in its precision: the same on every rank."""
+        """The evaluation at a stack of whole factors, in its precision: the same on every rank. A collective."""
         layers, shape = self.data.share.layers, self.data.share.shape
         whole = split(stack, shape)
         part = self._part([factor[layer.held] for factor, layer in zip(whole, layers, strict=True)])
@@ -69,17 +76,17 @@ class Objective:
         loss, square = self.data.world.from_first_(torch.stack([loss, square]))
         return Evaluation(loss.item() / self.entries, max(0.0, square.item()), gradient / self.entries)
 
-    def error(self, stack: Tensor, here: Evaluation) -> float:
-        """|X - Y| / |X| at a stack where all has been evaluated: in float64 anew, where round-off would drown it."""
-        square = here.square / self.data.norm / self.data.norm
-        if self._adds_zeros and not square > DROWNED * torch.finfo(stack.dtype).eps:
+    def error(self, stack: Tensor, evaluation: Evaluation) -> float:
+        """|X - Y| / |X| at a stack from its evaluation; in float64 anew where that would be round-off."""
+        square = evaluation.square / self.data.norm / self.data.norm
+        if self._adds_zeros and not square > TRUSTED_ROUND_OFFS * torch.finfo(stack.dtype).eps:
             exact = relative_error(self.data, self.loss, stack)
             return math.sqrt(square) if exact is None else exact
         return math.sqrt(square)
 
 
 def count(data: Data) -> int:
-    """The entries that count: the observed ones, or all."""
+    """The number of entries that count: the observed ones, or all."""
     if isinstance(data.mask, DenseShare):
         return int(data.world.sum_(data.mask.slab.local.sum(dtype=torch.float64)))
     if isinstance(data.share, SparseShare) and data.share.observed:
@@ -88,7 +95,7 @@ def count(data: Data) -> int:
 
 
 def check(data: Data, loss: Loss) -> None:
-    """UserError for entries that the loss is not for."""
+    """Raises UserError on every rank for entries that the loss is not for."""
     if isinstance(data.share, SparseShare):
         loss.check(data.share.block.tensor.values, data.world)
     else:
@@ -97,7 +104,7 @@ def check(data: Data, loss: Loss) -> None:
 
 
 def relative_error(data: Data, loss: Loss, stack: Tensor) -> float | None:
-    """|X - Y| / |X| over the entries that count, Y the model's means, in float64; None where they are too many."""
+    """|X - Y| / |X| over the entries that count, in float64; None where they are too many. Y is the model's means."""
     measure = loss if loss.linked else Gaussian()
     if not reachable(data, measure):
         return None
@@ -107,23 +114,27 @@ def relative_error(data: Data, loss: Loss, stack: Tensor) -> float | None:
 def reachable(data: Data, loss: Loss) -> bool:
     """Whether the sum over all entries that count can be taken."""
     share = data.share
-    return not isinstance(share, SparseShare) or _listed(share, loss) or math.prod(share.shape) <= LARGEST
+    return (
+        not isinstance(share, SparseShare) or _nonzeros_suffice(share, loss) or math.prod(share.shape) <= MOST_ENTRIES
+    )
 
 
-def _listed(share: SparseShare, loss: Loss) -> bool:
+def _nonzeros_suffice(share: SparseShare, loss: Loss) -> bool:
+    """Whether the zeros of a sparse tensor do not count, or have a sum in closed form."""
     return share.observed or loss.zeros is not None
 
 
-def _part(data: Data, loss: Loss) -> Blocks | Listed:
+def _part(data: Data, loss: Loss) -> Blocks | Nonzeros:
+    """What takes the sums over this rank's entries."""
     share = data.share
     if isinstance(share, DenseShare):
         mask = data.mask if isinstance(data.mask, DenseShare) else None
         return Blocks(loss, share.slab.local.shape, of_dense(share, mask))
-    if _listed(share, loss):
-        return Listed(loss, share)
+    if _nonzeros_suffice(share, loss):
+        return Nonzeros(loss, share)
     if not reachable(data, loss):
         raise UserError(
             f"the tensor has {math.prod(share.shape):,} entries, zeros among them: with loss {loss.name} this method "
-            f"goes through each of them, {LARGEST:,} at most. Use method=adam, which takes samples of them"
+            f"goes through each of them, {MOST_ENTRIES:,} at most. Use method=adam, which takes samples of them"
         )
     return Blocks(loss, share.block.tensor.shape, of_sparse(share))

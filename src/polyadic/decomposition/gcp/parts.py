@@ -1,4 +1,4 @@
-"""A rank's entries against a model: the loss, the squared misses and the gradient, a few entries at a time.
+"""The entries of a rank against a model: the loss, the squared misses and the gradient, a few entries at a time.
 
 Shapes: held rows of the factors, I_n x R; a block is some rows of the tensor seen as a matrix of B x P.
 """
@@ -13,24 +13,25 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.gcp.losses import Loss
-from polyadic.decomposition.gcp.model import but_one
-from polyadic.tensor import fibres
+from polyadic.decomposition.gcp.loss import Loss
+from polyadic.decomposition.gcp.model import products_of_others
+from polyadic.tensor import tree_products
 from polyadic.tensor.dense import khatri_rao
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
+from polyadic.tensor.stack import Stack
 
-AT_ONCE = {"cpu": 2**17, "cuda": 2**24}
-"""Entries of a block, for each thread of a CPU: what its cache holds a few times over, or what fills a GPU."""
-COLUMNS = 64
-"""Columns of a block from which its matrix products outweigh what is done once a row."""
+BLOCK_ENTRIES = {"cpu": 2**17, "cuda": 2**24}
+"""Entries of a block: for each thread of a CPU, whose cache holds them a few times over, or for a whole GPU."""
+ENOUGH_COLUMNS = 64
+"""With so many columns, the matrix products of a block outweigh what is done once for each row."""
 
 Read: TypeAlias = Callable[[int, int], tuple[Tensor, Tensor | None]]
-"""Some entries [begin, end) of the tensor, the last index fastest, and ones where they were observed (None: all)."""
+"""(begin, end) -> the entries of that range, the last index fastest, and ones where they were observed (None: all)."""
 
 
 class Sums(NamedTuple):
-    """Over some entries: of the loss, of (x - mean)², and the gradient for the rows of each factor."""
+    """Sums over a rank's entries: the loss, (x - mean)², and the gradient for the rows of each factor, I_n x R."""
 
     loss: Tensor
     square: Tensor
@@ -38,7 +39,7 @@ class Sums(NamedTuple):
 
 
 class Blocks:
-    """All entries of a tensor of `shape`, zeros among them, a block after another; no more than blocks in memory."""
+    """All entries of a tensor of `shape`, zeros among them, one block after the other: no more stands in memory."""
 
     def __init__(self, loss: Loss, shape: Sequence[int], read: Read) -> None:
         self.loss, self.shape, self.read = loss, tuple(shape), read
@@ -46,12 +47,13 @@ class Blocks:
     def __call__(self, factors: Sequence[Tensor]) -> Sums:
         """M = L R^T for the Khatri-Rao products L of the first modes and R of the last; Y = f'(X, M); Y R and Y^T L."""
         like, rank = factors[0], factors[0].shape[1]
-        at_once = AT_ONCE[like.device.type] * (torch.get_num_threads() if like.device.type == "cpu" else 1)
-        cut = _cut(self.shape, rank, at_once)
+        threads = torch.get_num_threads() if like.device.type == "cpu" else 1
+        block_entries = BLOCK_ENTRIES[like.device.type] * threads
+        cut = _cut(self.shape, rank, block_entries)
         columns, height = khatri_rao(factors[cut:]), math.prod(self.shape[:cut])
         gradient, back = [torch.zeros_like(factor) for factor in factors], torch.zeros_like(columns)
         loss, square = like.new_zeros(2, dtype=torch.float64)
-        step = max(1, at_once // max(1, rank, len(columns)))
+        step = max(1, block_entries // max(1, rank, len(columns)))
         for begin in range(0, height if len(columns) else 0, step):
             end = min(begin + step, height)
             index, rows = _rows(factors[:cut], begin, end)
@@ -73,20 +75,20 @@ class Blocks:
         return [part.sum(dtype=torch.float64) for part in parts[:2]], parts[2]
 
 
-class Listed:
-    """The nonzeros of a share, in each mode's tree; where all others are zeros, what the nonzeros make different."""
+class Nonzeros:
+    """The nonzeros of a share; where all other entries are zeros, what they cost more than zeros in their places."""
 
     def __init__(self, loss: Loss, share: SparseShare) -> None:
         self.loss, self.share = loss, share
-        self._stack = fibres.Stack(share.block.tensor.shape)
+        self._stack = Stack(share.block.tensor.shape)
 
     def __call__(self, factors: Sequence[Tensor]) -> Sums:
         """The model at the nonzeros, and an MTTKRP of the derivatives there, for one mode after another."""
         stack, gradient = self._stack.of(factors), []
         for mode in range(len(factors)):
             tree = self.share.trees[mode]
-            x, m = tree.values.to(stack.dtype), fibres.entries(tree, stack)
-            gradient.append(fibres.mttkrp(tree.with_values(self._slope(x, m)), stack, factors[0].shape[1]))
+            x, m = tree.values.to(stack.dtype), tree_products.entries(tree, stack)
+            gradient.append(tree_products.mttkrp(tree.with_values(self._slope(x, m)), stack, factors[0].shape[1]))
         loss, square = [part.sum(dtype=torch.float64) for part in self._costs(x, m)]
         return Sums(loss, square, gradient)
 
@@ -102,32 +104,33 @@ class Listed:
 
 
 def of_zeros(loss: Loss, factors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """The sum of f(0, m) over all entries of a model by its whole factors, and its gradient, in closed form.
+    """The sum of f(0, m) over all entries of a model, and its gradient (I_n x R), in closed form.
 
-    Of squares by the Gram matrices, whose product sums to |Y|²; of the model itself by the sums of the columns.
+    factors: whole, I_n x R. For squares from the Gram matrices, whose product sums to |Y|²; for the model itself from
+    the sums of the columns.
     """
     if loss.zeros == "square":
         grams = [factor.T @ factor for factor in factors]
-        slopes = [2 * factor @ rest for factor, rest in zip(factors, but_one(grams), strict=True)]
+        slopes = [2 * factor @ rest for factor, rest in zip(factors, products_of_others(grams), strict=True)]
         return reduce(torch.mul, grams).sum(), slopes
     totals = [factor.sum(0) for factor in factors]
-    slopes = [rest.expand(len(factor), -1) for factor, rest in zip(factors, but_one(totals), strict=True)]
+    slopes = [rest.expand(len(factor), -1) for factor, rest in zip(factors, products_of_others(totals), strict=True)]
     return reduce(torch.mul, totals).sum(), slopes
 
 
 def square_of(factors: Sequence[Tensor]) -> Tensor:
-    """|Y|² of whole factors."""
+    """|Y|² of whole factors I_n x R: a scalar."""
     return reduce(torch.mul, [factor.T @ factor for factor in factors]).sum()
 
 
 def of_dense(share: DenseShare, mask: DenseShare | None) -> Read:
-    """Reads a slab."""
+    """The reader of a slab."""
     flat, seen = share.slab.local.reshape(-1), None if mask is None else mask.slab.local.reshape(-1)
     return lambda begin, end: (flat[begin:end], None if seen is None else seen[begin:end])
 
 
 def of_sparse(share: SparseShare) -> Read:
-    """Reads a block of a grid, its zeros as zeros."""
+    """The reader of a block of a sparse tensor, absent entries as zeros."""
     block = share.block.tensor
     place = torch.zeros_like(block.indices[0], dtype=torch.int64)
     for row, rows in zip(block.indices, block.shape, strict=True):
@@ -144,10 +147,10 @@ def of_sparse(share: SparseShare) -> Read:
     return read
 
 
-def _cut(shape: Sequence[int], rank: int, at_once: int) -> int:
-    """The first of the modes that make a block's columns: the last one, and more where that is short."""
+def _cut(shape: Sequence[int], rank: int, block_entries: int) -> int:
+    """The first of the modes that make a block's columns: the last mode, and more where that is short."""
     cut = len(shape) - 1
-    while cut > 1 and math.prod(shape[cut:]) < COLUMNS and math.prod(shape[cut - 1 :]) * rank <= at_once:
+    while cut > 1 and math.prod(shape[cut:]) < ENOUGH_COLUMNS and math.prod(shape[cut - 1 :]) * rank <= block_entries:
         cut -= 1
     return cut
 
@@ -156,10 +159,10 @@ def _rows(factors: Sequence[Tensor], begin: int, end: int) -> tuple[Sequence[Ten
     """For rows [begin, end) of the factors' Khatri-Rao product: the indices and the rows of each factor."""
     places = torch.arange(begin, end, device=factors[0].device)
     index = torch.unravel_index(places, [len(factor) for factor in factors])
-    return index, [factor.index_select(0, at) for factor, at in zip(factors, index, strict=True)]
+    return index, [factor.index_select(0, rows) for factor, rows in zip(factors, index, strict=True)]
 
 
 def _add(gradient: Sequence[Tensor], index: Sequence[Tensor], rows: Sequence[Tensor], products: Tensor) -> None:
     """Adds to each factor's gradient the products, times the rows of the factors beside it."""
-    for own, at, others in zip(gradient, index, but_one(rows), strict=True):
-        own.index_add_(0, at, products * others)
+    for own, own_rows, others in zip(gradient, index, products_of_others(rows), strict=True):
+        own.index_add_(0, own_rows, products * others)

@@ -15,15 +15,17 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import Data
-from polyadic.decomposition.gcp.losses import Loss
+from polyadic.decomposition.data import Data
+from polyadic.decomposition.gcp.loss import Loss
 from polyadic.distributed import World
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
 
-NUMBERED_AT_ONCE = 2**22
-"""Nonzeros of all ranks whose keys one rank sees together."""
+NUMBERED_NONZEROS = 2**22
+"""So many nonzeros of all ranks are numbered together: one rank sees all of their keys."""
 LARGEST_KEY = 2**62
+MIXERS = (0x5851F42D4C957F2D, 0x14057B7EF767814F)
+"""Odd multipliers that scatter the bits of a key."""
 
 
 class Sample(NamedTuple):
@@ -39,12 +41,12 @@ class Sample(NamedTuple):
     beyond: Tensor
 
     def split(self, size: int) -> list[Sample]:
-        """The same in pieces."""
-        return [Sample(*parts) for parts in zip(*(torch.split(one, size, -1) for one in self), strict=True)]
+        """The same sample in pieces of `size` entries."""
+        return [Sample(*parts) for parts in zip(*(torch.split(values, size, -1) for values in self), strict=True)]
 
 
 class Sampler(Protocol):
-    """What samples are drawn from."""
+    """A share of a tensor that samples of its entries are drawn from."""
 
     def draw(self, samples: int, seed: tuple[int, int, int]) -> Sample:
         """This rank's part of the sample of a seed."""
@@ -53,7 +55,7 @@ class Sampler(Protocol):
 def sampler(data: Data, loss: Loss) -> Sampler:
     """The sampler of a tensor, dense or sparse."""
     if isinstance(data.share, SparseShare):
-        return Listed(data.share) if data.share.observed or loss.zeros else SemiStratified(data.share)
+        return NonzeroSampler(data.share) if data.share.observed or loss.zeros else SemiStratified(data.share)
     return Uniform(data.share, data.mask if isinstance(data.mask, DenseShare) else None)
 
 
@@ -79,8 +81,8 @@ class Uniform:
         return Sample(index, x, weights if self._seen is None else weights * self._seen[place], torch.zeros_like(x))
 
 
-class Listed:
-    """The nonzeros of a sparse tensor: what they cost, or where absent entries are zeros, what beyond a zero."""
+class NonzeroSampler:
+    """The nonzeros of a sparse tensor; where absent entries are zeros, what they cost beyond zeros in their places."""
 
     def __init__(self, share: SparseShare) -> None:
         block, self.total, self._beyond = share.block, share.nonzeros, float(not share.observed)
@@ -94,7 +96,7 @@ class Listed:
         return self.nonzeros(samples, _generator(seed))
 
     def nonzeros(self, samples: int, random: torch.Generator) -> Sample:
-        """Nonzeros by their numbers."""
+        """This rank's part of so many nonzeros, drawn by their numbers."""
         everything = self.total <= samples
         drawn = torch.arange(self.total) if everything else torch.randint(self.total, (samples,), generator=random)
         # In order, a look-up goes through memory once.
@@ -106,7 +108,7 @@ class Listed:
         return Sample(self._places.index_select(1, place).long(), x, weight, torch.full_like(x, self._beyond))
 
 
-class SemiStratified(Listed):
+class SemiStratified(NonzeroSampler):
     """The nonzeros of a sparse tensor, and entries from anywhere as its zeros."""
 
     def __init__(self, share: SparseShare) -> None:
@@ -116,38 +118,38 @@ class SemiStratified(Listed):
     def draw(self, samples: int, seed: tuple[int, int, int]) -> Sample:
         """Those of the sampled nonzeros that this rank has, and its share of the zeros: any rank may take any."""
         random, world = _generator(seed), self._world
-        some = self.nonzeros(samples // 2, random)
+        nonzeros = self.nonzeros(samples // 2, random)
         index, weight = _anywhere(self._shape, samples - samples // 2, random)
         count = index.shape[1]
         index = index[:, count * world.rank // world.size : count * (world.rank + 1) // world.size]
         zeros = self._like.new_zeros(index.shape[1])
         parts = (index.to(zeros.device), zeros, torch.full_like(zeros, weight), zeros)
-        return Sample(*(torch.cat(both, -1) for both in zip(some, parts, strict=True)))
+        return Sample(*(torch.cat(both, -1) for both in zip(nonzeros, parts, strict=True)))
 
 
 def numbers(index: Tensor, total: int, world: World) -> tuple[Tensor, Tensor]:
     """An order of this rank's nonzeros (N x M), and the number of each among those of all ranks: M, M.
 
-    By a hash of the indices, which is the same wherever a nonzero lies: the keys of all ranks are compared range by
-    range, and ranges hold about equally many.
+    total: the nonzeros of all ranks. The numbers follow from a hash of the indices, which is the same whichever rank
+    has a nonzero: the keys of all ranks are compared range by range, and each range holds about as many.
     """
     key, order = torch.sort(_hash(index))
-    found, before = [], 0
-    ranges = -(-total // NUMBERED_AT_ONCE)
+    own, before = [], 0
+    ranges = -(-total // NUMBERED_NONZEROS)
     edges = torch.tensor([LARGEST_KEY // ranges * n for n in range(1, ranges)], dtype=torch.int64, device=key.device)
     for part in torch.tensor_split(key, torch.searchsorted(key, edges).cpu()):
-        everyones = torch.sort(world.gather_rows(part)).values
-        found.append(before + torch.searchsorted(everyones, part))
-        before += len(everyones)
-    return order, torch.cat(found)
+        keys_of_all = torch.sort(world.gather_rows(part)).values
+        own.append(before + torch.searchsorted(keys_of_all, part))
+        before += len(keys_of_all)
+    return order, torch.cat(own)
 
 
 def _hash(index: Tensor) -> Tensor:
     """A number below 2^62 for each column, as good as random: multiply and mix the high bits into the low ones."""
     key = torch.zeros_like(index[0], dtype=torch.int64)
     for row in index:
-        for factor in (0x5851F42D4C957F2D, 0x14057B7EF767814F):
-            key = (key ^ row) * factor
+        for mixer in MIXERS:
+            key = (key ^ row) * mixer
             key = key ^ ((key >> 32) & 0xFFFFFFFF)
     return key & (LARGEST_KEY - 1)
 

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyadic.decomposition.train.svd import refuse_shape
+from polyadic.decomposition.data import check_shape
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.tensor_train import TensorTrain, enough, feasible_ranks, tolerance
 
-Entries = Callable[[Tensor], Tensor]
-"""The values (B) at indices (B x N, int64, counted from 0)."""
-SAMPLES = 1000
-"""Random entries that an error is taken from, new ones each time."""
-AT_ONCE = 2**18
+Entries: TypeAlias = Callable[[Tensor], Tensor]
+"""A function that answers with the values (B) at indices (B x N, int64, counted from 0)."""
+ERROR_SAMPLES = 1000
+"""Random entries that an error is taken from, new ones in each pass."""
+CHUNK_ENTRIES = 2**18
 """Entries asked for in one call."""
-PATIENCE = 4
-"""Passes in a row that may bring nothing."""
-DOMINANT = 1.05
-"""A submatrix is of maximal volume when exchanging a row gains no more than this factor."""
+IDLE_PASSES = 4
+"""A search ends after so many passes in a row that bring nothing."""
+LEAST_PROGRESS = 0.9
+"""A pass brings something where it lowers the least error to this share of it or less."""
+VOLUME_GAIN = 1.05
+"""A submatrix is of maximal volume when exchanging one of its rows gains no more than this factor."""
 
 
 def tensor_cross(
@@ -40,49 +42,57 @@ def tensor_cross(
     world: World | None = None,
     after_pass: Callable[[TensorTrain], bool] = lambda _: True,
 ) -> TensorTrain:
-    """The tensor train of a function of indices, from O(N I r²) of its values a pass.
+    """The tensor train of a function of indices, from O(N I r²) of its values in each pass.
 
-    function: the values at B indices (B x N); all ranks of `world` call it together with the same indices.
-    initial: entries (K x N) whose rows and columns to begin with, two random ones otherwise: where most of the
-    tensor is zero, give some that are not. checks: entries to measure the error on beside SAMPLES random ones.
+    function: answers with the values (B) at indices (B x N, int64, counted from 0); all ranks of `world` call it
+    together with the same indices. shape: I_1, ..., I_N, N >= 2.
+    max_rank: one number, or r_1, ..., r_{N-1}, at most. tol: the relative error, on new random entries, to search for.
+    sweeps: there and back, at most; each is two passes. seed: of all random entries.
+    initial: indices (K x N) whose rows and columns to begin with, two random ones otherwise. Where most of the tensor
+    is zero, give indices of entries that are not. checks: indices (L x N) to measure the error on, beside
+    ERROR_SAMPLES random ones. after_pass: sees the train of each pass, and ends the search by returning False.
 
-    A pass interpolates the unfolding of each mode on the rows of maximal volume that it finds, to the right and to
-    the left in turn, after Oseledets and Tyrtyshnikov, Linear Algebra Appl. 2010. Ranks begin at the initial
-    entries' number and grow by the columns of the entries that the last pass missed most, until the error on new
-    random entries is `tol` or less, PATIENCE passes gain nothing, or `sweeps` there and back are done.
-    `after_pass` sees the train of each pass, and ends the search by returning False. The relative error of the
-    result, the best of them, is the one on random entries.
+    Returns the best train of all passes: cores r_{n-1} x I_n x r_n, whole on every rank, in the data type of the
+    function's values, and their relative error on the entries that were measured.
 
-    Raises UserError for an order under 2, values that are not finite, or entries that are all zero.
+    A pass interpolates the unfolding of each mode on rows of maximal volume, to the right and to the left in turn:
+    Oseledets and Tyrtyshnikov, Linear Algebra and its Applications 2010. Ranks begin at the number of initial entries,
+    and grow by the columns of the entries that the last pass missed most, until the error is `tol` or less,
+    IDLE_PASSES passes gain nothing, or all sweeps are done.
+
+    Raises UserError for an order under 2, an empty shape, ranks under 1, a negative tol, values that are not finite,
+    and where all entries looked at are zero.
     """
-    refuse_shape(shape)
+    check_shape(shape)
     caps = feasible_ranks(shape, max_rank, tol)
     random = torch.Generator().manual_seed(seed)
     start = _random_index(shape, 2, random) if initial is None else initial.long()
     search = _Search(function, tuple(shape), caps, tol, world or World.alone())
     suffixes = [torch.unique(start[:, n:], dim=0) for n in range(1, len(shape))]
-    best, idle, grown = TensorTrain([], math.inf), 0, 0
+    best, idle, largest = TensorTrain([], math.inf), 0, 0
     for _ in range(2 * sweeps):
         cores, prefixes = search.interpolate(suffixes)
-        index = _random_index(shape, SAMPLES, random)
+        index = _random_index(shape, ERROR_SAMPLES, random)
         train, missed = search.validate(cores, index if checks is None else torch.cat([index, checks.long()]))
-        idle = 0 if sum(train.ranks) > grown or train.relative_error < 0.9 * best.relative_error else idle + 1
-        best, grown = min(best, train, key=lambda one: one.relative_error), max(grown, sum(train.ranks))
-        if not after_pass(train) or train.relative_error <= tol or idle == PATIENCE:
+        gained = sum(train.ranks) > largest or train.relative_error < LEAST_PROGRESS * best.relative_error
+        idle = 0 if gained else idle + 1
+        largest = max(largest, sum(train.ranks))
+        best = train if train.relative_error < best.relative_error else best
+        if not after_pass(train) or train.relative_error <= tol or idle == IDLE_PASSES:
             break
         suffixes = search.turn(prefixes, missed)
     return best
 
 
 def entries_of(array: NDArray[Any]) -> Entries:
-    """The function that looks entries up in an array, a memory-mapped one too."""
+    """The function that answers with the entries of an array I_1 x ... x I_N, which may be memory-mapped."""
     return lambda index: torch.from_numpy(array[tuple(index.cpu().numpy().T)]).to(index.device)
 
 
 def maxvol(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of a tall matrix A (m x r, of full rank) whose square submatrix has locally the largest volume.
 
-    The rows (r), and A A[rows]^-1 (m x r), whose entries are DOMINANT at most.
+    Returns the rows (r), and A A[rows]^-1 (m x r), whose entries are VOLUME_GAIN at most.
     From the pivots of LU, one row after the other is exchanged: Goreinov et al., "How to find a good submatrix", 2010.
     """
     rows = list(range(len(matrix)))
@@ -92,7 +102,7 @@ def maxvol(matrix: Tensor) -> tuple[Tensor, Tensor]:
     ratios = torch.linalg.solve(matrix[chosen], matrix, left=False)
     while True:
         row, column = divmod(int(ratios.abs().argmax()), matrix.shape[1])
-        if ratios[row, column].abs() <= DOMINANT:
+        if ratios[row, column].abs() <= VOLUME_GAIN:
             return torch.tensor(chosen), torch.linalg.solve(matrix[chosen], matrix, left=False)
         chosen[column] = row
         change = ratios[row].clone()
@@ -101,9 +111,10 @@ def maxvol(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Search:
-    """The passes: each sees the modes from the left to the right, for the tensor is turned around after each.
+    """The passes of a search, each over the modes from the left to the right: after each the tensor is turned around.
 
-    A prefix of bond n is rows of modes 0 to n - 1, and a suffix is rows of modes n to N - 1.
+    A prefix of bond n is an index of modes 0 to n - 1, and a suffix is one of modes n to N - 1. turned: whether the
+    modes stand in the reverse order of the function's. dtype: of the function's values.
     """
 
     def __init__(self, function: Entries, shape: tuple[int, ...], caps: list[int], tol: float, world: World) -> None:
@@ -136,23 +147,22 @@ class _Search:
         return agreed, ratios
 
     def values(self, index: Tensor) -> Tensor:
-        """The function's values in float64; UserError where one is not finite."""
+        """The function's values at indices (B x N): B, float64. Raises UserError where one is not finite."""
         index = index.flip(1) if self.turned else index
         device = self.world.device
-        found = torch.cat([self.function(part.to(device)) for part in torch.split(index, AT_ONCE)]).cpu()
-        self.dtype = found.dtype if found.is_floating_point() else torch.float64
-        bad = (~found.isfinite()).nonzero()
+        values = torch.cat([self.function(part.to(device)) for part in torch.split(index, CHUNK_ENTRIES)]).cpu()
+        self.dtype = values.dtype if values.is_floating_point() else torch.float64
+        bad = (~values.isfinite()).nonzero()
         if len(bad):
-            where = index[bad[0, 0]].tolist()
-            raise UserError(f"the entry at index {where} is {found[bad[0, 0]]}: TT-cross needs finite entries")
-        return found.double()
+            place = index[bad[0, 0]].tolist()
+            raise UserError(f"the entry at index {place} is {values[bad[0, 0]]}: TT-cross needs finite entries")
+        return values.double()
 
     def validate(self, cores: list[Tensor], index: Tensor) -> tuple[TensorTrain, Tensor]:
         """The train as the function has its modes, its error on entries (B x N), and these, the worst first."""
         if self.turned:
             cores = [core.transpose(0, 2).contiguous() for core in reversed(cores)]
-        there = index.flip(1) if self.turned else index
-        values = self.values(there)
+        values = self.values(index.flip(1) if self.turned else index)
         norm = float(torch.linalg.vector_norm(values))
         if norm == 0:
             raise UserError(
@@ -178,5 +188,5 @@ def _random_index(shape: Sequence[int], count: int, random: torch.Generator) -> 
 
 
 def _pairs(left: Tensor, right: Tensor) -> Tensor:
-    """Every row of one beside every row of the other, the other's running fastest."""
+    """Every row of `left` beside every row of `right`, whose rows change fastest."""
     return torch.cat([left.repeat_interleave(len(right), 0), right.repeat(len(left), 1)], 1)

@@ -1,1 +1,1 @@
-"""Tucker decompositions."""
+"""Tucker decompositions: with orthonormal factors, by truncation and by sweeps, and nonnegative ones."""

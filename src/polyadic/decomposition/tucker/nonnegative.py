@@ -11,19 +11,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.tucker.subspaces import rows_of, sweep
+from polyadic.decomposition.tucker.sweep import sweep
+from polyadic.decomposition.tucker.unfoldings import rows_of
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.products import mode_product, multi_mode_product
 
-FACTOR_STEPS, CORE_STEPS = 5, 20
-"""Passes over a factor's columns, and gradient steps of the core, a sweep: cheap beside the products with the data."""
+COLUMN_PASSES = 5
+"""Passes over the columns of a factor in one sweep: they are cheap beside the products with the data."""
+CORE_STEPS = 20
+"""Gradient steps of the core in one sweep, which are cheap as well."""
 
 
 def nonnegative_start(slab: Slab, ranks: Sequence[int], norm: float, seed: int) -> tuple[Tensor, list[Tensor]]:
-    """A core and factors uniform on [0, 1), but for the core's unit, which gives the model the norm of the data.
+    """A random core, and this rank's rows of random factors: the same rows for any number of ranks.
 
-    This rank's rows of them: the same rows for any number of ranks.
+    All entries are uniform on [0, 1); the core is then scaled to give the model the norm of the data.
     """
     random = torch.Generator().manual_seed(seed)
     shapes = [list(ranks), *([rows, rank] for rows, rank in zip(slab.shape, ranks, strict=True))]
@@ -36,8 +39,9 @@ def nonnegative_start(slab: Slab, ranks: Sequence[int], norm: float, seed: int) 
 def nonnegative_sweep(slab: Slab, factors: list[Tensor], core: Tensor, world: World) -> tuple[Tensor, float]:
     """One sweep over the modes, then the core; changes `factors` and returns the core and |X|² - |X - Y|².
 
-    Each factor, columns of length 1, by hierarchical alternating least squares, and the core by accelerated
-    projected gradients; neither lets the error grow. Phan and Cichocki, Neurocomputing 2011, sections 3 and 4.
+    core: R_1 x ... x R_N; factors: I_n x R_n, this rank's rows of the divided mode, with columns of length 1.
+    Each factor is updated by hierarchical alternating least squares, and the core by accelerated projected gradients;
+    neither lets the error grow: Phan and Cichocki, Neurocomputing 2011, sections 3 and 4.
     """
     grams = [_gram(factor, world, mode == slab.mode) for mode, factor in enumerate(factors)]
 
@@ -61,10 +65,10 @@ def nonnegative_sweep(slab: Slab, factors: list[Tensor], core: Tensor, world: Wo
 
 
 def _columns_in_turn(factor: Tensor, target: Tensor, inner: Tensor) -> Tensor:
-    """Lowers |X - factor B|² over factor >= 0 a column at a time: target = X B^T (I x R), inner = B B^T (R x R)."""
+    """Lowers |X - factor B|² over factor >= 0, one column at a time: target = X B^T (I x R), inner = B B^T (R x R)."""
     factor = factor.clone()
     scale = inner.diagonal().clamp_min(torch.finfo(inner.dtype).tiny)
-    for _ in range(FACTOR_STEPS):
+    for _ in range(COLUMN_PASSES):
         for column in range(factor.shape[1]):
             step = (target[:, column] - factor @ inner[:, column]) / scale[column]
             factor[:, column] = (factor[:, column] + step).clamp_min(0)
@@ -88,9 +92,9 @@ def _core(core: Tensor, target: Tensor, grams: list[Tensor]) -> Tensor:
                 break
             ahead, momentum = best, 1.0
             continue
-        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + (momentum - 1) / following * (new - best)
-        best, value, momentum = new, new_value, following
+        next_momentum = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = new + (momentum - 1) / next_momentum * (new - best)
+        best, value, momentum = new, new_value, next_momentum
     return best
 
 

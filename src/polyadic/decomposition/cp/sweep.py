@@ -1,0 +1,145 @@
+"""One sweep of alternating least squares: every factor is updated once, beside the newest of the others."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp.error import Squares, observed_squares, relative_error, squares_of
+from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.updates import (
+    NormalMatrix,
+    column_lengths,
+    gram_of,
+    nonnegative_rows,
+    pairs,
+    solve_rows,
+    sums_of,
+    symmetric,
+)
+from polyadic.decomposition.data import Data
+from polyadic.tensor.kernels.threads import for_kernels
+from polyadic.tensor.rows import Sums, scale_, times
+from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS
+from polyadic.tensor.sparse_share import SparseShare
+
+LEAST_SCALE = 1e-12
+"""Norms from this to its inverse may be divided out of the small matrices instead of the large ones."""
+LENGTH_FACTOR = 2.0
+"""Columns with lengths within this factor of 1 stay as they are until the fit ends: that saves a pass over the rows."""
+
+
+class Sweep:
+    """The update of one factor after another, and what the updates leave for the error of the sweep.
+
+    nonnegative, l2: as `cp` takes them. modes: those to update. Factors are J_n x R, this rank's rows.
+    """
+
+    def __init__(self, data: Data, *, nonnegative: bool, l2: float, modes: list[int]) -> None:
+        self.data, self.nonnegative, self.l2, self.modes = data, nonnegative, l2, modes
+        zero = torch.zeros(())
+        self._inner, self._squares = zero, Squares(zero, zero)  # Of the last sweep, divided by |X|².
+
+    def begin(self, progress: Progress) -> None:
+        """Takes up the factors of a fit."""
+        share, rank = self.data.share, progress.factors[0].shape[1]
+        if self.nonnegative:
+            factors = enumerate(progress.factors)
+            progress.factors = [factor.abs() if mode in self.modes else factor for mode, factor in factors]
+        if not len(progress.weights) or not progress.iteration:
+            progress.weights = torch.ones(rank, dtype=torch.float64, device=share.device)
+        share.seek(progress.iteration, self.modes, rank)
+        if not progress.grams:
+            progress.grams = [
+                layer.total(gram_of(factor[layer.own]), self.data.world)
+                for factor, layer in zip(progress.factors, share.layers, strict=True)
+            ]
+
+    def __call__(self, progress: Progress) -> None:
+        """Makes one sweep, and takes its error and its seconds."""
+        began, progress.error_before = time.perf_counter(), progress.relative_error
+        with for_kernels() if self._by_kernels(progress) else nullcontext():
+            order = self.data.share.sweep(progress.iteration)
+            for mode in order:
+                self._update(progress, mode, last=mode == order[-1])
+            progress.relative_error = relative_error(self.data, progress, self._squares, self._inner)
+        progress.iteration, progress.seconds = progress.iteration + 1, time.perf_counter() - began
+
+    def _by_kernels(self, progress: Progress) -> bool:
+        """Whether our kernels form the large products of a sweep, so that those of the library are small."""
+        share = self.data.share
+        narrow = progress.factors[0].shape[1] <= MOST_KERNEL_COLUMNS
+        return share.device.type == "cpu" and (isinstance(share, SparseShare) or narrow)
+
+    def _update(self, progress: Progress, mode: int, *, last: bool) -> None:
+        """Updates one factor and the weights; after the last of a sweep, what its error is taken from."""
+        layer, gram = self.data.share.layers[mode], self._normal_matrix(progress, mode)
+        # Divided by |X|, so that the squares of float32 neither overflow nor vanish.
+        rows, (own_gram, inner), scale = self._solve(gram, progress, mode)
+        # One collective for all that is summed over the ranks: the Gram matrix, and at the end of a sweep <X, Y>.
+        parts = [own_gram.flatten()]
+        if last:
+            parts.append((inner @ scale).reshape(1))
+            if gram.ndim == 3:
+                parts += [square.reshape(1) for square in observed_squares(gram, rows)]
+        sums, rank = layer.total(torch.cat(parts), self.data.world), rows.shape[1]
+        rows, own_gram, scale = self._normalised(rows, sums[: rank**2].reshape(rank, rank), scale)
+        progress.weights, progress.grams[mode] = scale * self.data.norm, own_gram
+        progress.factors[mode] = layer.spread(rows)
+        if last:
+            self._inner = sums[rank**2]
+            self._squares = Squares(*sums[rank**2 + 1 :]) if gram.ndim == 3 else squares_of(scale, progress.grams)
+
+    def _normalised(self, rows: Tensor, gram: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows, their Gram matrix and the weights over |X|, with columns of length 1 or about that."""
+        lengths = column_lengths(gram)
+        shortest, longest = torch.stack(lengths.aminmax()).tolist()
+        if not self.l2 and 1 / LENGTH_FACTOR < shortest <= longest < LENGTH_FACTOR:
+            return rows, gram, scale
+        return scale_(rows, 1 / lengths), gram / torch.outer(lengths, lengths), scale * lengths
+
+    def _normal_matrix(self, progress: Progress, mode: int) -> Tensor:
+        """The matrix of the normal equations: R x R, or J x R x R where some entries were not observed."""
+        mask, rank = self.data.mask, progress.factors[0].shape[1]
+        if mask is None:
+            gram = reduce(torch.mul, [gram for other, gram in enumerate(progress.grams) if other != mode])
+        else:
+            layer = self.data.share.layers[mode]
+            gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in progress.factors])), rank)
+        return gram
+
+    def _solve(self, gram: Tensor, progress: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
+        """The new rows (J x R), their sums, and the weight of each column (R); the last two divided by |X|."""
+        share, unit = self.data.share, self.data.norm
+        if self.l2:
+            gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+        normal = None if gram.ndim == 3 or self.nonnegative else NormalMatrix(gram, share.dtype)
+        if normal and normal.inverse is not None and LEAST_SCALE < unit < 1 / LEAST_SCALE:
+            return self._solve_by_inverse(normal.inverse, progress, mode)
+        layer, scale = share.layers[mode], torch.ones_like(progress.weights)
+        product = layer.combine(share.mttkrp(mode, progress.factors)).div_(unit)
+        if normal:
+            return *normal.solve(product), scale
+        if self.nonnegative:
+            before = progress.factors[mode][layer.own]
+            rows = nonnegative_rows(gram, product, before * (progress.weights / unit).to(before.dtype))
+        else:
+            rows = solve_rows(gram, product)
+        return rows, sums_of(rows, product), scale
+
+    def _solve_by_inverse(self, inverse: Tensor, progress: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
+        """The same where the inverse of the normal matrix is accurate: one pass over the rows."""
+        share, unit = self.data.share, self.data.norm
+        # Columns change little from one mode to the next: divided by the weights so far, they need no more.
+        scale = (progress.weights / unit).clamp(LEAST_SCALE, 1 / LEAST_SCALE)
+        scaled = (inverse / (unit * scale)).to(share.dtype)
+        if isinstance(share, SparseShare) and share.solves(mode, len(scaled)):
+            rows, (own_gram, inner) = share.solved(mode, progress.factors, scaled)
+        else:
+            product = share.layers[mode].combine(share.mttkrp(mode, progress.factors))
+            rows, (own_gram, inner) = times(product, scaled)
+        return rows, (own_gram, inner / unit), scale

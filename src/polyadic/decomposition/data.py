@@ -1,0 +1,110 @@
+"""The data that a decomposition is fitted to: a rank's share of a tensor, checked once for every method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense import Slab
+from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.layout import whole_factor
+from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse_share import Mask, SparseShare
+
+
+@dataclass(frozen=True)
+class Data:
+    """The tensor that a CP model is fitted to, as one rank of a `World` has it.
+
+    share: this rank's entries. mask: ones where an entry was observed; None where all entries count. norm: the
+    Frobenius norm |X| of the whole tensor, over the observed entries.
+    """
+
+    share: DenseShare | SparseShare
+    mask: DenseShare | Mask | None
+    norm: float
+    world: World
+
+    @staticmethod
+    def of(tensor: Tensor | Slab | SparseTensor | Data, world: World | None = None, *, observed: bool = False) -> Data:
+        """The data of a tensor I_1 x ... x I_N, or of this rank's part of one; what is `Data` already stays as it is.
+
+        tensor: dense, this rank's Slab of a dense one, or any part of the nonzeros of a sparse one.
+        world: the ranks that share the tensor; this process alone where it is None.
+        observed: whether absent entries of a sparse tensor, or the NaN of a dense one, are unknown.
+
+        Raises UserError for an order under 2, and for a tensor that is empty, all zero, NaN or infinite.
+        """
+        if isinstance(tensor, Data):
+            return tensor
+        check_shape(tensor.shape)
+        world = world or World.alone()
+        share: DenseShare | SparseShare
+        mask: DenseShare | Mask | None
+        if isinstance(tensor, SparseTensor):
+            share = SparseShare(tensor, world, observed=observed)
+            mask = Mask(share) if observed else None
+        else:
+            share, mask = _dense(tensor if isinstance(tensor, Slab) else Slab.whole(tensor), world, observed)
+        return Data(share=share, mask=mask, norm=check_norm(share.square().sqrt().item()), world=world)
+
+    def held(self, factors: Sequence[Tensor]) -> list[Tensor]:
+        """This rank's rows of whole factors I_n x R, as copies."""
+        return [factor[layer.held].clone() for factor, layer in zip(factors, self.share.layers, strict=True)]
+
+    def whole(self, model: CPTensor) -> CPTensor:
+        """The model of this rank's rows with all rows of every factor, I_n x R, on every rank. A collective."""
+        factors = [
+            whole_factor(layer, factor[layer.own], self.world, rows)
+            for layer, factor, rows in zip(self.share.layers, model.factors, self.share.shape, strict=True)
+        ]
+        return replace(model, factors=factors)
+
+
+def _dense(slab: Slab, world: World, observed: bool) -> tuple[DenseShare, DenseShare | None]:
+    """The share of a slab, and the mask of its entries that are not NaN."""
+    if not observed:
+        return DenseShare(slab, world), None
+    seen = ~slab.local.isnan()
+    mask = DenseShare(replace(slab, local=seen.to(slab.local.dtype)), world)
+    filled = slab.local.nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf)
+    return DenseShare(replace(slab, local=filled), world), mask
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Raises UserError for an order under 2, and for a tensor without entries."""
+    if len(shape) < 2:
+        raise UserError(f"the tensor has {len(shape)} modes: a decomposition needs 2 or more")
+    if 0 in shape:
+        raise UserError(f"the tensor is empty: its shape is {tuple(shape)}")
+
+
+def check_norm(norm: float) -> float:
+    """The Frobenius norm of a tensor again.
+
+    Raises UserError where the norm says that the tensor has entries that are not finite, or is all zero.
+    """
+    if not math.isfinite(norm):
+        raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
+    if norm == 0:
+        raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
+    return norm
+
+
+def check_rank(rank: int) -> None:
+    """Raises UserError for a number of components under 1."""
+    if rank < 1:
+        raise UserError(f"rank is {rank}: it must be 1 or more")
+
+
+def overflow(dtype: torch.dtype) -> UserError:
+    """The error to raise where sums over the tensor are no longer finite in a data type."""
+    name = str(dtype).removeprefix("torch.")
+    return UserError(f"the sums over this tensor overflow {name}: divide it by a constant, or use dtype float64")
