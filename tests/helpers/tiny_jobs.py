@@ -18,9 +18,14 @@ from polyadic.jobs.checkpoints import Checkpoints, Snapshot
 from polyadic.jobs.job import Job
 from polyadic.training.checkpoint import NoCheckpoints
 
-CP, FORECASTER, LDA, TENSOR_TRAIN, TUCKER = (
-    dict(ALGORITHMS[name].tiny_job.hyperparameters) for name in ("cp", "forecaster", "lda", "tensor-train", "tucker")
-)
+_CONSTANTS = {"CP": "cp", "FORECASTER": "forecaster", "LDA": "lda", "TENSOR_TRAIN": "tensor-train", "TUCKER": "tucker"}
+
+
+def __getattr__(name: str) -> dict[str, str]:
+    """CP, FORECASTER and so on: the hyperparameters of an algorithm's tiny job, whose package is read when asked for."""
+    if name not in _CONSTANTS:
+        raise AttributeError(name)
+    return dict(ALGORITHMS[_CONSTANTS[name]].tiny_job.hyperparameters)
 
 
 def npy_bytes(array: Any, allow_pickle: bool = False) -> bytes:
