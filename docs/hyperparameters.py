@@ -10,7 +10,7 @@ from polyadic.jobs import schema
 
 ROOT = Path(__file__).parents[1]
 PAGE, README = ROOT / "docs" / "hyperparameters.md", ROOT / "README.md"
-TABLE = re.compile(r"(?<=<!-- table: algorithms -->\n).*?(?=<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- table: algorithms -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = """# Hyperparameters
 
 This page is written by `python docs/hyperparameters.py` from the schema that checks a job.
@@ -31,7 +31,7 @@ def with_algorithms(readme: str) -> str:
     """The README with its table of algorithms as they declare themselves."""
     rows = ["| algorithm | what it does | reads | answers |", "|---|---|---|---|"]
     rows += [f"| `{each.name}` | {each.summary} | {each.reads} | {each.answers} |" for each in ALGORITHMS.values()]
-    return TABLE.sub(lambda _: "\n".join(rows) + "\n", readme)
+    return TABLE.sub(lambda match: "\n".join([match[1] + rows[0], *rows[1:], match[2]]), readme)
 
 
 def _section(name: str) -> str:

@@ -35,8 +35,9 @@ def test_the_page_names_every_hyperparameter(name: str, generator: dict[str, Any
         assert f"| `{field}` |" in section
 
 
-def test_an_outdated_table_of_the_readme_is_rewritten(generator: dict[str, Any]) -> None:
-    outdated = "before\n<!-- table: algorithms -->\nold\n<!-- end -->\nafter\n"
-    rewritten = generator["with_algorithms"](outdated)
-    assert "old" not in rewritten and rewritten.startswith("before\n") and rewritten.endswith("<!-- end -->\nafter\n")
-    assert all(f"| `{name}` |" in rewritten for name in ALGORITHMS)
+@pytest.mark.parametrize("table", ["", "old\n"])
+def test_an_outdated_table_of_the_readme_is_rewritten(table: str, generator: dict[str, Any]) -> None:
+    after = "<!-- end -->\nafter\n<!-- figures -->\n<!-- end -->\n"
+    rewritten = generator["with_algorithms"](f"before\n<!-- table: algorithms -->\n{table}{after}")
+    assert "old" not in rewritten and rewritten.startswith("before\n") and rewritten.endswith(after)
+    assert all(rewritten.count(f"| `{name}` |") == 1 for name in ALGORITHMS)
