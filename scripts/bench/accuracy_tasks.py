@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 Values = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Task:
     """Series to train and to validate on, windows to test on, and forecasts of others for these (W x P).
 
     recipes: the name of a file of hyperparameters for each row; steps: the horizons that are shown; upto: errors over
-    all steps up to these, not at them; square: mean squared errors, not their roots; bars: published figures.
+    all steps up to these, not at them; square: mean squared errors, not their roots; published: figures of others.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Task:
     recipes: Mapping[str, str]
     steps: tuple[int, ...]
     peers: Mapping[str, Values] = field(default_factory=dict)
-    bars: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    published: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     upto: bool = False
     square: bool = False
     unit: str = ""
@@ -70,8 +70,8 @@ class Task:
         """The error at each of the steps, or up to it."""
         squares = np.square(self.test.actual - forecast)
         picked = [squares[:, :step] if self.upto else squares[:, step - 1] for step in self.steps]
-        found = [float(np.nanmean(one)) for one in picked]
-        return found if self.square else [float(np.sqrt(one)) for one in found]
+        means = [float(np.nanmean(errors)) for errors in picked]
+        return means if self.square else [float(np.sqrt(mean)) for mean in means]
 
 
 def los_speed() -> Task:
@@ -92,7 +92,7 @@ def los_speed() -> Task:
             "T-GCN, published": (5.13, 6.06, 6.71, 7.27),
         },
         upto=True,
-        unit="mph, steps 1..k",
+        unit="RMSE in mph",
     )
 
 
@@ -110,7 +110,7 @@ def los_speed_far() -> Task:
         {"tt-lstm": "los_speed_far", "lstm": "los_speed_far_lstm", "mlstm": "los_speed_far_mlstm"},
         (12, 48, 84, 156, 228),
         {"persistence": np.repeat(test.context[:, -1:], 228, 1)},
-        unit="mph at step k",
+        unit="RMSE in mph",
     )
 
 
@@ -118,7 +118,7 @@ def trentino() -> Task:
     """15 stations, 60 days in, 300 out; the day-of-year means are those of the training data."""
     rows = list(csv.reader((DATA / "trentino_tmax.csv").open()))
     start, step = datetime.fromisoformat(rows[1][0]), timedelta(days=1)
-    values = np.array([[float(one) if one not in ("", "NA") else np.nan for one in row[1:16]] for row in rows[1:]]).T
+    values = np.array([[float(cell) if cell not in ("", "NA") else np.nan for cell in row[1:16]] for row in rows[1:]]).T
     length = values.shape[1]
     held, cut = int(0.8 * length), int(0.9 * length)
     days = np.array([datetime.fromisoformat(row[0]).timetuple().tm_yday for row in rows[1:]])
@@ -134,7 +134,7 @@ def trentino() -> Task:
         (1, 30, 100, 200, 300),
         {"day-of-year mean": usual},
         upto=True,
-        unit="deg C, steps 1..k",
+        unit="RMSE in degrees Celsius",
     )
 
 
@@ -143,7 +143,8 @@ def chaos(name: str, step: Callable[[Values], Values], begin: Values, recipe: st
     states = [begin]
     for _ in range(99):
         states.append(step(states[-1]))
-    values = np.stack([one if one.ndim == 1 else one[0] for one in states], 1).astype(np.float32).astype(np.float64)
+    firsts = [state if state.ndim == 1 else state[0] for state in states]
+    values = np.stack(firsts, 1).astype(np.float32).astype(np.float64)
     start, day = datetime(2000, 1, 1), timedelta(days=1)
     test = _windows(values[9000:], start, day, 5, 95, cat=False)
     return Task(
@@ -157,7 +158,7 @@ def chaos(name: str, step: Callable[[Values], Values], begin: Values, recipe: st
             "period-2 repetition": np.tile(test.context[:, -2:], 48)[:, :95],
             "mean of the training data": np.broadcast_to(values[:8000, 5:].mean(0), test.actual.shape),
         },
-        unit="at step k",
+        unit="RMSE",
     )
 
 
@@ -198,7 +199,7 @@ def etth1(prediction: int) -> Task:
     rows = list(csv.reader((DATA / "ETTh1.csv").open()))
     values = np.array([row[1:] for row in rows[1:]], np.float64).T
     values = (values - values[:, :8640].mean(1, keepdims=True)) / values[:, :8640].std(1, keepdims=True)
-    bars = {96: {"DLinear": (0.375,), "PatchTST": (0.370,)}, 336: {"DLinear": (0.439,), "PatchTST": (0.422,)}}
+    published = {96: {"DLinear": (0.375,), "PatchTST": (0.370,)}, 336: {"DLinear": (0.439,), "PatchTST": (0.422,)}}
     return _standardised(
         f"ETTh1, {prediction} out",
         values,
@@ -208,7 +209,7 @@ def etth1(prediction: int) -> Task:
         512,
         prediction,
         f"etth1_{prediction}",
-        bars[prediction],
+        published[prediction],
     )
 
 
@@ -241,7 +242,7 @@ def _standardised(
     context: int,
     prediction: int,
     recipe: str,
-    bars: Mapping[str, tuple[float, ...]],
+    published: Mapping[str, tuple[float, ...]],
 ) -> Task:
     held, cut, end = cuts
     test = _windows(
@@ -255,7 +256,7 @@ def _standardised(
         {"tt-lstm": recipe, "lstm": f"{recipe}_lstm"},
         (prediction,),
         {"last value": np.repeat(test.context[:, -1:], prediction, 1)},
-        bars,
+        published,
         upto=True,
         square=True,
         unit="MSE, standardised",
@@ -268,12 +269,12 @@ def _los_speed() -> Values:
 
 
 def _records(values: Values, start: datetime, cat: bool = True) -> list[Record]:
-    """A series a row of N x T."""
+    """One series for each row of N x T."""
     return [_record(row, start, number if cat else None) for number, row in enumerate(values)]
 
 
 def _record(row: Values, start: datetime, cat: int | None) -> Record:
-    target = [None if np.isnan(one) else round(float(one), 6) for one in row]
+    target = [None if np.isnan(value) else round(float(value), 6) for value in row]
     return {"start": f"{start:%Y-%m-%d %H:%M:%S}", "target": target, **({} if cat is None else {"cat": [cat]})}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyttb
@@ -11,34 +13,40 @@ import torch
 from tensorly.decomposition import parafac
 
 from polyadic.decomposition.cp.als import cp
-from scripts.bench.measure import OURS, Case, a_sweep, in_turn, seconds
+from scripts.bench.measure import OURS, Case, in_turn, seconds, seconds_per_sweep
 
 RANK = 16
-SHAPES = {
-    (300, 300, 300): {"TensorLy pytorch": 10.0, "the better": 5.0, "two GEMMs": 1 / 1.3},
-    (80, 80, 80, 80): {"the better": 5.0},
+GEMMS, BEST_OTHERS = "two GEMMs", "the faster of the others"
+CASES = {
+    "cube": ((300, 300, 300), {"TensorLy pytorch": 10.0, BEST_OTHERS: 5.0, GEMMS: 1 / 1.3}),
+    "order_4": ((80, 80, 80, 80), {BEST_OTHERS: 5.0}),
 }
 
 
-def run() -> None:
-    """Seconds a sweep, every program with its error after each sweep."""
-    for shape, targets in SHAPES.items():
+def run() -> Iterator[Case]:
+    """Seconds per sweep; every program computes its error after each sweep."""
+    for key, (shape, targets) in CASES.items():
         array = np.random.default_rng(0).random(shape, np.float32)
         tensor = torch.from_numpy(array)
         figures = in_turn(
             {
-                OURS: a_sweep(lambda n, x=tensor: cp(x, RANK, max_iterations=n, tol=0)),  # type: ignore[misc]
-                "TensorLy pytorch": a_sweep(lambda n, x=tensor: _tensorly("pytorch", x, n)),  # type: ignore[misc]
-                "TensorLy numpy": a_sweep(lambda n, x=array: _tensorly("numpy", x, n)),  # type: ignore[misc]
-                "pyttb": a_sweep(lambda n, x=array: _pyttb(x, n)),  # type: ignore[misc]
-                "two GEMMs": lambda x=tensor: _gemms(x),  # type: ignore[misc]
+                OURS: seconds_per_sweep(partial(_ours, tensor)),
+                "TensorLy pytorch": seconds_per_sweep(partial(_tensorly, "pytorch", tensor)),
+                "TensorLy numpy": seconds_per_sweep(partial(_tensorly, "numpy", array)),
+                "pyttb": seconds_per_sweep(partial(_pyttb, array)),
+                GEMMS: partial(_gemms, tensor),
             },
         )
-        peers = ["TensorLy numpy", "pyttb", *(["TensorLy pytorch"] if len(shape) > 3 else [])]
-        figures["the better"] = min(figures[name] for name in peers)
+        others = ["TensorLy numpy", "pyttb", *(["TensorLy pytorch"] if len(shape) > 3 else [])]
+        figures[BEST_OTHERS] = min(figures[name] for name in others)
         if torch.cuda.is_available():
-            figures |= _on_gpu(tensor)
-        Case(f"dense CP-ALS {'x'.join(map(str, shape))}, rank {RANK}", figures, targets).report()
+            figures |= in_turn({"polyadic on the GPU": seconds_per_sweep(partial(_ours, tensor.cuda()))})
+        title = f"dense CP-ALS, {' x '.join(map(str, shape))}, rank {RANK}"
+        yield Case(key=key, title=title, figures=figures, targets=targets, roles={GEMMS: "floor"}).reported()
+
+
+def _ours(tensor: torch.Tensor, sweeps: int) -> None:
+    cp(tensor, RANK, max_iterations=sweeps, stop_tol=0)
 
 
 def _tensorly(backend: str, tensor: object, sweeps: int) -> None:
@@ -56,8 +64,3 @@ def _gemms(tensor: torch.Tensor) -> float:
     matrix = tensor.reshape(half, -1)
     left, right = torch.rand(half, RANK), torch.rand(matrix.shape[1], RANK)
     return seconds(lambda: (matrix @ right, left.T @ matrix))
-
-
-def _on_gpu(tensor: torch.Tensor) -> dict[str, float]:
-    there = tensor.cuda()
-    return in_turn({"polyadic on the GPU": a_sweep(lambda n: cp(there, RANK, max_iterations=n, tol=0))})

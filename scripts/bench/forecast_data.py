@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.forecasting.calendar import Frequency, parse_start
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
+from scripts.bench.measure import UnavailableError
 
 CSV = Path(__file__).parents[3] / "shared" / "data" / "ETTh1.csv"
 FREQUENCY, START, DAY = "H", "2016-07-01 00:00:00", 24
 
 
-def etth1() -> list[Series] | None:
-    """The seven columns of ETTh1 (17,420 hours), or None after saying that the file is not there."""
+def etth1() -> list[Series]:
+    """The seven columns of ETTh1 (17,420 hours). Raises UnavailableError where the file is not there."""
     if not CSV.exists():
-        print(f"skipped: {CSV.name} is not in ../shared/data")
-        return None
+        raise UnavailableError(f"{CSV.name} is not in ../shared/data")
     return _hourly(np.genfromtxt(CSV, delimiter=",", skip_header=1, usecols=range(1, 8), dtype=np.float32).T)
 
 
@@ -33,12 +33,14 @@ def made(count: int, hours: int) -> list[Series]:
 
 def until(series: list[Series], end: int) -> list[Series]:
     """Their first `end` hours, and the time stamps of all."""
-    return [Series(one.target[:end], one.minutes) for one in series]
+    return [Series(whole.target[:end], whole.minutes) for whole in series]
 
 
 def write(series: list[Series], folder: Path) -> Path:
-    """The forecaster's JSON Lines, a series a line."""
-    lines = (json.dumps({"start": START, "target": [round(float(v), 5) for v in one.target]}) for one in series)
+    """The forecaster's JSON Lines, one series per line."""
+    lines = (
+        json.dumps({"start": START, "target": [round(float(value), 5) for value in each.target]}) for each in series
+    )
     path = folder / "series.json"
     path.write_text("".join(f"{line}\n" for line in lines))
     return path

@@ -11,15 +11,16 @@ from pathlib import Path
 from polyadic.algorithms import forecaster
 from polyadic.algorithms.forecaster.model import Model
 from polyadic.distributed import World
-from polyadic.forecasting.windows import Series
-from polyadic.jobs.job import Boundary, Channel, Job
+from polyadic.forecasting.series import Series
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Boundary, Job
 from polyadic.training.checkpoint import NoCheckpoints
 from scripts.bench.forecast_data import write
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, the median speed of its epochs but the first (windows a second), and the steps of an epoch."""
+    """A model, the median speed of its epochs but the first (windows per second), and the steps of an epoch."""
 
     model: Model
     speed: float
@@ -32,20 +33,26 @@ def train(
     """Trains on all of the series; a dry run takes a single step, for a network that is as good as new."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        channels = {"train": Channel("train", folder, (write(series, folder),))}
-        job = _Timed(settings, world or World.alone(), channels, NoCheckpoints(), dry_run=dry_run)
+        job = _Timed(
+            algorithm="forecaster",
+            hyperparameters=settings,
+            world=world or World.alone(),
+            channels={"train": Channel("train", folder, (write(series, folder),))},
+            checkpoints=NoCheckpoints(),
+            dry_run=dry_run,
+        )
         model = forecaster.fit(job)
     speeds = job.speeds[1:] or job.speeds or [float("nan")]
     return Trained(model, statistics.median(speeds), max(job.steps))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Timed(Job[forecaster.Hyperparameters]):
     speeds: list[float] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
 
     def boundary(self, step: int, stride_on_gpu: int = 1) -> Boundary:
-        """As ever, and the step is kept."""
+        """As in any job, and the step is kept."""
         self.steps.append(step)
         return super().boundary(step, stride_on_gpu)
 

@@ -1,7 +1,7 @@
-"""GluonTS's DeepAR (torch, Lightning) at the sizes of a forecaster of ours, as its makers have it and without a word.
+"""GluonTS's DeepAR (torch, Lightning) at the sizes of a forecaster of ours, as its makers have it, and silent.
 
-Its own are kept: lags of up to a month and features of the time stamps as inputs, Adam with a rate that falls on a
-plateau, the best epoch's weights. The transformed series are cached, which more than halves the time of an epoch.
+Its own settings are kept: lags of up to a month and features of the time stamps as inputs, Adam with a rate that falls
+on a plateau, the best epoch's weights. The transformed series are cached, which more than halves an epoch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gluonts.torch import DeepAREstimator
 from gluonts.torch.model.predictor import PyTorchPredictor
 from numpy.typing import NDArray
 
-from polyadic.algorithms.forecaster.fit import Hyperparameters
-from polyadic.forecasting.windows import Series
+from polyadic.algorithms.forecaster import Hyperparameters
+from polyadic.forecasting.series import Series
 
-BATCH = 32
-"""Series that it forecasts at once: its default, and the fastest of 16, 32, 64, 128 and 500."""
+BATCH_SERIES = 32
+"""Series that it forecasts in one batch: its default, and the fastest of 16, 32, 64, 128 and 500."""
 
 
 def train(settings: Hyperparameters, series: list[Series], steps: int) -> tuple[PyTorchPredictor, float]:
@@ -40,7 +40,7 @@ def train(settings: Hyperparameters, series: list[Series], steps: int) -> tuple[
         trainer |= {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
         estimator = _estimator(settings, num_batches_per_epoch=steps, trainer_kwargs=trainer)
         predictor = estimator.train(_entries(series), cache_data=True)
-    predictor.batch_size = BATCH
+    predictor.batch_size = BATCH_SERIES
     return predictor, statistics.median(clock.seconds[1:] or clock.seconds)
 
 
@@ -48,14 +48,14 @@ def untrained(settings: Hyperparameters) -> PyTorchPredictor:
     """A predictor with weights as they are drawn."""
     estimator = _estimator(settings)
     predictor = estimator.create_predictor(estimator.create_transformation(), estimator.create_lightning_module())
-    predictor.batch_size = BATCH
+    predictor.batch_size = BATCH_SERIES
     return predictor
 
 
 def forecast(predictor: PyTorchPredictor, series: list[Series], paths: int) -> NDArray[np.float32]:
     """Sample paths of what follows each series: B x S x P."""
     with _silence():
-        return np.stack([one.samples for one in predictor.predict(_entries(series), num_samples=paths)])
+        return np.stack([drawn.samples for drawn in predictor.predict(_entries(series), num_samples=paths)])
 
 
 def parameters(predictor: PyTorchPredictor) -> int:
@@ -92,13 +92,13 @@ def _estimator(settings: Hyperparameters, **more: Any) -> DeepAREstimator:
 
 
 def _entries(series: list[Series]) -> list[dict[str, Any]]:
-    first = [pd.Period(np.datetime64(int(one.minutes[0]), "m"), freq="h") for one in series]
-    return [{"start": start, "target": one.target} for start, one in zip(first, series, strict=True)]
+    starts = [pd.Period(np.datetime64(int(each.minutes[0]), "m"), freq="h") for each in series]
+    return [{"start": start, "target": each.target} for start, each in zip(starts, series, strict=True)]
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Neither Lightning's advice nor torch's warnings of a deprecated index, a line a batch."""
+    """Silences Lightning's advice, and torch's warnings of a deprecated index, one line per batch."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.ERROR)

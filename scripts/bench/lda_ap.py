@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tomotopy
@@ -20,22 +20,26 @@ from polyadic.topics.spectral import spectral_lda
 from scripts.bench.measure import OURS, Case
 from scripts.bench.topic_data import Split, associated_press, completion_perplexity
 
-TOPICS, QUICK, THOROUGH = 20, 2800.0, 2640.0
-ITERATIONS, STARTS, SWEEPS, MALLET = 400, 4, 1000, 2.2
-NPMI = {QUICK: 0.20, THOROUGH: 0.22}
+TOPICS, ITERATIONS, STARTS = 20, 400, 4
+QUICK_PERPLEXITY, THOROUGH_PERPLEXITY = 2800.0, 2640.0
+LEAST_NPMI = {QUICK_PERPLEXITY: 0.20, THOROUGH_PERPLEXITY: 0.22}
+LOOK_EVERY_ITERATIONS, LOOK_EVERY_SWEEPS, SWEEPS = 5, 20, 1000
+MALLET_FACTOR = 2.2
+TOMOTOPY, MALLET = "tomotopy, 2 workers", f"Mallet, as {MALLET_FACTOR} times tomotopy's {SWEEPS:,} sweeps"
 
 
-def run() -> None:
+def run() -> Iterator[Case]:
     """The clock stands still while perplexity is measured."""
     split = associated_press()
-    if split is None:
-        return
     ours, measured = _ours(split)
-    theirs, sweeps = _tomotopy(split)
-    name = "tomotopy, 2 workers" if theirs else f"tomotopy, 2 workers, not there in {SWEEPS:,} sweeps"
-    _report(QUICK, ours, measured, {name: theirs or sweeps}, {name: 4.0})
-    name = f"Mallet, as {MALLET} x tomotopy's {SWEEPS:,} sweeps"
-    _report(THOROUGH, ours, measured, {name: MALLET * sweeps}, {name: 3.0})
+    reached, all_sweeps = _tomotopy(split)
+    unreached = {} if reached else {TOMOTOPY: f"the perplexity is not reached in these {SWEEPS:,} sweeps"}
+    quick = {OURS: ours[QUICK_PERPLEXITY], TOMOTOPY: reached or all_sweeps}
+    facts = {"what was reached": measured[QUICK_PERPLEXITY], **unreached}
+    yield _case("quick", QUICK_PERPLEXITY, quick, {TOMOTOPY: 4.0}, facts).reported()
+    thorough = {OURS: ours[THOROUGH_PERPLEXITY], MALLET: MALLET_FACTOR * all_sweeps}
+    facts = {"what was reached": measured[THOROUGH_PERPLEXITY]}
+    yield _case("thorough", THOROUGH_PERPLEXITY, thorough, {MALLET: 3.0}, facts).reported()
 
 
 class _Clock:
@@ -51,9 +55,9 @@ class _Clock:
 
 
 def _ours(split: Split) -> tuple[dict[float, float], dict[float, str]]:
-    """Seconds to each perplexity, and what was measured there."""
+    """Seconds to each perplexity, and what was measured then."""
     times: dict[float, float] = {}
-    said: dict[float, str] = {}
+    measured: dict[float, str] = {}
     clock = _Clock()
     train, seeds = split.train, range(STARTS)
     moments = (
@@ -63,33 +67,33 @@ def _ours(split: Split) -> tuple[dict[float, float], dict[float, str]]:
     begun = best_start(train, moments, iterations=ITERATIONS)
     first = time.perf_counter() - clock.began
 
-    def look(at: Refined) -> None:
-        perplexity = completion_perplexity(at.topics.beta, split)
-        npmi = float(coherence(at.topics, train, World.alone())[0].mean())
-        for target in (QUICK, THOROUGH):
-            if perplexity <= target and npmi >= NPMI[target] and target not in times:
+    def look(progress: Refined) -> None:
+        perplexity = completion_perplexity(progress.topics.beta, split)
+        npmi = float(coherence(progress.topics, train, World.alone())[0].mean())
+        for target, least_npmi in LEAST_NPMI.items():
+            if perplexity <= target and npmi >= least_npmi and target not in times:
                 times[target] = clock.seconds
-                said[target] = (
-                    f"perplexity {perplexity:,.0f} and NPMI {npmi:.3f} (to be {NPMI[target]}) after {at.iteration} "
-                    f"iterations, {first:.2f} s for the best of {STARTS} starts"
+                measured[target] = (
+                    f"perplexity {perplexity:,.0f} and NPMI {npmi:.3f} (to be {least_npmi}) after "
+                    f"{progress.iteration} iterations, {first:.2f} s for the best of {STARTS} starts"
                 )
 
-    def after(at: Refined) -> bool:
-        if at.iteration % 5 == 0:
-            clock.stopped(lambda: look(at))
-        return THOROUGH not in times
+    def after(progress: Refined) -> bool:
+        if progress.iteration % LOOK_EVERY_ITERATIONS == 0:
+            clock.stopped(lambda: look(progress))
+        return THOROUGH_PERPLEXITY not in times
 
     clock.stopped(lambda: look(begun))
-    at = refine(train, begun.topics, iterations=ITERATIONS, progress=begun, after_iteration=after)
-    perplexity = completion_perplexity(at.topics.beta, split)
-    for target in (QUICK, THOROUGH):
+    final = refine(train, begun.topics, iterations=ITERATIONS, progress=begun, after_iteration=after)
+    perplexity = completion_perplexity(final.topics.beta, split)
+    for target in LEAST_NPMI:
         times.setdefault(target, math.inf)
-        said.setdefault(target, f"not reached in {ITERATIONS} iterations: perplexity {perplexity:,.0f}, see NPMI")
-    return times, said
+        measured.setdefault(target, f"not reached in {ITERATIONS} iterations: perplexity {perplexity:,.0f}, see NPMI")
+    return times, measured
 
 
 def _tomotopy(split: Split) -> tuple[float | None, float]:
-    """Seconds to the quick perplexity, where it is reached, and of 1,000 sweeps."""
+    """Seconds to the quick perplexity, None where it is not reached, and seconds of all sweeps."""
     model = tomotopy.LDAModel(k=TOPICS, seed=0)
     for words in tokens(split.train):
         model.add_doc(words)
@@ -98,12 +102,12 @@ def _tomotopy(split: Split) -> tuple[float | None, float]:
 
     def look() -> None:
         nonlocal reached
-        if reached is None and completion_perplexity(_beta(model, split.train.terms), split) <= QUICK:
+        if reached is None and completion_perplexity(_beta(model, split.train.terms), split) <= QUICK_PERPLEXITY:
             reached = clock.seconds
 
     warnings.filterwarnings("ignore", message="The training result may differ")
-    for _ in range(SWEEPS // 20):
-        model.train(20, workers=2)
+    for _ in range(SWEEPS // LOOK_EVERY_SWEEPS):
+        model.train(LOOK_EVERY_SWEEPS, workers=2)
         clock.stopped(look)
     return reached, clock.seconds
 
@@ -111,8 +115,8 @@ def _tomotopy(split: Split) -> tuple[float | None, float]:
 def tokens(corpus: Corpus) -> list[list[str]]:
     """Documents as their words, one after another."""
     words, counts = corpus.words.numpy(), corpus.counts.numpy().astype(int)
-    edges = corpus.offsets.tolist()
-    return [np.repeat(words[a:b], counts[a:b]).astype(str).tolist() for a, b in itertools.pairwise(edges)]
+    edges = itertools.pairwise(corpus.offsets.tolist())
+    return [np.repeat(words[start:end], counts[start:end]).astype(str).tolist() for start, end in edges]
 
 
 def _beta(model: tomotopy.LDAModel, terms: int) -> torch.Tensor:
@@ -124,9 +128,8 @@ def _beta(model: tomotopy.LDAModel, terms: int) -> torch.Tensor:
     return torch.from_numpy(beta / beta.sum(1, keepdims=True))
 
 
-def _report(
-    target: float, ours: dict[float, float], said: dict[float, str], theirs: dict[str, float], targets: dict[str, float]
-) -> None:
-    figures = {OURS: ours[target], **theirs}
-    name = f"topics of AP, K = {TOPICS}, to a completion perplexity of {target:,.0f}"
-    Case(name, figures, targets, "seconds", {"there": said[target]}).report()
+def _case(
+    key: str, perplexity: float, figures: dict[str, float], targets: dict[str, float], facts: dict[str, str]
+) -> Case:
+    title = f"topics of AP, K = {TOPICS}, to a completion perplexity of {perplexity:,.0f}"
+    return Case(key=key, title=title, figures=figures, targets=targets, unit="seconds", facts=facts)

@@ -9,6 +9,7 @@ import torch
 
 from polyadic.formats import tns
 from polyadic.tensor.sparse import SparseTensor
+from scripts.bench.measure import UnavailableError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SHAPE = (2_000, 10_000, 20_000)
@@ -26,10 +27,10 @@ def zipf(nonzeros: int, shape: tuple[int, ...] = SHAPE, exponent: float = 0.7, s
 
 
 def events(nonzeros: int, components: int, shape: tuple[int, ...] = SHAPE, seed: int = 0) -> SparseTensor:
-    """Counts of events, each of one of `components` kinds: every kind has rows of its own of each mode, by Zipf's law.
+    """Counts of events of `components` kinds: each kind has rows of its own in each mode, drawn by Zipf's law.
 
-    What logs of who did what and where give; a fibre holds few nonzeros. Events are drawn until there are as many
-    nonzeros as asked for, a few more or less.
+    Logs of who did what and where look like this: a fibre holds few nonzeros. Events are drawn until there are about
+    as many nonzeros as asked for.
     """
     random = np.random.default_rng(seed)
     shares = random.dirichlet(np.full(components, 2.0))
@@ -40,12 +41,13 @@ def events(nonzeros: int, components: int, shape: tuple[int, ...] = SHAPE, seed:
         drawn = []
         for kind, number in enumerate(random.multinomial(max(nonzeros // 4, nonzeros - len(keys)), shares)):
             places = [random.choice(len(w), number, p=w / w.sum()) for w in weights]
-            drawn.append(np.ravel_multi_index([some[kind][at] for some, at in zip(rows, places, strict=True)], shape))
-        new, often = np.unique(np.concatenate(drawn), return_counts=True)
+            index = [mode[kind][place] for mode, place in zip(rows, places, strict=True)]
+            drawn.append(np.ravel_multi_index(index, shape))
+        new, new_counts = np.unique(np.concatenate(drawn), return_counts=True)
         keys, place = np.unique(np.concatenate([keys, new]), return_inverse=True)
-        counts = np.bincount(place, np.concatenate([counts, often]))
-    index = np.stack(np.unravel_index(keys, shape)).astype(np.int32)
-    return SparseTensor(torch.from_numpy(index), torch.from_numpy(counts.astype(np.float32)), shape)
+        counts = np.bincount(place, np.concatenate([counts, new_counts]))
+    coordinates = np.stack(np.unravel_index(keys, shape)).astype(np.int32)
+    return SparseTensor(torch.from_numpy(coordinates), torch.from_numpy(counts.astype(np.float32)), shape)
 
 
 def planted(
@@ -59,21 +61,21 @@ def planted(
     for _ in range(components):
         rows = [np.sort(random.choice(n, size, replace=False)) for n, size in zip(shape, sizes, strict=True)]
         columns = [random.lognormal(0, 0.7, size) for size in sizes]
-        index.append(np.stack([one.ravel() for one in np.meshgrid(*rows, indexing="ij")]).astype(np.int32))
+        grid = np.meshgrid(*rows, indexing="ij")
+        index.append(np.stack([mode.ravel() for mode in grid]).astype(np.int32))
         values.append(np.einsum("i,j,k->ijk", *columns).ravel())
-    found = np.concatenate(values)
-    found *= 1 + noise * random.standard_normal(len(found))
+    noisy = np.concatenate(values)
+    noisy *= 1 + noise * random.standard_normal(len(noisy))
     return SparseTensor(
-        torch.from_numpy(np.concatenate(index, 1)), torch.from_numpy(found.astype(np.float32)), shape
+        torch.from_numpy(np.concatenate(index, 1)), torch.from_numpy(noisy.astype(np.float32)), shape
     ).coalesce()[0]
 
 
-def read_tns(name: str) -> SparseTensor | None:
-    """A FROSTT file of ../shared/data, or None where that is absent."""
+def read_tns(name: str) -> SparseTensor:
+    """A FROSTT file of ../shared/data. Raises UnavailableError where it is absent."""
     path = DATA / name
     if not path.exists():
-        print(f"skipped: {name} is not in ../shared/data")
-        return None
-    found = tns.read_coordinates(path, 0, 1)
-    values = torch.from_numpy(found.values.astype(np.float32))
-    return SparseTensor(torch.from_numpy(found.indices.astype(np.int32)), values, found.rows).coalesce()[0]
+        raise UnavailableError(f"{name} is not in ../shared/data")
+    file = tns.read_coordinates(path, 0, 1)
+    values = torch.from_numpy(file.values.astype(np.float32))
+    return SparseTensor(torch.from_numpy(file.indices.astype(np.int32)), values, file.rows).coalesce()[0]

@@ -17,9 +17,10 @@ from polyadic.topics.coherence import halves
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import fold_in
 from polyadic.topics.spectral import Topics
+from scripts.bench.measure import UnavailableError
 from scripts.bench.sparse_data import DATA
 
-EVERY, HALVES = 10, 4
+TEST_EVERY, HALVINGS, MADE_DOCUMENTS = 10, 4, 50_000
 
 
 class Synthetic(NamedTuple):
@@ -48,13 +49,13 @@ def synthetic(documents: int, length: int = 100, topics: int = 10, terms: int = 
 
 
 def large(documents: int, length: int = 50, topics: int = 50, terms: int = 20_000) -> Corpus:
-    """Documents of three topics each, some thousand at a time: a corpus that is made as fast as it is read."""
+    """Documents of three topics each, made in batches, so that a large corpus is made as fast as it is read."""
     random = np.random.default_rng(0)
     beta = random.dirichlet(np.full(terms, 0.05), topics)
     chances = (beta.cumsum(1) / beta.sum(1, keepdims=True) + np.arange(topics)[:, None]).ravel()
     parts = []
-    for first in range(0, documents, 50_000):
-        count = min(50_000, documents - first)
+    for first in range(0, documents, MADE_DOCUMENTS):
+        count = min(MADE_DOCUMENTS, documents - first)
         three = random.integers(topics, size=(count, 3))
         topic = np.take_along_axis(three, random.integers(3, size=(count, length)), 1)
         place = np.searchsorted(chances, topic + random.random((count, length)))
@@ -73,22 +74,21 @@ def l1(beta: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
     return float(cost[linear_sum_assignment(cost)].mean())
 
 
-def associated_press() -> Split | None:
-    """AP, every tenth document left out (225 of 2,246); None where it is absent."""
+def associated_press() -> Split:
+    """AP, every tenth document left out (225 of 2,246). Raises UnavailableError where it is absent."""
     path = DATA / "ap.tgz"
     if not path.exists():
-        print("skipped: ap.tgz is not in ../shared/data")
-        return None
+        raise UnavailableError("ap.tgz is not in ../shared/data")
     with tarfile.open(path) as archive:
-        name = next(one for one in archive.getnames() if one.endswith("ap.dat"))
+        name = next(member for member in archive.getnames() if member.endswith("ap.dat"))
         file = archive.extractfile(name)
         assert file is not None
         rows = ldac.decode(file.read())
     documents = [(columns.tolist(), values.tolist()) for columns, values, _ in rows.each()]
     terms = int(rows.columns.max()) + 1
-    train = Corpus.of([one for number, one in enumerate(documents) if number % EVERY], terms)
-    test = Corpus.of(documents[::EVERY], terms)
-    return Split(train, [halves(test, seed) for seed in range(HALVES)])
+    train = Corpus.of([document for number, document in enumerate(documents) if number % TEST_EVERY], terms)
+    test = Corpus.of(documents[::TEST_EVERY], terms)
+    return Split(train, [halves(test, seed) for seed in range(HALVINGS)])
 
 
 def completion_perplexity(beta: Tensor, split: Split) -> float:

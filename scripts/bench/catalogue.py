@@ -1,0 +1,69 @@
+"""The benchmarks there are: their names, the peers that they need, and the part of the page that each belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ACCURACY = "accuracy"
+"""The name that stands for all accuracy_TASK benchmarks."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A benchmark. module: of scripts.bench, with run(*arguments). peers: distributions that it cannot do without."""
+
+    name: str
+    subject: str
+    title: str
+    peers: tuple[str, ...] = ()
+    module: str = ""
+    arguments: tuple[str, ...] = ()
+
+    def module_name(self) -> str:
+        """The dotted name of its module."""
+        return f"scripts.bench.{self.module or self.name}"
+
+
+def _accuracy(task: str, title: str) -> Bench:
+    return Bench(f"{ACCURACY}_{task}", ACCURATE, title, module=ACCURACY, arguments=(task,))
+
+
+DECOMPOSITIONS, TOPICS = "Decompositions", "Topics"
+FAST, ACCURATE = "Forecasting: speed", "Forecasting: accuracy"
+SUBJECTS = (DECOMPOSITIONS, TOPICS, FAST, ACCURATE)
+BENCHES = {
+    bench.name: bench
+    for bench in (
+        Bench("cp_dense", DECOMPOSITIONS, "CP of a dense tensor", ("tensorly", "pyttb")),
+        Bench("cp_sparse", DECOMPOSITIONS, "CP of a sparse tensor", ("pyttb",)),
+        Bench("cp_sampled", DECOMPOSITIONS, "CP of a sparse tensor, sampled by leverage"),
+        Bench("cp_ranks", DECOMPOSITIONS, "CP of a sparse tensor on two processes"),
+        Bench("tucker", DECOMPOSITIONS, "Tucker", ("tensorly",)),
+        Bench("tensor_train", DECOMPOSITIONS, "Tensor train", ("tensorly", "torchTT")),
+        Bench("memory", DECOMPOSITIONS, "Memory of a fit"),
+        Bench("cells", FAST, "Recurrent cells, forward and backward"),
+        Bench("lda_synthetic", TOPICS, "Synthetic documents", ("scikit-learn", "tomotopy")),
+        Bench("lda_ap", TOPICS, "The Associated Press corpus", ("tomotopy",)),
+        Bench("lda_scale", TOPICS, "A million documents, and two processes"),
+        Bench("parity", DECOMPOSITIONS, "Fits of real tensors", ("tensorly", "pyttb")),
+        Bench("cp_indian_pines", DECOMPOSITIONS, "The error of CP on Indian Pines", ("tensorly",)),
+        _accuracy("los_speed", "Traffic, one hour ahead"),
+        _accuracy("los_speed_far", "Traffic, up to 19 hours ahead"),
+        _accuracy("trentino", "Weather stations, 300 days ahead"),
+        _accuracy("genz_f1", "Genz's chaotic map f1"),
+        _accuracy("genz_f2", "Genz's chaotic map f2"),
+        _accuracy("genz_f4", "Genz's chaotic map f4"),
+        _accuracy("lorenz", "Lorenz's chaotic system"),
+        _accuracy("etth1_96", "ETTh1, 96 hours ahead"),
+        _accuracy("etth1_336", "ETTh1, 336 hours ahead"),
+        _accuracy("exchange_rate", "Exchange rates, 96 days ahead"),
+        Bench("forecast_speed", FAST, "Training and forecasts", ("gluonts", "lightning")),
+        Bench("forecast_gpu", FAST, "Training on a GPU"),
+    )
+}
+
+
+def chosen(names: list[str]) -> list[Bench]:
+    """The benchmarks of these names, or all; `accuracy` stands for its tasks. Raises KeyError for an unknown name."""
+    groups = {ACCURACY: [bench for bench in BENCHES.values() if bench.module == ACCURACY]}
+    return [bench for name in names or BENCHES for bench in groups.get(name) or [BENCHES[name]]]
