@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -83,27 +84,28 @@ def _divide(slab: Slab, mode: int, world: World) -> Slab:
     start, stop = share(slab.shape[mode], world.rank, world.size)
     if not world.any(slab.mode != mode or slab.rows != slice(start, stop)):
         return slab
-    bounds = [share(slab.shape[mode], rank, world.size) for rank in range(world.size)]
-    own = slab.rows if slab.mode == mode else slice(0, slab.shape[mode])
-    begins = [min(max(first, own.start), own.stop) - own.start for first, _ in bounds]
-    ends = [min(max(last, own.start), own.stop) - own.start for _, last in bounds]
-    parts = [slab.local.narrow(mode, begin, end - begin) for begin, end in zip(begins, ends, strict=True)]
+    parts = [_part(slab, mode, *share(slab.shape[mode], rank, world.size)) for rank in range(world.size)]
     sent = torch.cat([part.reshape(-1) for part in parts])
     received = world.exchange(sent, [part.numel() for part in parts])
-    rows_of_ranks = world.collect((slab.rows, slab.local.shape[slab.mode]))
-    shapes = [_part_shape(slab, mode, rows, count, start, stop) for rows, count in rows_of_ranks]
-    pieces = received.split([math.prod(shape) for shape in shapes])
-    local = torch.cat([piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)], slab.mode)
-    return Slab(local, slab.shape, mode, start)
+    shapes = [_shape_of_part(slab, rows, mode, start, stop) for rows in world.collect(slab.rows)]
+    ends = accumulate(map(math.prod, shapes), initial=0)
+    pieces = [received[begin:end].reshape(shape) for (begin, end), shape in zip(pairwise(ends), shapes, strict=True)]
+    return Slab(torch.cat(pieces, slab.mode), slab.shape, mode, start)
 
 
-def _part_shape(slab: Slab, mode: int, rows: slice, count: int, start: int, stop: int) -> list[int]:
-    """The shape of what the rank with `rows` of the slab's mode sends to that which gets [start, stop) of `mode`."""
+def _part(slab: Slab, mode: int, start: int, stop: int) -> Tensor:
+    """What this rank has of rows [start, stop) of `mode`."""
+    own = slab.rows if slab.mode == mode else slice(0, slab.shape[mode])
+    begin, end = (min(max(row, own.start), own.stop) - own.start for row in (start, stop))
+    return slab.local.narrow(mode, begin, end - begin)
+
+
+def _shape_of_part(slab: Slab, rows: slice, mode: int, start: int, stop: int) -> list[int]:
+    """The shape of what a rank that holds `rows` of the slab's mode has of rows [start, stop) of `mode`."""
     shape = list(slab.shape)
+    shape[slab.mode], shape[mode] = rows.stop - rows.start, stop - start
     if slab.mode == mode:
         shape[mode] = max(0, min(rows.stop, stop) - max(rows.start, start))
-    else:
-        shape[slab.mode], shape[mode] = count, stop - start
     return shape
 
 
