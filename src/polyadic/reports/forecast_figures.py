@@ -54,7 +54,7 @@ def forecasts(examples: Sequence[Example]) -> bytes:
     for axis in axes[len(examples) :]:
         axis.set_axis_off()
     _legend(figure, axes[0])
-    return as_png(figure, "Forecasts and what came")
+    return as_png(figure, "Forecasts and actual values")
 
 
 def _example(axis: Axes, example: Example) -> None:
