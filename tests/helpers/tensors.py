@@ -12,6 +12,7 @@ from polyadic.distributed import World
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab, longest, reconstruct, share
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.tensor_train import TensorTrain
 
 
 def low_rank(
@@ -52,6 +53,16 @@ def normal_factors(shape: Sequence[int], rank: int, dtype: torch.dtype, seed: in
     return [torch.randn(rows, rank, generator=random, dtype=torch.float64).to(dtype) for rows in shape]
 
 
+def random_train(shape: Sequence[int], rank: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> TensorTrain:
+    """A tensor train of normal cores, all of whose inner ranks are `rank`."""
+    random = torch.Generator().manual_seed(seed)
+    wide = [1, *([rank] * (len(shape) - 1)), 1]
+    cores = [
+        torch.randn(wide[n], rows, wide[n + 1], generator=random, dtype=torch.float64) for n, rows in enumerate(shape)
+    ]
+    return TensorTrain([core.to(dtype) for core in cores])
+
+
 def some_of(tensor: Tensor, share_seen: float, seed: int = 0) -> SparseTensor:
     """A random part of a dense tensor's entries, as observed ones."""
     seen = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(seed)) < share_seen
@@ -74,15 +85,15 @@ def slab_of(tensor: Tensor, rank: int, ranks: int) -> Slab:
 
 def true_error(model: CPTensor, tensor: Tensor, seen: Tensor | None = None) -> float:
     """|X - Y| / |X| by reconstruction in float64, over the entries seen."""
-    rest = tensor.double() - reconstruct(model.weights.double(), [one.double() for one in model.factors])
-    kept = torch.ones_like(rest) if seen is None else seen.double()
-    return float((rest.nan_to_num() * kept).norm() / (tensor.double().nan_to_num() * kept).norm())
+    misses = tensor.double() - reconstruct(model.weights.double(), [factor.double() for factor in model.factors])
+    kept = torch.ones_like(misses) if seen is None else seen.double()
+    return float((misses.nan_to_num() * kept).norm() / (tensor.double().nan_to_num() * kept).norm())
 
 
 def factor_match(model: CPTensor, factors: Sequence[Tensor]) -> float:
     """The least product of the cosines of matched components' columns: the factor match score."""
     cosines = torch.ones((), dtype=torch.float64)
-    for found, true in zip(model.factors, factors, strict=True):
-        cosines = cosines * (found.double().T @ (true / true.norm(dim=0)).double()).abs()
+    for factor, true in zip(model.factors, factors, strict=True):
+        cosines = cosines * (factor.double().T @ (true / true.norm(dim=0)).double()).abs()
     rows, columns = linear_sum_assignment(-cosines.numpy())
     return float(cosines.numpy()[rows, columns].min())

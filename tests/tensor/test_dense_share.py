@@ -32,11 +32,11 @@ def exact(tensor: Tensor, factors: list[Tensor], mode: int) -> Tensor:
     return mttkrp(tensor.double(), [factor.double() for factor in factors], mode)
 
 
-def assert_near(found: Tensor, expected: Tensor) -> None:
-    """Equal to the precision of the found one, by the largest entry: sums of mixed signs cancel."""
-    assert found.shape == expected.shape
+def assert_near(actual: Tensor, expected: Tensor) -> None:
+    """Equal to the precision of `actual`, by the largest entry: sums of mixed signs cancel."""
+    assert actual.shape == expected.shape
     size = max(1.0, expected.abs().max().item()) if expected.numel() else 1.0
-    assert (found.double() - expected).abs().max().item() <= 200 * torch.finfo(found.dtype).eps * size
+    assert (actual.double() - expected).abs().max().item() <= 200 * torch.finfo(actual.dtype).eps * size
 
 
 @pytest.mark.parametrize("room", [4, 1, 10**9], ids=["usual", "ample", "none"])
@@ -47,7 +47,7 @@ def test_sweeps_give_every_mode_its_mttkrp_with_the_newest_factors(
 ) -> None:
     """`room` decides between the three ways: one mode contracted, half of them, or none kept."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense_share, "PARTIAL_SHARE", room)
+        patch.setattr(dense_share, "PARTIAL_DIVISOR", room)
         tensor, factors = random_tensor(shape, rank, dtype)
         data, random = DenseShare(Slab.whole(tensor), World.alone()), torch.Generator().manual_seed(1)
         for _ in range(sweeps):
@@ -98,14 +98,14 @@ def test_a_tensor_that_is_not_contiguous_is_read() -> None:
 def test_the_products_of_slabs_add_up(shape: list[int], parts: int) -> None:
     tensor, factors = random_tensor(shape, 3, torch.float64)
     divided = longest(shape)
-    found: list[list[Tensor]] = []
+    by_part: list[list[Tensor]] = []
     for part in range(parts):
         start, stop = share(shape[divided], part, parts)
         slab = Slab(tensor.narrow(divided, start, stop - start).contiguous(), tuple(shape), divided, start)
-        mine = [factor[slab.rows] if n == divided else factor for n, factor in enumerate(factors)]
+        own = [factor[slab.rows] if n == divided else factor for n, factor in enumerate(factors)]
         data = DenseShare(slab, World.alone())
-        found.append([data.mttkrp(mode, mine) for mode in range(len(shape))])
-    for mode, products in enumerate(zip(*found, strict=True)):
+        by_part.append([data.mttkrp(mode, own) for mode in range(len(shape))])
+    for mode, products in enumerate(zip(*by_part, strict=True)):
         together = torch.cat(products) if mode == divided else torch.stack(products).sum(0)
         assert_near(together, exact(tensor, factors, mode))
 
@@ -175,7 +175,7 @@ def test_a_large_rank_needs_no_khatri_rao_product(monkeypatch: pytest.MonkeyPatc
         return product
 
     monkeypatch.setattr(dense_share, "khatri_rao", noted)
-    monkeypatch.setattr(dense_share, "ROOM", 0)  # What a tensor as small as this one may take in any case.
+    monkeypatch.setattr(dense_share, "KHATRI_RAO_NUMBERS", 0)  # So small a tensor may take them in any case.
     data = DenseShare(Slab.whole(tensor), World.alone())
     for mode in range(3):
         assert_near(data.mttkrp(mode, factors), exact(tensor, factors, mode))

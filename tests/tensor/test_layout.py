@@ -62,7 +62,7 @@ def scatter(world: World) -> Any:
 
 
 def scatter_apart(world: World) -> Any:
-    layout.UPDATED_EVERYWHERE = 0
+    layout.ROWS_UPDATED_EVERYWHERE = 0
     return scatter(world)
 
 

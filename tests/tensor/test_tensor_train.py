@@ -16,22 +16,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor.dense import Slab
-from polyadic.tensor.tensor_train import TensorTrain, enough, feasible_ranks, positive, residual
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_ranks import feasible_ranks
+from tests.helpers.tensors import random_train
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 ranks = st.integers(1, 4)
 seeds = st.integers(0, 1000)
 few = settings(max_examples=30, deadline=None)
-
-
-def random_train(shape: Sequence[int], rank: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> TensorTrain:
-    random = torch.Generator().manual_seed(seed)
-    wide = [1, *([rank] * (len(shape) - 1)), 1]
-    cores = [
-        torch.randn(wide[n], rows, wide[n + 1], generator=random, dtype=torch.float64) for n, rows in enumerate(shape)
-    ]
-    return TensorTrain([core.to(dtype) for core in cores])
 
 
 def by_einsum(train: TensorTrain) -> Tensor:
@@ -55,9 +47,9 @@ def test_the_full_tensor_is_the_product_of_the_matrices(shape: list[int], rank: 
     torch.testing.assert_close(train.at(every_index(shape)).reshape(shape), by_einsum(train))
 
 
-def test_entries_are_found_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_entries_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     train = random_train((4, 5, 6), 3)
-    monkeypatch.setattr("polyadic.tensor.tensor_train.AT_ONCE", 60)
+    monkeypatch.setattr("polyadic.tensor.tensor_train.WORK_NUMBERS", 60)
     torch.testing.assert_close(train.at(every_index((4, 5, 6))).reshape(4, 5, 6), train.full())
     assert train.at(torch.zeros(0, 3, dtype=torch.int64)).shape == (0,)
 
@@ -82,11 +74,11 @@ def test_a_slice_of_a_large_tensor_makes_no_more_than_itself() -> None:
 @few
 @given(shapes, ranks, ranks, seeds)
 def test_norm_and_inner_product_are_the_full_tensors(shape: list[int], rank: int, other: int, seed: int) -> None:
-    one, two = random_train(shape, rank, seed), random_train(shape, other, seed + 1)
-    size = float(one.full().norm() * two.full().norm())
-    assert one.norm() == pytest.approx(float(one.full().norm()), rel=1e-10)
-    assert one.inner(two) == pytest.approx(float((one.full() * two.full()).sum()), abs=1e-10 * size)
-    assert one.inner(one) == pytest.approx(one.norm() ** 2, rel=1e-10)
+    first, second = random_train(shape, rank, seed), random_train(shape, other, seed + 1)
+    size = float(first.full().norm() * second.full().norm())
+    assert first.norm() == pytest.approx(float(first.full().norm()), rel=1e-10)
+    assert first.inner(second) == pytest.approx(float((first.full() * second.full()).sum()), abs=1e-10 * size)
+    assert first.inner(first) == pytest.approx(first.norm() ** 2, rel=1e-10)
 
 
 @few
@@ -94,20 +86,20 @@ def test_norm_and_inner_product_are_the_full_tensors(shape: list[int], rank: int
 def test_sums_and_multiples_are_the_full_tensors(
     shape: list[int], rank: int, other: int, seed: int, number: float
 ) -> None:
-    one, two = random_train(shape, rank, seed), random_train(shape, other, seed + 1)
-    torch.testing.assert_close((one + two).full(), one.full() + two.full())
-    torch.testing.assert_close((one - two).full(), one.full() - two.full())
-    torch.testing.assert_close((number * one).full(), number * one.full())
-    torch.testing.assert_close((one * number).full(), number * one.full())
-    assert (one + two).ranks[1:-1] == tuple([rank + other] * (len(shape) - 1))
+    first, second = random_train(shape, rank, seed), random_train(shape, other, seed + 1)
+    torch.testing.assert_close((first + second).full(), first.full() + second.full())
+    torch.testing.assert_close((first - second).full(), first.full() - second.full())
+    torch.testing.assert_close((number * first).full(), number * first.full())
+    torch.testing.assert_close((first * number).full(), number * first.full())
+    assert (first + second).ranks[1:-1] == tuple([rank + other] * (len(shape) - 1))
 
 
 def test_the_norm_of_a_small_difference_is_not_drowned() -> None:
-    """The inner product would say some 1e-8 |X| at best."""
-    one = random_train((5, 6, 7), 3)
-    other = TensorTrain([one.cores[0] + 1e-13, *one.cores[1:]])
-    exact = TensorTrain([torch.full_like(one.cores[0], 1e-13), *one.cores[1:]]).norm()
-    assert (one - other).norm() == pytest.approx(exact, rel=1e-2)
+    """By the inner product it would be 1e-8 |X| or more."""
+    train = random_train((5, 6, 7), 3)
+    other = TensorTrain([train.cores[0] + 1e-13, *train.cores[1:]])
+    exact = TensorTrain([torch.full_like(train.cores[0], 1e-13), *train.cores[1:]]).norm()
+    assert (train - other).norm() == pytest.approx(exact, rel=1e-2)
 
 
 @few
@@ -177,7 +169,7 @@ def test_an_embedding_is_the_least_squares_one(mode: int, gaps: float) -> None:
     slabs[torch.rand(slabs.shape, generator=random) < gaps] = math.nan
     embedding, rest = train.embed(mode, slabs)
     width = embedding.shape[1]
-    basis = torch.stack([extended(train, mode, one).flatten() for one in torch.eye(width, dtype=torch.float64)], 1)
+    basis = torch.stack([extended(train, mode, unit).flatten() for unit in torch.eye(width, dtype=torch.float64)], 1)
     for number, slab in enumerate(slabs.flatten(1)):
         seen = ~slab.isnan()
         expected = torch.linalg.lstsq(basis[seen], slab[seen, None], driver="gelsd")
@@ -210,28 +202,6 @@ def test_an_embedding_where_the_other_cores_are_deficient_is_the_shortest() -> N
     assert rest.max() < 1e-12 and embedding.isfinite().all()
 
 
-@few
-@given(st.lists(st.integers(1, 5), min_size=2, max_size=4), ranks, seeds, st.data())
-def test_the_residual_of_a_slab_is_that_of_the_reconstruction(
-    shape: list[int], rank: int, seed: int, data: st.DataObject
-) -> None:
-    train = random_train(shape, rank, seed)
-    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    mode = data.draw(st.integers(0, len(shape) - 1))
-    first = data.draw(st.integers(0, shape[mode]))
-    count = data.draw(st.integers(0, shape[mode] - first))
-    slab = Slab(tensor.narrow(mode, first, count).contiguous(), tuple(shape), mode, first)
-    expected = (slab.local - train.full().narrow(mode, first, count)).square().sum()
-    torch.testing.assert_close(residual(slab, train.cores), expected)
-
-
-def test_the_residual_is_taken_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    train = random_train((30, 40, 20), 2)
-    tensor = torch.ones(30, 40, 20, dtype=torch.float64)
-    monkeypatch.setattr("polyadic.tensor.tensor_train.TILE", 1500)
-    torch.testing.assert_close(residual(Slab.whole(tensor), train.cores), (tensor - train.full()).square().sum())
-
-
 @pytest.mark.parametrize("backend", ["numpy", "pytorch"])
 def test_a_train_goes_to_tensorly_and_back(backend: str) -> None:
     train = random_train((4, 5, 6), 3)
@@ -245,15 +215,9 @@ def test_a_train_goes_to_tensorly_and_back(backend: str) -> None:
     assert math.isnan(back.relative_error)
 
 
-def test_without_tensorly_the_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tensorly", None)
-    with pytest.raises(UserError, match="TensorLy is not installed here: pip install tensorly"):
-        random_train((2, 2), 1).to_tensorly()
-
-
 def test_trains_of_different_shapes_are_refused() -> None:
-    one, other = random_train((2, 3), 1), random_train((3, 2), 1)
-    for attempt in (one.inner, one.__add__, one.__sub__):
+    train, other = random_train((2, 3), 1), random_train((3, 2), 1)
+    for attempt in (train.inner, train.__add__, train.__sub__):
         with pytest.raises(UserError, match=r"the trains have shapes \(2, 3\) and \(3, 2\)"):
             attempt(other)
 
@@ -272,23 +236,3 @@ def test_trains_of_different_shapes_are_refused() -> None:
 def test_limits_that_say_nothing_are_refused(limits: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         random_train((2, 3, 4), 2).round(**limits)
-
-
-def test_ranks_are_capped_by_the_shape() -> None:
-    assert feasible_ranks((3, 4, 5), 100, None) == [3, 5]
-    assert feasible_ranks((2, 3, 50, 3), [100, 100, 100], None) == [2, 6, 3]
-    assert feasible_ranks((9, 3, 9), [1, 9], None) == [1, 3]
-    assert feasible_ranks((9, 3, 9), [9, 1], None) == [3, 1]
-    assert feasible_ranks((3, 4, 5), None, 0.1) == [3, 5]
-
-
-def test_enough_is_the_least_whose_rest_is_allowed() -> None:
-    squares = torch.tensor([4.0, 2.0, 1.0, 0.0])
-    assert [enough(squares, allowed, 9) for allowed in (0, 0.9, 1, 2.9, 3, 6.9, 7, 100)] == [3, 3, 2, 2, 1, 1, 1, 1]
-    assert enough(squares, 0, 2) == 2
-    assert enough(torch.zeros(3), 0, 2) == 1
-
-
-def test_signs_make_the_largest_entry_positive() -> None:
-    columns = torch.tensor([[1.0, -3.0, 0.0], [-2.0, 1.0, 0.0]])
-    assert positive(columns).tolist() == [-1, -1, 1]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import math
-from typing import Any
 
 import pytest
 import tensorly
@@ -20,10 +18,10 @@ from polyadic.tensor.products import multi_mode_product
 from polyadic.tensor.tucker_tensor import TuckerTensor
 
 
-def some(
+def random_tucker(
     shape: tuple[int, ...], ranks: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> TuckerTensor:
-    """Of factors that are not orthonormal."""
+    """A Tucker tensor whose factors are not orthonormal."""
     random = torch.Generator().manual_seed(seed)
     core = torch.randn(ranks, generator=random, dtype=dtype)
     pairs = zip(shape, ranks, strict=True)
@@ -40,7 +38,7 @@ each_shape = pytest.mark.parametrize(("shape", "ranks"), SHAPES)
 
 @each_shape
 def test_entries_are_those_of_the_whole(shape: tuple[int, ...], ranks: tuple[int, ...]) -> None:
-    model = some(shape, ranks)
+    model = random_tucker(shape, ranks)
     index = torch.cartesian_prod(*map(torch.arange, shape))
     assert model.shape == shape
     torch.testing.assert_close(model.at(index).reshape(shape), whole(model))
@@ -48,17 +46,17 @@ def test_entries_are_those_of_the_whole(shape: tuple[int, ...], ranks: tuple[int
 
 
 def test_many_entries_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = some((4, 5, 6), (2, 3, 4))
+    model = random_tucker((4, 5, 6), (2, 3, 4))
     index = torch.cartesian_prod(*map(torch.arange, model.shape))
-    monkeypatch.setattr("polyadic.tensor.tucker_tensor.AT_ONCE", 25)
+    monkeypatch.setattr("polyadic.tensor.tucker_tensor.WORK_NUMBERS", 25)
     torch.testing.assert_close(model.at(index).reshape(model.shape), whole(model))
 
 
 @each_shape
 def test_a_slice_is_that_of_the_whole(shape: tuple[int, ...], ranks: tuple[int, ...]) -> None:
-    model = some(shape, ranks)
+    model = random_tucker(shape, ranks)
     for free in itertools.product((True, False), repeat=len(shape)):
-        index = [None if one else rows - 1 for one, rows in zip(free, shape, strict=True)]
+        index = [None if is_free else rows - 1 for is_free, rows in zip(free, shape, strict=True)]
         expected = whole(model)[tuple(slice(None) if row is None else row for row in index)]
         torch.testing.assert_close(model.slice(index), expected)
 
@@ -66,7 +64,7 @@ def test_a_slice_is_that_of_the_whole(shape: tuple[int, ...], ranks: tuple[int, 
 @each_shape
 @pytest.mark.parametrize("gaps", [False, True])
 def test_a_slab_is_embedded_by_least_squares(shape: tuple[int, ...], ranks: tuple[int, ...], gaps: bool) -> None:
-    model = some(shape, ranks)
+    model = random_tucker(shape, ranks)
     random = torch.Generator().manual_seed(1)
     for mode in range(len(shape)):
         slabs = torch.randn(3, *shape[:mode], *shape[mode + 1 :], generator=random, dtype=torch.float64)
@@ -86,7 +84,7 @@ def test_a_slab_is_embedded_by_least_squares(shape: tuple[int, ...], ranks: tupl
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_slab_of_the_model_is_found_again(dtype: torch.dtype) -> None:
-    model = some((4, 5, 6), (2, 3, 4), dtype=dtype)
+    model = random_tucker((4, 5, 6), (2, 3, 4), dtype=dtype)
     rows, residual = model.embed(1, whole(model).movedim(1, 0))
     assert rows.dtype == residual.dtype == dtype
     torch.testing.assert_close(rows, model.factors[1], rtol=1e-3, atol=1e-3)
@@ -94,7 +92,7 @@ def test_a_slab_of_the_model_is_found_again(dtype: torch.dtype) -> None:
 
 
 def test_more_rank_than_entries_takes_the_shortest_embedding() -> None:
-    model = some((3, 2, 9), (2, 2, 8))
+    model = random_tucker((3, 2, 9), (2, 2, 8))
     slabs = torch.ones(1, 3, 2, dtype=torch.float64)
     for gap in (False, True):
         slabs[0, 0, 0] = math.nan if gap else 1.0
@@ -106,7 +104,7 @@ def test_more_rank_than_entries_takes_the_shortest_embedding() -> None:
 
 
 def test_an_empty_slab_and_a_slab_of_zeros() -> None:
-    model = some((4, 5, 6), (2, 3, 4))
+    model = random_tucker((4, 5, 6), (2, 3, 4))
     slabs = torch.stack([torch.zeros(4, 5), torch.full((4, 5), math.nan)]).double()
     rows, residual = model.embed(2, slabs)
     assert torch.equal(rows, torch.zeros(2, 4, dtype=torch.float64))
@@ -123,13 +121,13 @@ def test_an_empty_slab_and_a_slab_of_zeros() -> None:
 )
 def test_slabs_that_do_not_fit_are_refused(mode: int, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        some((4, 5, 6), (2, 3, 4)).embed(mode, torch.ones(shape))
+        random_tucker((4, 5, 6), (2, 3, 4)).embed(mode, torch.ones(shape))
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from(SHAPES), st.integers(0, 100))
 def test_there_and_back_through_tensorly(case: tuple[tuple[int, ...], tuple[int, ...]], seed: int) -> None:
-    model = some(*case, seed=seed)
+    model = random_tucker(*case, seed=seed)
     theirs = model.to_tensorly()
     assert isinstance(theirs, tensorly.tucker_tensor.TuckerTensor)
     assert torch.allclose(torch.from_numpy(tensorly.tucker_to_tensor(theirs)), whole(model))
@@ -140,21 +138,8 @@ def test_there_and_back_through_tensorly(case: tuple[tuple[int, ...], tuple[int,
 
 
 def test_tensorlys_pytorch_backend_is_served_too() -> None:
-    model = some((4, 5), (2, 2))
+    model = random_tucker((4, 5), (2, 2))
     with tensorly.backend_context("pytorch"):
         theirs = model.to_tensorly()
         assert isinstance(theirs.core, Tensor)
         assert torch.equal(TuckerTensor.from_tensorly(theirs).factors[1], model.factors[1])
-
-
-def test_without_tensorly_a_conversion_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def absent(name: str, *rest: Any) -> Any:
-        if name == "tensorly":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(UserError, match="TensorLy is not installed"):
-        some((4, 5), (2, 2)).to_tensorly()

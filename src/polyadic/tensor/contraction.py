@@ -1,4 +1,4 @@
-"""Contractions of one sparse tensor with dense ones, in Einstein's notation."""
+"""Contractions of a sparse tensor with dense ones, in Einstein's notation."""
 
 from __future__ import annotations
 
@@ -12,57 +12,65 @@ from torch import Tensor
 from polyadic.errors import UserError
 from polyadic.tensor.sparse import SparseTensor
 
-AT_ONCE = 2**24
-"""Numbers of the partial products of some nonzeros."""
+WORK_NUMBERS = 2**24
+"""Numbers of partial products that are in memory at a time, about."""
 
 
 def contract(spec: str, *operands: Tensor | SparseTensor) -> Tensor:
-    """The contraction that `spec` writes, such as "ijk,jr,kr->ir", one of whose operands is sparse: a dense tensor.
+    """The contraction that `spec` writes, such as "ijk,jr,kr->ir", where one operand is sparse: a dense tensor.
 
-    One letter a mode, different ones for the sparse tensor's modes; a letter that the right side lacks is summed over.
-    For each nonzero the dense operands are taken at its indices, opt_einsum contracts what is left of them, and the
-    results are added up by those of its indices that the right side keeps. Shapes: as the letters say.
-    Raises UserError for another number of sparse operands, and for a spec that is none.
+    `spec` has one letter per mode and one term per operand. The letters of the sparse operand's modes are all
+    different; z is not used; letters that are not right of the arrow are summed over.
+    For each nonzero, the dense operands are taken at its indices, opt_einsum contracts what is left of them, and the
+    result is added to the entry that the nonzero's indices give.
+    Raises UserError for another number of sparse operands, and for a spec that does not fit the operands.
     """
-    terms, arrow, result = spec.replace(" ", "").partition("->")
-    letters = terms.split(",")
-    which = [n for n, one in enumerate(operands) if isinstance(one, SparseTensor)]
-    if not arrow or len(letters) != len(operands) or len(which) != 1:
-        raise UserError(
-            f"{spec!r} with {len(operands)} operands, {len(which)} of them sparse: write a term an operand and ->, "
-            "such as 'ijk,jr->ikr', with one sparse operand"
-        )
-    sparse, own = operands[which[0]], letters[which[0]]
+    terms, result = _terms(spec, operands)
+    number = next(n for n, operand in enumerate(operands) if isinstance(operand, SparseTensor))
+    sparse, sparse_term = operands[number], terms[number]
     assert isinstance(sparse, SparseTensor)
-    if len(set(own)) != len(own) or len(own) != len(sparse.shape) or "z" in terms:
-        raise UserError(
-            f"{own!r} does not name the {len(sparse.shape)} modes of the sparse tensor: a letter each, not z"
-        )
-    dense = [(term, one) for term, one in zip(letters, operands, strict=True) if isinstance(one, Tensor)]
-    kept, free = [one for one in result if one in own], [one for one in result if one not in own]
-    sizes = {letter: size for term, one in dense for letter, size in zip(term, one.shape, strict=True)}
-    rest = math.prod(sizes[letter] for letter in {letter for term, _ in dense for letter in term} - set(own))
-    out = sparse.values.new_zeros(math.prod(_rows(sparse, own, kept)), *(sizes[letter] for letter in free))
-    step = max(1, AT_ONCE // max(1, rest))
+    dense = [(term, tensor) for term, tensor in zip(terms, operands, strict=True) if isinstance(tensor, Tensor)]
+    kept = [letter for letter in result if letter in sparse_term]
+    free = [letter for letter in result if letter not in sparse_term]
+    rows = dict(zip(sparse_term, sparse.shape, strict=True))
+    sizes = {letter: size for term, tensor in dense for letter, size in zip(term, tensor.shape, strict=True)}
+    free_sizes = [sizes[letter] for letter in free]
+    out = sparse.values.new_zeros(math.prod(rows[letter] for letter in kept), *free_sizes)
+    per_nonzero = math.prod(size for letter, size in sizes.items() if letter not in rows)
+    step = max(1, WORK_NUMBERS // max(1, per_nonzero))
     for first in range(0, len(sparse.values), step):
-        index = dict(zip(own, sparse.indices[:, first : first + step].long(), strict=True))
-        parts = [_at(term, one, index) for term, one in dense]
+        index = dict(zip(sparse_term, sparse.indices[:, first : first + step].long(), strict=True))
+        parts = [_taken_at(index, term, tensor) for term, tensor in dense]
         line = ",".join(["z", *(term for term, _ in parts)]) + "->z" + "".join(free)
-        values = opt_einsum.contract(line, sparse.values[first : first + step], *(one for _, one in parts))
+        values = opt_einsum.contract(line, sparse.values[first : first + step], *(tensor for _, tensor in parts))
         place = torch.zeros_like(sparse.indices[0, first : first + step], dtype=torch.int64)
-        for letter, rows in zip(kept, _rows(sparse, own, kept), strict=True):
-            place = place * rows + index[letter]
+        for letter in kept:
+            place = place * rows[letter] + index[letter]
         out.index_add_(0, place, values)
-    shaped = out.reshape([*_rows(sparse, own, kept), *(sizes[letter] for letter in free)])
+    shaped = out.reshape([*(rows[letter] for letter in kept), *free_sizes])
     return shaped.permute([[*kept, *free].index(letter) for letter in result])
 
 
-def _rows(sparse: SparseTensor, own: str, kept: Sequence[str]) -> list[int]:
-    return [sparse.shape[own.index(letter)] for letter in kept]
+def _terms(spec: str, operands: Sequence[Tensor | SparseTensor]) -> tuple[list[str], str]:
+    """The operands' terms and the result's; UserError where they do not fit the operands."""
+    left, arrow, result = spec.replace(" ", "").partition("->")
+    terms = left.split(",")
+    sparse = [number for number, operand in enumerate(operands) if isinstance(operand, SparseTensor)]
+    if not arrow or len(terms) != len(operands) or len(sparse) != 1:
+        raise UserError(
+            f"{spec!r} with {len(operands)} operands, {len(sparse)} of them sparse: write one term per operand and ->, "
+            "such as 'ijk,jr->ikr', with one sparse operand"
+        )
+    term, order = terms[sparse[0]], len(operands[sparse[0]].shape)
+    if len(set(term)) != len(term) or len(term) != order or "z" in left:
+        raise UserError(
+            f"{term!r} does not name the {order} modes of the sparse tensor: write a letter of its own for each, not z"
+        )
+    return terms, result
 
 
-def _at(term: str, operand: Tensor, index: dict[str, Tensor]) -> tuple[str, Tensor]:
-    """A dense operand at the nonzeros' indices: z first for these, then the letters that are its own."""
+def _taken_at(index: dict[str, Tensor], term: str, operand: Tensor) -> tuple[str, Tensor]:
+    """A dense operand at the nonzeros' indices, and its term: z for the nonzeros, then the letters that are left."""
     shared = [n for n, letter in enumerate(term) if letter in index]
     own = [n for n, letter in enumerate(term) if letter not in index]
     if not shared:

@@ -1,4 +1,4 @@
-"""A CP tensor: weights and factors, and what can be asked of them without the tensor that they stand for."""
+"""A CP tensor: weights and factors, and its entries, slices and embeddings without the tensor that they make."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.errors import UserError
 from polyadic.tensor.dense import khatri_rao, reconstruct
+from polyadic.tensor.tensorly_module import tensorly_module
 
 
 @dataclass(frozen=True)
 class CPTensor:
-    """Weights (R) and factors (I_n x R, columns of length 1), with the relative error of the fit.
+    """Weights (R) and factors (I_n x R, columns of length 1), with the relative error of the fit (NaN: of none).
 
-    Stands for sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N): Kolda and Bader, SIAM Review 2009, eq. 3.4.
+    The tensor is sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N): Kolda and Bader, SIAM Review 2009, eq. 3.4.
     """
 
     weights: Tensor
@@ -33,18 +33,21 @@ class CPTensor:
 
     @property
     def rank(self) -> int:
-        """The number of components."""
+        """R, the number of components."""
         return len(self.weights)
 
     def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, counted from 0): B."""
+        """The entries at B indices (B x N, integers from 0): B."""
         rows = self.weights.expand(len(index), -1)
         for mode, factor in enumerate(self.factors):
             rows = rows * factor[index[:, mode]]
         return rows.sum(1)
 
     def slice(self, index: Sequence[int | None]) -> Tensor:
-        """The entries where the modes that are None run over all of their rows, in their order."""
+        """The entries at fixed rows of some modes.
+
+        index: one row per mode, or None for all rows of it. The result has the modes that are None, in their order.
+        """
         weights = self.weights
         for factor, row in zip(self.factors, index, strict=True):
             weights = weights if row is None else weights * factor[row]
@@ -55,41 +58,48 @@ class CPTensor:
         return ((free[0] * weights) @ rest.T.to(weights.dtype)).reshape([len(factor) for factor in free])
 
     def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of factor `mode` for new slabs along it, by least squares over their entries that are not NaN.
+        """The rows of factor `mode` that B new slabs would have, and the relative residuals, both in float64.
 
-        slabs: B x (the other modes in their order). Returns embeddings B x R, in the unit of factors with the
-        weights left out, and relative residuals B.
+        slabs: B x (the other modes, in their order), NaN where an entry was not observed. Returns the rows, B x R, by
+        least squares over the observed entries, the shortest of several solutions; the weights are not in them. And
+        |slab - model| / |slab| over these entries: B, 0 for a slab of zeros.
         """
         others = [factor.double() for m, factor in enumerate(self.factors) if m != mode]
         others[0] = others[0] * self.weights
         if bool(slabs.isnan().any()):
             return least_squares(khatri_rao(others), slabs.reshape(len(slabs), -1))
         gram = torch.stack([factor.T @ factor for factor in others]).prod(0)
-        found = _contracted(slabs.double(), others) @ torch.linalg.pinv(gram, hermitian=True)
-        rest = torch.stack(
-            [(slab - reconstruct(row, others)).norm() for slab, row in zip(slabs.double(), found, strict=True)]
+        rows = _contracted(slabs.double(), others) @ torch.linalg.pinv(gram, hermitian=True)
+        misses = torch.stack(
+            [(slab - reconstruct(row, others)).norm() for slab, row in zip(slabs.double(), rows, strict=True)]
         )
         size = slabs.double().flatten(1).norm(dim=1)
-        return found, rest / torch.where(size == 0, 1, size)
+        return rows, misses / torch.where(size == 0, 1, size)
 
     def to_tensorly(self) -> Any:
-        """TensorLy's CPTensor, on its pytorch backend's tensors."""
-        return _tensorly().cp_tensor.CPTensor((self.weights.to(self.factors[0].dtype), list(self.factors)))
+        """TensorLy's CPTensor, of tensors of its pytorch backend.
+
+        Raises UserError where TensorLy is not installed.
+        """
+        return tensorly_module().cp_tensor.CPTensor((self.weights.to(self.factors[0].dtype), list(self.factors)))
 
     @staticmethod
     def from_tensorly(tensor: Any, relative_error: float = math.nan) -> CPTensor:
-        """TensorLy's CPTensor of any backend; columns are brought to length 1."""
-        weights, factors = tensor
-        made = [torch.as_tensor(factor) for factor in factors]
-        scale = torch.ones(made[0].shape[1], dtype=torch.float64, device=made[0].device)
+        """The tensor of TensorLy's CPTensor, or of a pair (weights or None, factors), numpy arrays or torch tensors.
+
+        The columns of the factors are brought to length 1, their lengths go to the weights.
+        """
+        weights, given_factors = tensor
+        factors = [torch.as_tensor(factor) for factor in given_factors]
+        scale = torch.ones(factors[0].shape[1], dtype=torch.float64, device=factors[0].device)
         if weights is not None:
             scale = torch.as_tensor(weights).double()
-        lengths = [factor.double().norm(dim=0) for factor in made]
-        made = [
+        lengths = [factor.double().norm(dim=0) for factor in factors]
+        factors = [
             (factor / torch.where(length == 0, 1, length)).to(factor.dtype)
-            for factor, length in zip(made, lengths, strict=True)
+            for factor, length in zip(factors, lengths, strict=True)
         ]
-        return CPTensor(reduce(torch.mul, lengths, scale), made, relative_error)
+        return CPTensor(reduce(torch.mul, lengths, scale), factors, relative_error)
 
 
 def _contracted(slabs: Tensor, factors: Sequence[Tensor]) -> Tensor:
@@ -101,28 +111,20 @@ def _contracted(slabs: Tensor, factors: Sequence[Tensor]) -> Tensor:
 
 
 def least_squares(basis: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of B targets (B x K, NaN where it is not observed) the coefficients (B x R) over a basis (K x R).
+    """The coefficients of targets over a basis by least squares, and the relative residuals: B x R, B, in float64.
 
-    Returns them with |target - basis · coefficients| / |target| over the observed entries (B; 0 for a zero target).
-    The arithmetic is in float64, the least-squares solution of least norm.
+    basis: K x R; targets: B x K, NaN where not observed. The shortest of several solutions is taken. A residual is
+    |target - basis · coefficients| / |target| over the observed numbers, 0 for a target of zeros.
     """
     basis, targets = basis.double(), targets.double()
     seen = ~targets.isnan()
     filled = targets.nan_to_num(0.0)
     if bool(seen.all()):
-        found = filled @ torch.linalg.pinv(basis).T
+        coefficients = filled @ torch.linalg.pinv(basis).T
     else:
-        found = torch.stack(
+        coefficients = torch.stack(
             [torch.linalg.pinv(basis[mask]) @ row[mask] for row, mask in zip(filled, seen, strict=True)]
         )
-    rest = torch.where(seen, filled - found @ basis.T, 0.0).norm(dim=1)
+    misses = torch.where(seen, filled - coefficients @ basis.T, 0.0).norm(dim=1)
     size = filled.norm(dim=1)
-    return found, rest / torch.where(size == 0, 1, size)
-
-
-def _tensorly() -> Any:
-    try:
-        import tensorly
-    except ImportError:
-        raise UserError("TensorLy is not installed here: pip install tensorly") from None
-    return tensorly
+    return coefficients, misses / torch.where(size == 0, 1, size)

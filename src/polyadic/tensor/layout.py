@@ -13,16 +13,18 @@ from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 
-UPDATED_EVERYWHERE = 2**14
-"""Rows up to which each rank updates all of a mode that every rank holds: two collectives fewer, a little work more."""
+ROWS_UPDATED_EVERYWHERE = 2**14
+"""Most rows of a mode of which every rank updates all, where every rank holds them: two collectives less per product,
+for a little more work."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Rows [start, stop) of one mode's factor, held by every rank of `world`, each of which updates a part of them.
+    """Rows [start, stop) of one mode's factor, which every rank of `world` holds and updates a part of.
 
-    Over all layers of a mode, the parts are its rows, each once; but where the layer is `everywhere` it is one of all
-    ranks, and each of them updates all rows.
+    The ranks of a layer divide its rows among themselves, and the layers of a mode divide the mode's rows, so that one
+    rank updates each row. With `everywhere`, the layer is the mode's only one, its world is all ranks, and each of them
+    updates all rows.
     """
 
     start: int
@@ -33,7 +35,7 @@ class Layer:
     @staticmethod
     def of_all(rows: int, world: World) -> Layer:
         """The layer of a mode that is not divided: all rows, on all ranks."""
-        return Layer(0, rows, world, world.size > 1 and rows <= UPDATED_EVERYWHERE)
+        return Layer(0, rows, world, everywhere=world.size > 1 and rows <= ROWS_UPDATED_EVERYWHERE)
 
     @property
     def held(self) -> slice:
@@ -42,7 +44,7 @@ class Layer:
 
     @property
     def own(self) -> slice:
-        """Those of the held rows, counted from the first of them, that this rank updates."""
+        """The held rows that this rank updates, counted from the first held row."""
         rows = self.stop - self.start
         if self.everywhere:
             return slice(0, rows)
@@ -53,20 +55,23 @@ class Layer:
         return max(1, math.ceil((self.stop - self.start) / self.world.size))
 
     def combine(self, held: Tensor) -> Tensor:
-        """The sum over the layer of what its ranks have for their held rows, this rank's own rows of it."""
+        """The sum over the layer's ranks of `held` (held rows x R): this rank's own rows of it (own rows x R)."""
         return self.world.sum_(held.contiguous()) if self.everywhere else self.world.sum_part(held, self._chunk)
 
     def spread(self, own: Tensor) -> Tensor:
-        """The held rows, from the own rows of every rank of the layer."""
+        """The held rows (held rows x R), from the own rows (own rows x R) of every rank of the layer."""
         return own if self.everywhere else self.world.join_parts(own, self._chunk, self.stop - self.start)
 
     def total(self, of_own: Tensor, world: World) -> Tensor:
-        """What each rank of the whole world sums over its own rows, over all rows of the mode; in place."""
+        """A sum over all rows of the mode, from the sum that each rank of the whole `world` has over its own rows.
+
+        of_own: of any shape; it is changed in place.
+        """
         return of_own if self.everywhere else world.sum_(of_own)
 
 
 def whole_factor(layer: Layer, own: Tensor, world: World, rows: int) -> Tensor:
-    """All rows of a factor on every rank, from the own rows of each."""
+    """The whole factor (rows x R) on every rank, from the own rows (own rows x R) of each; a collective of `world`."""
     if layer.everywhere or world.size == 1:
         return own.clone()
     first = layer.start + layer.own.start
@@ -78,17 +83,20 @@ def whole_factor(layer: Layer, own: Tensor, world: World, rows: int) -> Tensor:
 
 
 def of_slab(slab: Slab, world: World) -> tuple[Layer, ...]:
-    """The layers of a dense tensor divided along one mode: its rows lie apart, those of the others everywhere."""
-    mine = world.split(world.rank)
-    divided = Layer(slab.rows.start, slab.rows.stop, mine)
+    """The layers of a dense tensor's modes: each rank holds its own rows of the divided mode, and all of the others.
+
+    A collective of all ranks.
+    """
+    alone = world.split(world.rank)
+    divided = Layer(slab.rows.start, slab.rows.stop, alone)
     return tuple(divided if mode == slab.mode else Layer.of_all(rows, world) for mode, rows in enumerate(slab.shape))
 
 
 def grid(shape: Sequence[int], ranks: int) -> tuple[int, ...]:
-    """How often to cut each mode so that the blocks are as many as the ranks.
+    """Into how many parts to cut each mode, so that there are as many blocks as ranks: N numbers.
 
-    The prime factors of the number of ranks go, largest first, to the mode with the most rows a part: the
-    medium-grained decomposition of Smith and Karypis (IPDPS 2016), section IV-C.
+    The prime factors of the number of ranks go, largest first, to the mode with the most rows per part: the
+    medium-grained decomposition of Smith and Karypis, IPDPS 2016, section IV-C.
     """
     parts = [1] * len(shape)
     for prime in reversed(_primes(ranks)):
@@ -98,17 +106,21 @@ def grid(shape: Sequence[int], ranks: int) -> tuple[int, ...]:
 
 
 def _primes(number: int) -> list[int]:
-    found, divisor = [], 2
+    """The prime factors of a number, rising."""
+    primes, divisor = [], 2
     while number > 1:
         while number % divisor == 0:
-            found.append(divisor)
+            primes.append(divisor)
             number //= divisor
         divisor += 1
-    return found
+    return primes
 
 
 def cuts(counts: Tensor, parts: int) -> list[int]:
-    """Rows at which to cut a mode into parts of about as many nonzeros; counts are the nonzeros of its rows."""
+    """The rows at which to cut a mode so that its parts have nearly as many nonzeros: parts + 1 numbers, 0 to I.
+
+    counts (I): the nonzeros of each row.
+    """
     total = counts.cumsum(0)
     targets = torch.arange(1, parts, device=counts.device, dtype=total.dtype) * total[-1] // parts
     inner = torch.searchsorted(total, targets, right=False).add(1).clamp(max=len(counts)).tolist()
@@ -117,7 +129,11 @@ def cuts(counts: Tensor, parts: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Block:
-    """A rank's block of a sparse tensor: nonzeros by indices within the block, and the layers that it belongs to."""
+    """A rank's block of a sparse tensor of `shape`.
+
+    tensor: the block's nonzeros, their indices counted from the block's first rows; layers: the block's rows of each
+    mode; duplicates: how many nonzeros of all ranks had the indices of another, before they were summed.
+    """
 
     tensor: SparseTensor
     shape: tuple[int, ...]
@@ -126,9 +142,10 @@ class Block:
 
 
 def distribute(tensor: SparseTensor, world: World) -> Block:
-    """Sends every nonzero to the rank whose block of the grid it lies in, and sums those of one place.
+    """Sends every nonzero to the rank whose block of the grid it lies in, and sums those of the same indices.
 
-    tensor: this rank's nonzeros, whichever they are; each mode is cut where the nonzeros are halved.
+    tensor: any part of the nonzeros, over the ranks each of them once. Each mode is cut into parts of nearly as many
+    nonzeros. A collective of all ranks.
     """
     parts = grid(tensor.shape, world.size)
     edges = []
@@ -154,7 +171,8 @@ def distribute(tensor: SparseTensor, world: World) -> Block:
         tuple(layer.stop - layer.start for layer in layers),
     )
     summed, fewer = within.coalesce()
-    return Block(summed, tensor.shape, layers, int(world.sum_(torch.tensor(fewer, device=world.device))))
+    duplicates = int(world.sum_(torch.tensor(fewer, device=world.device)))
+    return Block(tensor=summed, shape=tensor.shape, layers=layers, duplicates=duplicates)
 
 
 def _exchange(tensor: SparseTensor, edges: list[list[int]], parts: Sequence[int], world: World) -> SparseTensor:
@@ -170,9 +188,9 @@ def _exchange(tensor: SparseTensor, edges: list[list[int]], parts: Sequence[int]
 
 
 def _unravel(rank: int, parts: Sequence[int]) -> tuple[int, ...]:
-    """A rank's place in the grid, the last mode fastest."""
+    """The part of each mode that a rank's block has; neighbouring ranks differ in the last mode."""
     place = []
     for count in reversed(parts):
-        rank, here = divmod(rank, count)
-        place.append(here)
+        rank, part = divmod(rank, count)
+        place.append(part)
     return tuple(reversed(place))

@@ -15,28 +15,29 @@ from torch import Tensor
 from polyadic.errors import UserError
 from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS, aligned, skinny_product
 
-LARGE = 2**20
-"""Numbers from which a kernel of our own is worth its threads' start."""
-NARROW = 8
-"""Fewer columns than this make a batched product slow: it is taken along the rows instead."""
+LEAST_KERNEL_NUMBERS = 2**20
+"""Numbers of a tensor from which a kernel of our own is worth the start of its threads."""
+NARROW_COLUMNS = 8
+"""With fewer columns than this a batched product is slow, so that it is taken along the rows instead."""
 
 
 def mode_product(tensor: Tensor, operand: Tensor, mode: int) -> Tensor:
-    """The product X ×_mode U: the operand's last dimension is summed against `mode`, its others take that place.
+    """The product X ×_mode U, which sums over the rows of `mode` and the operand's last dimension.
 
-    tensor: I_1 x ... x I_N; operand: a vector I_mode (the mode vanishes), a matrix J x I_mode (it gets J rows),
-    or a tensor J_1 x ... x J_k x I_mode (k modes take its place). The tensor is read where it lies, not copied.
-    Raises UserError where the mode does not exist or its rows are not the operand's.
+    tensor: I_1 x ... x I_N; operand: a vector I_mode, which takes the mode away; a matrix J x I_mode, which leaves J
+    rows in its place; or a tensor J_1 x ... x J_k x I_mode, which leaves k modes there. The tensor is not copied.
+    Raises UserError where the mode does not exist, or has other rows than the operand's last dimension.
     Kolda and Bader, SIAM Review 2009, section 2.5.
     """
     return multi_mode_product(tensor, [operand], [mode])
 
 
 def multi_mode_product(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int] | None = None) -> Tensor:
-    """The product X ×_{modes[0]} operands[0] ×_{modes[1]} ... along several modes at once, each in its own place.
+    """The products X ×_{modes[0]} operands[0] ×_{modes[1]} operands[1] ... along several modes.
 
-    tensor: I_1 x ... x I_N; operands as in `mode_product`; modes: all different, by default the first ones in order,
-    and always those of `tensor` itself, whatever vanishes beside them. What shrinks the tensor most is done first.
+    tensor: I_1 x ... x I_N; operands: as in `mode_product`; modes: all different, by default the first ones in order.
+    They are numbers of modes of `tensor` itself, even where an operand takes another mode away. The product that
+    shrinks the tensor most is done first.
     Raises UserError where a mode does not exist or is given twice, or where shapes do not match.
     """
     modes = range(len(operands)) if modes is None else modes
@@ -50,10 +51,10 @@ def multi_mode_product(tensor: Tensor, operands: Sequence[Tensor], modes: Sequen
 
 
 def contract(spec: str, *operands: Tensor) -> Tensor:
-    """The contraction that `spec` writes in Einstein's notation, such as "ijk,jr,kr->ir", over any number of tensors.
+    """The contraction of tensors that `spec` writes in Einstein's notation, such as "ijk,jr,kr->ir".
 
-    One letter a mode; a letter that the right side lacks is summed over. opt_einsum finds the order of the pairwise
-    products that needs least arithmetic. Shapes: as the letters say.
+    `spec` has one letter per mode, and one term per operand; letters that are not right of the arrow are summed over.
+    opt_einsum finds an order of pairwise products that needs little arithmetic.
     """
     result: Tensor = opt_einsum.contract(spec, *operands)
     return result
@@ -66,7 +67,7 @@ def _matrix_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     if view.shape[2] == 1 and _for_a_kernel(view, matrix):
         product = skinny_product(view, aligned(matrix.T), len(view), 1)[0][:, : len(matrix)]
         return product.reshape(*before, len(matrix), *after)
-    by_rows = view.shape[2] < NARROW
+    by_rows = view.shape[2] < NARROW_COLUMNS
     product = (view.transpose(1, 2) @ matrix.T).transpose(1, 2) if by_rows else matrix @ view
     return product.reshape(*before, len(matrix), *after)
 
@@ -75,7 +76,7 @@ def _for_a_kernel(view: Tensor, matrix: Tensor) -> bool:
     """Whether the product is large and its matrix small, on a CPU, with nothing to differentiate."""
     plain = view.device.type == "cpu" and view.dtype in (torch.float32, torch.float64) and view.dtype == matrix.dtype
     differentiated = torch.is_grad_enabled() and (view.requires_grad or matrix.requires_grad)
-    return plain and not differentiated and len(matrix) <= MOST_KERNEL_COLUMNS and view.numel() >= LARGE
+    return plain and not differentiated and len(matrix) <= MOST_KERNEL_COLUMNS and view.numel() >= LEAST_KERNEL_NUMBERS
 
 
 def _check(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
-"""Sparse tensors as coordinates and values, and the operations that need no more than these.
+"""Sparse tensors as coordinates and values, and operations in their plain forms.
 
-Shapes: order N, M nonzeros; indices are N x M, a column a nonzero, counted from 0.
+Shapes: order N, M nonzeros; indices are N x M, one column per nonzero, and count from 0.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from torch import Tensor
 
 from polyadic.errors import UserError
 
-LARGEST_MODE = 2**31 - 1
+MOST_ROWS = 2**31 - 1
+"""Rows of a mode that indices of 32 bits can count."""
+MOST_DENSE_ENTRIES = 2**31
+"""Entries of a dense result beyond which a product is refused."""
 
 
 @dataclass(frozen=True)
 class SparseTensor:
-    """Nonzeros of a tensor of `shape`: indices (N x M, int32) and values (M). On a rank, some of the nonzeros.
+    """The nonzeros of a tensor of `shape`, or a rank's part of them: indices (N x M, int32) and values (M).
 
-    Raises UserError for indices outside the shape and for a mode of 2^31 rows or more.
+    Several nonzeros may have the same indices; they stand for their sum.
+    Raises UserError for indices of another shape or outside `shape`, and for a mode of 2^31 rows or more.
     """
 
     indices: Tensor
@@ -34,8 +38,8 @@ class SparseTensor:
                 f"indices are {tuple(self.indices.shape)}: for {len(self.values)} values of a tensor of order "
                 f"{len(self.shape)} they must be {(len(self.shape), len(self.values))}"
             )
-        if max(self.shape, default=0) > LARGEST_MODE:
-            raise UserError(f"a mode has {max(self.shape)} rows: {LARGEST_MODE} at most are taken")
+        if max(self.shape, default=0) > MOST_ROWS:
+            raise UserError(f"a mode has {max(self.shape)} rows: {MOST_ROWS} at most are taken")
         for mode, row in enumerate(self.indices):
             if len(row) and not 0 <= int(row.min()) <= int(row.max()) < self.shape[mode]:
                 raise UserError(
@@ -45,35 +49,35 @@ class SparseTensor:
 
     @staticmethod
     def of(tensor: Tensor) -> SparseTensor:
-        """The nonzeros of a dense tensor."""
+        """The nonzeros of a dense tensor (I_1 x ... x I_N)."""
         indices = tensor.nonzero().T
         return SparseTensor(indices.to(torch.int32), tensor[tuple(indices)], tuple(tensor.shape))
 
     def to_dense(self) -> Tensor:
-        """The tensor with its zeros; nonzeros of one place are summed."""
+        """The tensor with its zeros, I_1 x ... x I_N; nonzeros of the same indices are summed."""
         dense = self.values.new_zeros(self.shape)
         return dense.index_put_(tuple(self.indices.long()), self.values, accumulate=True)
 
     def to(self, target: torch.dtype | torch.device) -> SparseTensor:
-        """The same nonzeros with values of another type, or all of it on another device."""
+        """The same nonzeros with values of another type, or on another device."""
         indices = self.indices if isinstance(target, torch.dtype) else self.indices.to(target)
         return SparseTensor(indices, self.values.to(target), self.shape)
 
     def coalesce(self) -> tuple[SparseTensor, int]:
-        """The nonzeros in order of their indices, those of one place summed, and how many that made fewer."""
+        """The nonzeros sorted by their indices, those of the same indices summed, and how many fewer these are."""
         order = sorting(self.indices, range(len(self.shape)))
         indices, values = self.indices[:, order], self.values[order]
         first = starts(indices)
         if bool(first.all()):
             return SparseTensor(indices, values, self.shape), 0
         place = first.nonzero().flatten()
-        # In order, on a GPU too, where index_add_ would sum in any.
+        # Sums in a fixed order on a GPU too, where index_add_ would not.
         summed = torch.segment_reduce(values, "sum", offsets=torch.cat([place, place.new_tensor([len(values)])]))
         return SparseTensor(indices[:, first], summed, self.shape), len(values) - len(summed)
 
 
 def sorting(indices: Tensor, modes: Sequence[int]) -> Tensor:
-    """The order (M) that sorts nonzeros by the given modes, the first of them slowest; stable."""
+    """The stable order that sorts nonzeros (N x M) by the given modes, the first of them slowest: M, int64."""
     order = None
     for mode in reversed(list(modes)):
         keys = indices[mode] if order is None else indices[mode][order]
@@ -83,7 +87,7 @@ def sorting(indices: Tensor, modes: Sequence[int]) -> Tensor:
 
 
 def starts(indices: Tensor) -> Tensor:
-    """Whether each nonzero (M) of sorted indices (N x M) differs from the one before it."""
+    """Whether each nonzero of sorted indices (N x M) differs from the nonzero before it: M, bool."""
     first = torch.ones(indices.shape[1], dtype=torch.bool, device=indices.device)
     if indices.shape[1]:
         first[1:] = (indices[:, 1:] != indices[:, :-1]).any(0)
@@ -91,9 +95,9 @@ def starts(indices: Tensor) -> Tensor:
 
 
 def unfold(tensor: SparseTensor, mode: int) -> Tensor:
-    """The unfolding along `mode` as a sparse matrix, I_mode x (the product of the others, in their order).
+    """The unfolding X_(mode) as a sparse matrix of torch: I_mode x (the product of the other modes' rows).
 
-    Raises UserError where the columns are more than 64 bits count.
+    Columns are in the order of `dense.unfold`. Raises UserError where there are 2^63 of them or more.
     """
     others = [m for m in range(len(tensor.shape)) if m != mode]
     columns = math.prod(tensor.shape[m] for m in others)
@@ -108,9 +112,9 @@ def unfold(tensor: SparseTensor, mode: int) -> Tensor:
 
 
 def mttkrp(tensor: SparseTensor, factors: Sequence[Tensor], mode: int) -> Tensor:
-    """The matricised tensor times Khatri-Rao product X_(n) (⊙_{m≠n} A^(m)): I_mode x R.
+    """The matricised tensor times Khatri-Rao product, X_(mode) (⊙_{m≠mode} A^(m)), for factors I_m x R: I_mode x R.
 
-    One gather, product and sum a nonzero: the plain form, and the oracle of the kernels in fibres.py.
+    The plain form, with M x R numbers in memory; tree_products.py has the fast one, which is tested against it.
     """
     rank = factors[0].shape[1]
     rows = tensor.values[:, None].expand(-1, rank)
@@ -121,16 +125,17 @@ def mttkrp(tensor: SparseTensor, factors: Sequence[Tensor], mode: int) -> Tensor
 
 
 def mode_product(tensor: SparseTensor, operand: Tensor, mode: int) -> SparseTensor | Tensor:
-    """X ×_n U. A vector (I_n) takes the mode away and leaves it sparse; a matrix (J x I_n) leaves J rows, dense.
+    """The product X ×_mode U with a vector (I_mode) or a matrix (J x I_mode).
 
-    Raises UserError where the dense answer would be larger than 2^31 entries.
+    A vector takes the mode away and gives a sparse tensor; a matrix leaves J rows in its place and gives a dense one.
+    Raises UserError where a dense result would have more than 2^31 entries.
     """
     if operand.ndim == 1:
         values = tensor.values * operand[tensor.indices[mode].long()]
         rest = [m for m in range(len(tensor.shape)) if m != mode]
         return SparseTensor(tensor.indices[rest], values, tuple(tensor.shape[m] for m in rest)).coalesce()[0]
     shape = [len(operand) if m == mode else rows for m, rows in enumerate(tensor.shape)]
-    if math.prod(shape) > 2**31:
+    if math.prod(shape) > MOST_DENSE_ENTRIES:
         raise UserError(f"the product along mode {mode} is dense, {shape}: contract a mode with a vector instead")
     rest = [m for m in range(len(tensor.shape)) if m != mode]
     places = torch.zeros_like(tensor.indices[0], dtype=torch.int64)

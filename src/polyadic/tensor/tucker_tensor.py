@@ -1,4 +1,4 @@
-"""A tensor as a core and a factor a mode: its entries, its slices, new slabs folded into it."""
+"""A tensor as a core and one factor per mode: its entries, its slices, and new slabs as rows of a factor."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from torch import Tensor
 from polyadic.errors import UserError
 from polyadic.tensor.dense import unfold
 from polyadic.tensor.products import mode_product, multi_mode_product
+from polyadic.tensor.tensorly_module import tensorly_module
 
-AT_ONCE = 2**22
-"""Numbers of work memory that many entries may take."""
+WORK_NUMBERS = 2**22
+"""Numbers of work memory, about."""
 
 
 @dataclass(frozen=True)
 class TuckerTensor:
-    """A core (R_1 x ... x R_N) and factors (I_n x R_n), with the relative error of the fit.
+    """A core (R_1 x ... x R_N) and factors (I_n x R_n), with the relative error of the fit (NaN: of none).
 
-    The tensor is core ×_1 factors[0] ... ×_N factors[N-1]. Those that `tucker` finds, but for nonnegative ones, have
-    orthonormal columns and a core whose slices along each mode are orthogonal, their norms falling.
+    The tensor is core ×_1 factors[0] ... ×_N factors[N-1]: Kolda and Bader, SIAM Review 2009, eq. 4.1. The factors that
+    `tucker` finds, except nonnegative ones, have orthonormal columns, and along each mode the slices of the core are
+    orthogonal, with falling norms.
     """
 
     core: Tensor
@@ -36,11 +38,11 @@ class TuckerTensor:
         return tuple(len(factor) for factor in self.factors)
 
     def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, counted from 0): B."""
-        many = max(1, AT_ONCE // max(1, self.core[0].numel()))
-        return (
-            torch.cat([self._at(part) for part in torch.split(index, many)]) if len(index) else self.core.new_zeros(0)
-        )
+        """The entries at B indices (B x N, integers from 0): B."""
+        if not len(index):
+            return self.core.new_zeros(0)
+        batch = max(1, WORK_NUMBERS // max(1, self.core[0].numel()))
+        return torch.cat([self._at(part) for part in torch.split(index, batch)])
 
     def _at(self, index: Tensor) -> Tensor:
         entries = self.factors[0][index[:, 0]] @ self.core.flatten(1)
@@ -50,22 +52,26 @@ class TuckerTensor:
         return entries.reshape(len(index))
 
     def slice(self, index: Sequence[int | None]) -> Tensor:
-        """The entries whose modes have these rows, every row where it is None: the modes of None, in their order."""
+        """The entries at fixed rows of some modes.
+
+        index: one row per mode, or None for all rows of it. The result has the modes that are None, in their order.
+        """
         rows = zip(self.factors, index, strict=True)
         return multi_mode_product(self.core, [factor if row is None else factor[row] for factor, row in rows])
 
     def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
-        """What would be the rows of `mode`'s factor for new slabs along it, and how well they describe them.
+        """The rows of `mode`'s factor that B new slabs would have, and the relative residuals.
 
-        slabs: B x (the other modes, in order), NaN where an entry was not observed. Returns the embedding B x R_n
-        and |slab - model| / |slab| over the observed entries: B, 0 for a slab of zeros, NaN for one without any entry.
+        slabs: B x (the other modes, in their order), NaN where an entry was not observed. Returns the rows, B x R_n, by
+        least squares over the observed entries, the shortest of several solutions; and |slab - model| / |slab| over
+        these entries: B, 0 for a slab of zeros, NaN for a slab without an observed entry.
 
-        Least squares, the shortest solution where several are best: without gaps in the R's of the factors' QR
-        decompositions, with gaps by the normal equations of the observed rows. In float64 within.
-        Raises UserError for slabs of another shape.
+        Slabs without gaps are solved in the bases of the factors' QR decompositions, slabs with gaps by the normal
+        equations of the observed entries. The arithmetic is in float64, the results are in the type of the core.
+        Raises UserError for a mode that does not exist and for slabs of another shape.
         """
         self._check(mode, slabs)
-        core, factors, data = self.core.double(), [one.double() for one in self.factors], slabs.double()
+        core, factors, data = self.core.double(), [factor.double() for factor in self.factors], slabs.double()
         others = [m for m in range(core.ndim) if m != mode]
         seen = ~torch.isnan(data)
         gaps = (~seen).flatten(1).any(1)
@@ -89,40 +95,42 @@ class TuckerTensor:
             raise UserError(f"slabs along mode {mode} are of shape {tuple(slabs.shape[1:])}: they must be of {shape}")
 
     def to_tensorly(self) -> Any:
-        """TensorLy's TuckerTensor, in its present backend."""
-        tensorly = _tensorly()
-        core, *factors = [tensorly.tensor(one.detach().cpu().numpy()) for one in (self.core, *self.factors)]
+        """TensorLy's TuckerTensor, in the backend that TensorLy is set to.
+
+        Raises UserError where TensorLy is not installed.
+        """
+        tensorly = tensorly_module()
+        core, *factors = [tensorly.tensor(part.detach().cpu().numpy()) for part in (self.core, *self.factors)]
         return tensorly.tucker_tensor.TuckerTensor((core, factors))
 
     @staticmethod
     def from_tensorly(tensor: Any, relative_error: float = math.nan) -> TuckerTensor:
-        """The same tensor from TensorLy's TuckerTensor, or a pair of core and factors, of any of its backends."""
-        tensorly, (core, factors) = _tensorly(), tensor
-        core, *factors = [torch.tensor(tensorly.to_numpy(one)) for one in (core, *factors)]
+        """The tensor of TensorLy's TuckerTensor, or of a pair (core, factors), of the backend that TensorLy is set to.
+
+        Raises UserError where TensorLy is not installed.
+        """
+        tensorly, (core, factors) = tensorly_module(), tensor
+        core, *factors = [torch.tensor(tensorly.to_numpy(part)) for part in (core, *factors)]
         return TuckerTensor(core, factors, relative_error)
 
 
 def _embed_whole(core: Tensor, factors: list[Tensor], mode: int, slabs: Tensor) -> Tensor:
-    """The embeddings of slabs without gaps: |slab - e M| = |slab Q - e M Q| where the rows of M lie in Q's span."""
+    """The embeddings (B x R) of slabs without gaps.
+
+    For M, the matrix of the core times the other factors, and Q, a basis of the span of its rows, the e with the least
+    |slab - e M| is the e with the least |slab Q - e M Q|, which is much smaller.
+    """
     for m, factor in enumerate(factors):
         if m != mode:
             basis, upper = torch.linalg.qr(factor)
             place = m + (m < mode)  # The slabs stand first, in the place of their mode.
             core, slabs = mode_product(core, upper, m), mode_product(slabs, basis.T, place)
-    found: Tensor = slabs.flatten(1) @ torch.linalg.pinv(unfold(core, mode))
-    return found
+    embeddings: Tensor = slabs.flatten(1) @ torch.linalg.pinv(unfold(core, mode))
+    return embeddings
 
 
 def _embed_seen(columns: Tensor, slab: Tensor, seen: Tensor) -> Tensor:
-    """The embedding R of one slab (J) from the observed rows of columns (J x R)."""
+    """The embedding (R) of one slab (J) from the rows of columns (J x R) at its observed entries (J)."""
     observed = columns[seen]
-    found: Tensor = torch.linalg.pinv(observed.T @ observed, hermitian=True) @ (observed.T @ slab[seen])
-    return found
-
-
-def _tensorly() -> Any:
-    try:
-        import tensorly
-    except ImportError:
-        raise UserError("TensorLy is not installed: it is needed only to convert, by pip install tensorly") from None
-    return tensorly
+    embedding: Tensor = torch.linalg.pinv(observed.T @ observed, hermitian=True) @ (observed.T @ slab[seen])
+    return embedding

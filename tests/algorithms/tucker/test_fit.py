@@ -13,10 +13,7 @@ import torch
 from polyadic.artifact import Artifact
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor import densify as _densify
-from polyadic.tensor.densify import dense
 from polyadic.tensor.products import multi_mode_product
-from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.tucker_tensor import TuckerTensor
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tiny_jobs import TUCKER, Kept, job, npy_bytes, tensor, train
@@ -118,15 +115,6 @@ def test_a_sparse_tensor_that_is_too_large_is_refused(tmp_path: Path) -> None:
         "dense, which is done up to 134,217,728. Leave out rows or modes, or use algorithm=cp, which takes sparse "
         "tensors of any size"
     )
-
-
-def test_the_largest_sparse_tensor_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    sparse = SparseTensor.of(torch.eye(4))
-    monkeypatch.setattr(_densify, "MOST_ENTRIES", 16)
-    assert torch.equal(dense(sparse, World.alone(), "tucker").local, torch.eye(4))
-    monkeypatch.setattr(_densify, "MOST_ENTRIES", 15)
-    with pytest.raises(UserError, match="4 x 4, has 16 entries"):
-        dense(sparse, World.alone(), "tucker")
 
 
 @pytest.mark.parametrize(
@@ -240,21 +228,3 @@ def test_a_checkpoint_of_two_ranks_is_gone_on_from_by_one(two_ranks: list[dict[s
     resumed, whole = train("tucker", tmp_path, checkpoints=kept), train("tucker", tmp_path)
     for name, value in whole.artifact().tensors.items():
         torch.testing.assert_close(resumed.artifact().tensors[name], value, atol=1e-5, rtol=1e-5)
-
-
-def densify_on_each_rank(world: World) -> tuple[torch.Tensor, int, int]:
-    random = np.random.default_rng(world.rank)
-    indices = torch.from_numpy(np.stack([random.integers(0, rows, 6) for rows in (4, 11, 3)]).astype(np.int32))
-    slab = dense(SparseTensor(indices, torch.ones(6), (4, 11, 3)), world, "tucker")
-    return slab.local, slab.mode, slab.start
-
-
-def test_nonzeros_find_their_rank() -> None:
-    parts = on_ranks(3, densify_on_each_rank)
-    expected = torch.zeros(4, 11, 3)
-    for rank in range(3):
-        random = np.random.default_rng(rank)
-        for index in np.stack([random.integers(0, rows, 6) for rows in (4, 11, 3)]).T:
-            expected[tuple(index)] += 1
-    assert torch.equal(torch.cat([local for local, _, _ in parts], 1), expected)
-    assert [mode for _, mode, _ in parts] == [1, 1, 1] and [start for _, _, start in parts] == [0, 3, 7]
