@@ -12,6 +12,7 @@ FENCE = re.compile(
     r"^(?:<!-- needs: (?P<needs>[\w ]+) -->\n)?(?P<fence>```+)(?P<language>\w*)\n(?P<code>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
+FILE = re.compile(r"# (src/polyadic/[\w/]+\.py)\n")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -25,6 +26,12 @@ class Block:
     language: str
     code: str
     needs: str | None
+
+    @property
+    def file(self) -> str | None:
+        """The path in the repository that a block begins with, where it shows a whole file."""
+        match = FILE.match(self.code)
+        return match[1] if match else None
 
     @property
     def place(self) -> str:

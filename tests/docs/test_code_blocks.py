@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import sys
 import tarfile
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +67,15 @@ def test_blocks_without_needs_run(page: Path, folder: Path) -> None:
         _pack(ARTIFACTS / artifact, folder / place)
     namespace: dict[str, Any] = {"__name__": "page"}
     port = free_port()
-    with ExitStack() as endpoints:
+    with ExitStack() as opened:
         for block in blocks(page):
             if block.needs is None and block.language == "bash":
                 if "local_mode endpoint" in block.code:
-                    endpoints.enter_context(commands.endpoint(block, folder, port))
+                    opened.enter_context(commands.endpoint(block, folder, port))
                 else:
                     commands.run(block, folder)
+            elif block.file is not None:
+                opened.enter_context(added_file(block, folder))
             elif block.needs is None and block.language == "python":
                 _execute(block, namespace, port)
 
@@ -135,6 +139,23 @@ def test_a_block_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(AssertionError) as failure:
         _execute(block, {})
     assert failure.traceback[-1].lineno == 4
+
+
+@contextmanager
+def added_file(block: Block, folder: Path) -> Iterator[None]:
+    """Inside, the package has the file that a block shows, though it lies in the folder of the test."""
+    assert block.file is not None
+    path = folder / block.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.code)
+    inside = Path(block.file).relative_to("src")
+    parent = next(part for part in inside.parents if (ROOT / "src" / part / "__init__.py").exists())
+    package = importlib.import_module(".".join(parent.parts))
+    module = f"{package.__name__}.{inside.relative_to(parent).parts[0].removesuffix('.py')}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "__path__", [*package.__path__, str(folder / "src" / parent)])
+        yield
+    sys.modules.pop(module, None)
 
 
 def _execute(block: Block, namespace: dict[str, Any], port: int | None = None) -> None:
