@@ -170,11 +170,9 @@ def test_of_many_columns_the_first_hundred_are_drawn(drawn: list[Figure]) -> Non
 @pytest.mark.parametrize("rank", [1, 9])
 @pytest.mark.parametrize("kind", ["cp", "tucker", "train"])
 def test_a_model_of_zeros_has_a_whole_report(kind: str, rank: int, tmp_path: Path, drawn: list[Figure]) -> None:
-    model = (
-        {"cp": cp_model, "train": train_model}[kind]((3, 60), rank)
-        if kind != "tucker"
-        else tucker_model((3, 60), (2, rank))
-    )
+    shape = (3, 60)
+    models = {"cp": cp_model(shape, rank), "tucker": tucker_model(shape, (2, rank)), "train": train_model(shape, rank)}
+    model = models[kind]
     zeros = {name: torch.zeros_like(tensor) for name, tensor in model.tensors.items()}
     report.write_report(tmp_path, replace(model, tensors=zeros, relative_error=1.0, history=[1.0]))
     page = Page((tmp_path / "report.html").read_text())
