@@ -148,7 +148,7 @@ def is_missing(error: ClientError) -> bool:
     )
 
 
-def found(call: Callable[..., dict[str, Any]], **parameters: Any) -> dict[str, Any] | None:
+def answer_or_none(call: Callable[..., dict[str, Any]], **parameters: Any) -> dict[str, Any] | None:
     """What `call` answers, or None where the resource is not there."""
     try:
         return call(**parameters)

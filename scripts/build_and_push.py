@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.aws import Answers, CommandError, client, found, main, missing, shared_arguments
+from scripts.aws import Answers, CommandError, answer_or_none, client, main, missing, shared_arguments
 
 ROOT = Path(__file__).resolve().parent.parent
 STDERR = 2
@@ -59,7 +59,7 @@ def build_and_push(arguments: argparse.Namespace) -> int:
 
 def repository_uri(ecr: Any, name: str) -> str:
     """The repository's URI; the repository is made where it is absent."""
-    answer = found(ecr.describe_repositories, repositoryNames=[name])
+    answer = answer_or_none(ecr.describe_repositories, repositoryNames=[name])
     if answer is not None:
         return str(answer["repositories"][0]["repositoryUri"])
     return str(ecr.create_repository(repositoryName=name)["repository"]["repositoryUri"])

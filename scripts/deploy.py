@@ -10,8 +10,8 @@ from scripts.aws import (
     CommandError,
     Invalid,
     UsageError,
+    answer_or_none,
     client,
-    found,
     main,
     missing,
     poll_argument,
@@ -102,7 +102,7 @@ def deploy(arguments: argparse.Namespace) -> int:
     _check(arguments.variants)
     name = arguments.endpoint
     sagemaker = client("sagemaker", arguments, {"describe_endpoint": missing("DescribeEndpoint")})
-    existing = found(sagemaker.describe_endpoint, EndpointName=name)
+    existing = answer_or_none(sagemaker.describe_endpoint, EndpointName=name)
     if existing is not None:
         require_in_service(existing)
     configuration = f"{prefix(name)}-{stamp()}"

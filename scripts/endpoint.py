@@ -3,14 +3,14 @@
 import time
 from typing import Any
 
-from scripts.aws import CommandError, found, say
+from scripts.aws import CommandError, answer_or_none, say
 
 RESTING = {"InService", "OutOfService", "Failed", "UpdateRollbackFailed"}
 
 
 def describe(client: Any, endpoint: str) -> dict[str, Any]:
     """The endpoint's description; a CommandError where there is no such endpoint."""
-    description = found(client.describe_endpoint, EndpointName=endpoint)
+    description = answer_or_none(client.describe_endpoint, EndpointName=endpoint)
     if description is None:
         raise CommandError(f"there is no endpoint {endpoint!r} in this region; make it with scripts.deploy")
     return description

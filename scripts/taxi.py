@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answer = _ask(archive, given)
     print(f"\ntrips from zone {given.origin} in hour {given.hour}: the model's five likeliest destinations\n")
     print("| destination | expected trips | counted |\n|---|---|---|")
-    for one in answer["top"]:
-        print(f"| {one['index']} | {one['value']:.1f} | {trips[given.origin, one['index'], given.hour]} |")
+    for destination in answer["top"]:
+        counted = trips[given.origin, destination["index"], given.hour]
+        print(f"| {destination['index']} | {destination['value']:.1f} | {counted} |")
     print(f"\nthe report with its pictures is in {given.output / 'report'}")
     return 0
 
@@ -77,8 +78,8 @@ def _ask(archive: Path, given: argparse.Namespace) -> dict[str, Any]:
                 answer = runtime.invoke_endpoint(
                     EndpointName="taxi", ContentType="application/json", Body=json.dumps(question)
                 )
-                found: dict[str, Any] = json.loads(answer["Body"].read())["predictions"][0]
-                return found
+                prediction: dict[str, Any] = json.loads(answer["Body"].read())["predictions"][0]
+                return prediction
             except (BotoCoreError, ClientError):
                 if time.monotonic() > deadline or server.poll() is not None:
                     raise

@@ -9,8 +9,8 @@ from typing import Any
 from scripts.aws import (
     STAMP_PATTERN,
     Answers,
+    answer_or_none,
     client,
-    found,
     main,
     pages,
     poll_argument,
@@ -44,7 +44,7 @@ def teardown(arguments: argparse.Namespace) -> int:
     name = arguments.endpoint
     configurations, models = _belongings(sagemaker, name)
     _remove(f"endpoint {name}", sagemaker.delete_endpoint, arguments, EndpointName=name)
-    while not arguments.dry_run and found(sagemaker.describe_endpoint, EndpointName=name):
+    while not arguments.dry_run and answer_or_none(sagemaker.describe_endpoint, EndpointName=name):
         time.sleep(arguments.poll)
     for configuration in configurations:
         what = f"endpoint configuration {configuration}"
@@ -59,19 +59,19 @@ def _belongings(sagemaker: Any, endpoint: str) -> tuple[list[str], list[str]]:
     ours = re.compile(rf"{re.escape(prefix(endpoint))}-{STAMP_PATTERN}(-.+)?")
     listed = pages(sagemaker.list_endpoint_configs, "EndpointConfigs", NameContains=prefix(endpoint))
     configurations = [entry["EndpointConfigName"] for entry in listed if ours.fullmatch(entry["EndpointConfigName"])]
-    description = found(sagemaker.describe_endpoint, EndpointName=endpoint)
+    description = answer_or_none(sagemaker.describe_endpoint, EndpointName=endpoint)
     if description is not None:
         configurations.append(description["EndpointConfigName"])
     listed = pages(sagemaker.list_models, "Models", NameContains=prefix(endpoint))
     models = [entry["ModelName"] for entry in listed if ours.fullmatch(entry["ModelName"])]
     for configuration in dict.fromkeys(configurations):
-        content = found(sagemaker.describe_endpoint_config, EndpointConfigName=configuration) or {}
+        content = answer_or_none(sagemaker.describe_endpoint_config, EndpointConfigName=configuration) or {}
         models += [entry["ModelName"] for entry in content.get("ProductionVariants", [])]
     return list(dict.fromkeys(configurations)), list(dict.fromkeys(models))
 
 
 def _remove(what: str, call: Callable[..., dict[str, Any]], arguments: argparse.Namespace, **names: str) -> None:
-    gone = found(call, **names) is None
+    gone = answer_or_none(call, **names) is None
     if not arguments.dry_run:
         say(f"{what}: {'gone already' if gone else 'removed'}")
 

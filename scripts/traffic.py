@@ -118,10 +118,10 @@ def _check(endpoint: str, before: Weights, wanted: Weights) -> None:
         raise UsageError("all weights would be 0; give at least one variant a weight above 0")
 
 
-def _equal(one: Weights, other: Weights) -> bool:
+def _equal(left: Weights, right: Weights) -> bool:
     # AWS keeps weights in single precision.
-    same_names = one.keys() == other.keys()
-    return same_names and all(math.isclose(one[name], other[name], rel_tol=1e-5) for name in one)
+    same_names = left.keys() == right.keys()
+    return same_names and all(math.isclose(left[name], right[name], rel_tol=1e-5) for name in left)
 
 
 def _as_described(endpoint: str, weight: Weights) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-HERE = Path(__file__).parent
+DATA_FOLDER = Path(__file__).parent
 WITHHELD_MONTHS = 72  # six years: rolling origins need more than one prediction_length
 
 
@@ -54,11 +54,11 @@ def air_temperature(wheels: Path) -> np.ndarray:
 def write_series(name: str, start: str, target: list[float | None]) -> None:
     for split, values in (("train", target[:-WITHHELD_MONTHS]), ("test", target)):
         line = json.dumps({"start": start, "target": values})
-        (HERE / "series" / split / f"{name}.json").write_text(line + "\n")
+        (DATA_FOLDER / "series" / split / f"{name}.json").write_text(line + "\n")
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     write_series("sea_surface_temperature", "1950-01-01 00:00:00", sea_surface_temperature(folder))
     write_series("carbon_dioxide", "1958-03-01 00:00:00", carbon_dioxide(folder))
-    np.save(HERE / "air_temperature" / "air_temperature.npy", air_temperature(folder))
+    np.save(DATA_FOLDER / "air_temperature" / "air_temperature.npy", air_temperature(folder))

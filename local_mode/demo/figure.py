@@ -31,23 +31,23 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(forecasts: Sequence[Forecast], variants: Sequence[str], series: Sequence[Series], file: Path) -> None:
-    """A row a series, a column a variant; each forecast starts where the one before it ends."""
+def draw(forecasts: Sequence[Forecast], variants: Sequence[str], every_series: Sequence[Series], file: Path) -> None:
+    """Draws one row per series and one column per variant; each forecast starts where the previous one ends."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(series),
+            len(every_series),
             len(variants),
-            figsize=(6.2 * len(variants), 3.1 * len(series) + 0.8),
+            figsize=(6.2 * len(variants), 3.1 * len(every_series) + 0.8),
             sharex="row",
             sharey="row",
             squeeze=False,
             layout="constrained",
         )
-        for row, one in zip(axes, series, strict=True):
+        for row, series in zip(axes, every_series, strict=True):
             for axis, variant, colour in zip(row, variants, COLOURS, strict=False):
-                own = [f for f in forecasts if f.series is one and f.variant == variant]
-                _panel(axis, one, own, variant, colour)
-            row[0].set_ylabel(one.unit)
+                own = [f for f in forecasts if f.series is series and f.variant == variant]
+                _panel(axis, series, own, variant, colour)
+            row[0].set_ylabel(series.unit)
         figure.suptitle("12-month forecasts of months the models never saw", x=0.01, ha="left", fontsize=14, color=INK)
         figure.savefig(file, dpi=150)
         plt.close(figure)

@@ -27,12 +27,12 @@ def coverage(forecasts: Sequence[Forecast]) -> float:
     return float(np.concatenate(inside)[known].mean())
 
 
-def comparison(forecasts: Sequence[Forecast], variants: Sequence[str], series: Sequence[Series]) -> str:
-    """A line a variant over the requests it happened to get, and seasonal naive's over all of them."""
-    rmses = [f"RMSE {one.unit}" for one in series]
+def comparison(forecasts: Sequence[Forecast], variants: Sequence[str], every_series: Sequence[Series]) -> str:
+    """One line per variant, over the requests that it happened to get, and one of seasonal naive over all requests."""
+    rmses = [f"RMSE {series.unit}" for series in every_series]
     header = ["variant", "requests", "share", "p50 ms", "p99 ms", "MASE", "80 % covers", *rmses]
-    lines = [_variant_row(name, forecasts, series) for name in variants]
-    return _aligned([header, *lines, _naive_row(forecasts, series)])
+    lines = [_variant_row(name, forecasts, every_series) for name in variants]
+    return _aligned([header, *lines, _naive_row(forecasts, every_series)])
 
 
 def paired_errors(forecasts: Sequence[Forecast], variants: Sequence[str]) -> str:
@@ -44,10 +44,10 @@ def paired_errors(forecasts: Sequence[Forecast], variants: Sequence[str]) -> str
     return "MASE " + ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
 
 
-def _variant_row(name: str, forecasts: Sequence[Forecast], series: Sequence[Series]) -> Row:
+def _variant_row(name: str, forecasts: Sequence[Forecast], every_series: Sequence[Series]) -> Row:
     own = [forecast for forecast in forecasts if forecast.variant == name]
     if not own:
-        return [name, "0", "0.00", *["-"] * (4 + len(series))]
+        return [name, "0", "0.00", *["-"] * (4 + len(every_series))]
     milliseconds = np.array([forecast.seconds for forecast in own]) * 1000
     return [
         name,
@@ -57,11 +57,11 @@ def _variant_row(name: str, forecasts: Sequence[Forecast], series: Sequence[Seri
         f"{np.percentile(milliseconds, 99):.1f}",
         f"{np.mean([mase(f.series, f.median, f.actuals) for f in own]):.3f}",
         f"{coverage(own):.2f}",
-        *[f"{rmse(f.mean - f.actuals for f in own if f.series is one):.3f}" for one in series],
+        *[f"{rmse(f.mean - f.actuals for f in own if f.series is series):.3f}" for series in every_series],
     ]
 
 
-def _naive_row(forecasts: Sequence[Forecast], series: Sequence[Series]) -> Row:
+def _naive_row(forecasts: Sequence[Forecast], every_series: Sequence[Series]) -> Row:
     naive = [forecast.series.seasonal_naive(forecast.origin, len(forecast.mean)) for forecast in forecasts]
     pairs = list(zip(forecasts, naive, strict=True))
     return [
@@ -69,7 +69,7 @@ def _naive_row(forecasts: Sequence[Forecast], series: Sequence[Series]) -> Row:
         *["-"] * 4,
         f"{np.mean([mase(f.series, own, f.actuals) for f, own in pairs]):.3f}",
         "-",
-        *[f"{rmse(own - f.actuals for f, own in pairs if f.series is one):.3f}" for one in series],
+        *[f"{rmse(own - f.actuals for f, own in pairs if f.series is series):.3f}" for series in every_series],
     ]
 
 

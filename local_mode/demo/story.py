@@ -23,8 +23,8 @@ from local_mode.stopping import StopRequest
 from local_mode.training import run_training
 from local_mode.variants import Variant
 
-HERE = Path(__file__).parent
-AIR_TEMPERATURE = HERE.parent / "data" / "air_temperature"
+DEMO_FOLDER = Path(__file__).parent
+AIR_TEMPERATURE = DEMO_FOLDER.parent / "data" / "air_temperature"
 VARIANTS = ("tt-lstm", "lstm")
 SPLIT_SEED = 1
 RELATIVE_ERROR = re.compile(r"train (?:final_)?relative_error <loss>=(\S+)")
@@ -66,7 +66,7 @@ def run_demo(output: Path, backend: Backend, stop: StopRequest) -> int:
     started = time.monotonic()
     demo = Demo(output, backend, stop)
     output.mkdir(parents=True, exist_ok=True)
-    cp = demo.train("cp", parse_hyperparameters([str(HERE / "cp.json")]), {"train": AIR_TEMPERATURE})
+    cp = demo.train("cp", parse_hyperparameters([str(DEMO_FOLDER / "cp.json")]), {"train": AIR_TEMPERATURE})
     channels = {"train": FOLDER / "train", "test": FOLDER / "test"}
     models = {cell: demo.train(cell, forecaster_hyperparameters(cell), channels) for cell in VARIANTS}
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ def run_demo(output: Path, backend: Backend, stop: StopRequest) -> int:
 
 
 def forecaster_hyperparameters(cell: str) -> dict[str, str]:
-    return parse_hyperparameters([str(HERE / "forecaster.json"), f"cell={cell}"])
+    return parse_hyperparameters([str(DEMO_FOLDER / "forecaster.json"), f"cell={cell}"])
 
 
 def report_cp(endpoint: Endpoint, log: Path) -> None:
@@ -107,31 +107,31 @@ def compare(endpoint: Endpoint, picture: Path, stop: StopRequest) -> None:
     A split gives each variant other requests, and so some luck in its errors; by TargetVariant both
     answer the same ones.
     """
-    series = load_series()
+    both_series = load_series()
     length = int(forecaster_hyperparameters(VARIANTS[0])["prediction_length"])
-    origins = rolling_origins(series, length)
-    asked: list[tuple[Series, int, str | None]] = [(one, origin, None) for one, origin in origins]
-    asked += [(one, origin, variant) for variant in VARIANTS for one, origin in origins]
+    origins = rolling_origins(both_series, length)
+    asked: list[tuple[Series, int, str | None]] = [(series, origin, None) for series, origin in origins]
+    asked += [(series, origin, variant) for variant in VARIANTS for series, origin in origins]
     answers: list[Forecast] = []
     with runtime_client(endpoint.url) as client:
-        for one, origin, variant in counted(asked, "requests"):
+        for series, origin, variant in counted(asked, "requests"):
             stop.raise_if_requested()
-            answers.append(ask(client, endpoint.name, one, origin, variant))
+            answers.append(ask(client, endpoint.name, series, origin, variant))
     split, paired = answers[: len(origins)], answers[len(origins) :]
     say(f"\n{len(split)} requests, split 0.5 to 0.5; each asks for {length} months that no model has seen")
-    say(comparison(split, VARIANTS, series))
+    say(comparison(split, VARIANTS, both_series))
     errors = paired_errors(paired, VARIANTS)
     say(f"\nBoth variants on the same {len(origins)} requests, by TargetVariant: {errors}")
     pictured = [answer for answer in paired if (answer.origin - answer.series.withheld_from) % length == 0]
-    draw(pictured, VARIANTS, series, picture)
+    draw(pictured, VARIANTS, both_series, picture)
     say(f"Forecasts against actuals: {picture}")
 
 
-def rolling_origins(series: Sequence[Series], length: int) -> list[tuple[Series, int]]:
+def rolling_origins(every_series: Sequence[Series], length: int) -> list[tuple[Series, int]]:
     """Every month from which the whole horizon lies in the withheld part, the series taking turns."""
     origins = [
-        (origin - one.withheld_from, number)
-        for number, one in enumerate(series)
-        for origin in range(one.withheld_from, len(one.values) - length + 1)
+        (origin - series.withheld_from, number)
+        for number, series in enumerate(every_series)
+        for origin in range(series.withheld_from, len(series.values) - length + 1)
     ]
-    return [(series[number], series[number].withheld_from + offset) for offset, number in sorted(origins)]
+    return [(every_series[number], every_series[number].withheld_from + offset) for offset, number in sorted(origins)]

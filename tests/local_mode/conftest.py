@@ -36,15 +36,15 @@ def archive() -> Callable[..., Path]:
 
 def marked_processes(mark: str) -> list[str]:
     """Command lines of the living processes whose environment holds the mark."""
-    found = []
+    command_lines = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 if mark.encode() in (entry / "environ").read_bytes():
-                    found.append((entry / "cmdline").read_text().replace("\0", " "))
+                    command_lines.append((entry / "cmdline").read_text().replace("\0", " "))
             except OSError:
                 continue
-    return found
+    return command_lines
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_the_data_is_small_whole_and_split_where_it_says() -> None:
     temperatures = np.load(AIR_TEMPERATURE / "air_temperature.npy")
     assert temperatures.shape == (20, 25, 53)
     assert np.isfinite(temperatures).all()
-    assert [(len(one.values), int(np.isnan(one.values).sum())) for one in load_series()] == [
+    assert [(len(series.values), int(np.isnan(series.values).sum())) for series in load_series()] == [
         (732, 0),
         (526, 5),
     ]
@@ -47,7 +47,7 @@ def test_every_rolling_origin_is_withheld_with_its_whole_horizon() -> None:
     series = load_series()
     origins = rolling_origins(series, 12)
     assert len(origins) == 122
-    assert all(one.withheld_from <= origin <= len(one.values) - 12 for one, origin in origins)
+    assert all(series.withheld_from <= origin <= len(series.values) - 12 for series, origin in origins)
     assert origins[0][0] is not origins[1][0]
 
 
