@@ -157,4 +157,5 @@ def test_every_likelihood_of_deepars_is_here_however_it_is_capitalised(likelihoo
 
 def test_another_likelihood_is_refused_with_those_that_are_here() -> None:
     message = refusal({**DEEPAR, "likelihood": "poisson"})
-    assert message.startswith("hyperparameter likelihood is 'poisson': it must be gaussian or student-T or ")
+    assert message.startswith("hyperparameter likelihood is 'poisson': it must be ")
+    assert all(likelihood in message for likelihood in DEEPAR_LIKELIHOODS)
