@@ -45,7 +45,7 @@ BENCHES = {
         Bench("lda_synthetic", TOPICS, "Synthetic documents", ("scikit-learn", "tomotopy")),
         Bench("lda_ap", TOPICS, "The Associated Press corpus", ("tomotopy",)),
         Bench("lda_scale", TOPICS, "A million documents, and two processes"),
-        Bench("parity", DECOMPOSITIONS, "Fits of real tensors", ("tensorly", "pyttb")),
+        Bench("parity", DECOMPOSITIONS, "Fits of real tensors: the larger, the better", ("tensorly", "pyttb")),
         Bench("cp_indian_pines", DECOMPOSITIONS, "The error of CP on Indian Pines", ("tensorly",)),
         _accuracy("los_speed", "Traffic, one hour ahead"),
         _accuracy("los_speed_far", "Traffic, up to 19 hours ahead"),

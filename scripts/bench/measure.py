@@ -34,7 +34,7 @@ class Bound:
     value: float
     limit: float
     kind: TargetKind = "value at most"
-    unit: str = "times"
+    unit: str = ""
 
     def row(self, case: str, title: str) -> Row:
         """The row of a case that holds it."""
@@ -53,7 +53,8 @@ class Bound:
 
     def __str__(self) -> str:
         verdict = self.row("", "").met
-        return f"{self.value:.4g} {self.unit}, to be {self.kind[6:]} {self.limit:.4g}: {'met' if verdict else 'MISSED'}"
+        value = f"{self.value:.4g} {self.unit}".strip()
+        return f"{value}, to be {self.kind[6:]} {self.limit:.4g}: {'met' if verdict else 'MISSED'}"
 
 
 @dataclass(frozen=True, kw_only=True)

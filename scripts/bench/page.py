@@ -102,7 +102,7 @@ def _missed(records: Mapping[str, Record]) -> list[str]:
     """What was promised and not reached, before all tables."""
     rows = [(BENCHES[name].title, row) for name in BENCHES if name in records for row in records[name].rows]
     items = [
-        f"- {_sentence(row.work)}, {row.program}: {_target(row)} ([{title}](#{_anchor(title)}))."
+        f"- {row.work}, {row.program}: {_target(row)} ([{title}](#{_anchor(title)}))."
         for title, row in rows
         if row.met is False
     ]
@@ -111,14 +111,16 @@ def _missed(records: Mapping[str, Record]) -> list[str]:
 
 def _section(bench: Bench, results: Record) -> str:
     ours = sorted({row.program for row in results.rows if row.role == "polyadic"})
-    lines = [f"### {bench.title}\n", f"```bash\n{results.command}\n```\n"]
+    lines = [f"### {bench.title}\n", f"<!-- needs: minutes -->\n```bash\n{results.command}\n```\n"]
     lines += [f"| work | program | result | relative to {' or '.join(ours)} | target |", "|---|---|---|---|---|"]
-    before = ""
+    case = ""
     for row in results.rows:
-        work, before = ("" if row.work == before else _sentence(row.work)), row.work
+        work = "" if row.work == case else row.work.removeprefix(f"{case}: ")
+        case = row.work if work == row.work else case
         program = f"{row.program} (floor)" if row.role == "floor" else row.program
         lines.append(f"| {work} | {program} | {_quantity(row)} | {_relative(row)} | {_target(row)} |")
-    return "\n".join([*lines, "", f"{_conditions(results)}\n", *(f"- {text}" for text in results.remarks), ""])
+    remarks = [*(f"- {text}" for text in results.remarks), ""] if results.remarks else []
+    return "\n".join([*lines, "", f"{_conditions(results)}\n", *remarks])
 
 
 def _conditions(results: Record) -> str:
@@ -143,7 +145,7 @@ def _quantity(row: Row) -> str:
         return f"{row.value:.3f} ± {row.spread:.3f} {row.unit}"
     first, _, rest = row.unit.partition(" ")
     if first != "seconds":
-        return f"{_number(row.value, 4)} {row.unit}"
+        return f"{_number(row.value, 4)} {row.unit}".strip()
     if row.value < 1:
         return f"{_number(row.value / MILLI)} ms {rest}".strip()
     return f"{_number(row.value)} s {rest}".strip()
@@ -169,10 +171,6 @@ def _number(value: float, digits: int = 3) -> str:
 
 def _optional(value: float | None, text: Callable[[float], str]) -> str:
     return "" if value is None else text(value)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _anchor(title: str) -> str:

@@ -125,4 +125,4 @@ def _best(fit: Callable[[int], float]) -> float:
 def _case(key: str, name: str, figures: dict[str, float], unit: str = "fit") -> Case:
     best = max(value for program, value in figures.items() if program != OURS)
     bound = Bound("polyadic's less the best of the others", figures[OURS] - best, -NEAR, "value at least", unit)
-    return Case(key=key, title=f"parity: {name}", figures=figures, unit=unit, bounds=[bound])
+    return Case(key=key, title=name, figures=figures, unit=unit, bounds=[bound])
