@@ -1,4 +1,4 @@
-"""A channel's files -> the documents that they hold, each rank its share; and the vocabulary's channel."""
+"""A channel's files -> the documents that they hold, each rank its share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import UNSTATED, Dealer, Format, Rows, opened
+from polyadic.formats import UNSTATED, Dealer, Format, Rows
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
 from polyadic.readers.shares import Holding, agreed, few
 from polyadic.topics.corpus import Corpus
 
-VOCABULARY = "vocabulary"
 MOST_NONZEROS_IN_MEMORY = 2**27
 """Of a rank, at 12 bytes each. Where there are more, all lie on the disk and are mapped."""
 
@@ -58,27 +57,6 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
     agreed(job.world, lambda: _gather(gathered, holding, chosen.stated, source))
     corpus = gathered.join(_width(gathered, job.world).terms)
     return CorpusRead(corpus, _warnings(channel, gathered.tally, chosen.skipped, job.world))
-
-
-def read_vocabulary(job: Job[Any], terms: int | None) -> list[str] | None:
-    """The terms of channel `vocabulary`, one per line, alike on every rank; None without that channel. A collective.
-
-    Raises UserError for no file, more than one, a text that is not UTF-8, an empty line, and another number of terms.
-    """
-    if VOCABULARY not in job.channels:
-        return None
-    source = job.channels[VOCABULARY]
-    own = agreed(job.world, lambda: _words(source, job.world))
-    vocabulary = next((read for read in job.world.collect(own) if read), None)
-    if vocabulary is None:
-        raise UserError(f"channel {VOCABULARY} holds no file: give one text, with one term per line")
-    name, words = vocabulary
-    if terms is not None and len(words) != terms:
-        raise UserError(
-            f"{name} has {len(words)} terms and the corpus has {terms} (feature_dim): the vocabulary has a line for "
-            "each term, in the order of their numbers"
-        )
-    return words
 
 
 def corpus_of(rows: Rows, name: str, unit: str, width: Width | None) -> Corpus:
@@ -281,32 +259,3 @@ def _warnings(channel: str, tally: _Tally, skipped: list[str], world: World) -> 
     if names:
         warnings.append(f"{few(names)} skipped: a file of documents ends in {' '.join(suffixes())}")
     return [f"channel {channel}: {warning}" for warning in warnings]
-
-
-def _words(channel: Channel, world: World) -> tuple[str, list[str]] | None:
-    """The vocabulary's file and its terms; None where this rank has none to read."""
-    if len(channel.files) > 1:
-        names = few([path.name for path in channel.files])
-        raise UserError(
-            f"channel {channel.name} holds {len(channel.files)} files ({names}): give one text, with one term per line"
-        )
-    if not channel.files or (channel.piped and world.local_rank):
-        return None
-    path = channel.files[0]
-    if channel.piped:
-        await_pipe(path, channel.name)
-    with opened(path) as file:
-        lines = file.read().rstrip().split(b"\n")
-    return path.name, [_word(line, path.name, number) for number, line in enumerate(lines, 1)]
-
-
-def _word(line: bytes, name: str, number: int) -> str:
-    try:
-        word = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name}, line {number}: {error}. A vocabulary is a text in UTF-8, with one term per line"
-        ) from None
-    if not word:
-        raise UserError(f"{name}, line {number} is empty: give one term per line, in the order of their numbers")
-    return word

@@ -7,8 +7,8 @@ from polyadic.algorithms.lda.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.metrics import Metric
-from polyadic.readers.corpus import VOCABULARY
 from polyadic.readers.corpus_files import content_types
+from polyadic.readers.vocabulary import VOCABULARY
 
 __all__ = ["ALGORITHM", "Hyperparameters", "fit", "load"]
 
