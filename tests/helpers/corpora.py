@@ -1,4 +1,4 @@
-"""Corpora that Latent Dirichlet allocation itself made."""
+"""Corpora for tests, some of them drawn from latent Dirichlet allocation itself."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def sampled(
     mixtures = random.dirichlet(np.full(len(beta), alpha), documents)
     lengths = random.poisson(length, documents) if poisson else np.full(documents, length)
     counts = [random.multinomial(n, p / p.sum()) for n, p in zip(lengths, mixtures @ beta, strict=True)]
-    pairs = [(np.flatnonzero(one), one[np.flatnonzero(one)]) for one in counts]
-    return Corpus.of([(words.tolist(), some.tolist()) for words, some in pairs], beta.shape[1])
+    pairs = [(np.flatnonzero(document), document[np.flatnonzero(document)]) for document in counts]
+    return Corpus.of([(words.tolist(), nonzero.tolist()) for words, nonzero in pairs], beta.shape[1])
 
 
-def matched(found: Tensor, truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The errors (K x V) of found topics, each matched to the true one that makes the sum of the errors least."""
-    ours = found.numpy()
-    cost = np.abs(ours[:, None] - truth[None]).sum(2)
+def matched(topics: Tensor, truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The errors (K x V) of topics, each matched to a true one so that the sum of the errors is least."""
+    estimate = topics.numpy()
+    cost = np.abs(estimate[:, None] - truth[None]).sum(2)
     rows, columns = linear_sum_assignment(cost)
-    order = np.argsort(columns)
-    return ours[rows[order]] - truth  # type: ignore[no-any-return]
+    errors: NDArray[np.float64] = estimate[rows[np.argsort(columns)]] - truth
+    return errors
 
 
 def share_of(corpus: Corpus, world: World) -> Corpus:
@@ -51,16 +51,16 @@ def share_of(corpus: Corpus, world: World) -> Corpus:
 
 def small(documents: int = 60, terms: int = 12, seed: int = 0) -> Corpus:
     """Documents of 3 to 20 words, drawn from two groups of words."""
-    random, made = np.random.default_rng(seed), []
+    random, pairs = np.random.default_rng(seed), []
     for number in range(documents):
         weights = np.where(np.arange(terms) % 2 == number % 2, 8.0, 1.0)
         counts = random.multinomial(random.integers(3, 20), weights / weights.sum())
-        made.append((np.flatnonzero(counts).tolist(), counts[np.flatnonzero(counts)].tolist()))
-    return Corpus.of(made, terms)
+        pairs.append((np.flatnonzero(counts).tolist(), counts[np.flatnonzero(counts)].tolist()))
+    return Corpus.of(pairs, terms)
 
 
 def dense(corpus: Corpus) -> Tensor:
-    """D x V, float64."""
+    """The counts as a matrix: D x V, float64."""
     counts = torch.zeros(len(corpus), corpus.terms, dtype=torch.float64)
     counts[corpus.document, corpus.words] = corpus.counts.double()
     return counts

@@ -50,9 +50,9 @@ def test_coherence_is_counted_right() -> None:
         for place, later in enumerate(words):
             for earlier in words[:place]:
                 p = float((occurs[:, later] & occurs[:, earlier]).double().mean())
-                one, other = (float(occurs[:, word].double().mean()) for word in (later, earlier))
-                values.append(-1.0 if p == 0 else math.log(p / (one * other)) / -math.log(p))
-                logs.append(math.log((p * len(corpus) + 1) / (other * len(corpus))))
+                p_later, p_earlier = (float(occurs[:, word].double().mean()) for word in (later, earlier))
+                values.append(-1.0 if p == 0 else math.log(p / (p_later * p_earlier)) / -math.log(p))
+                logs.append(math.log((p * len(corpus) + 1) / (p_earlier * len(corpus))))
         assert float(npmi[topic]) == pytest.approx(sum(values) / len(values))
         assert float(umass[topic]) == pytest.approx(sum(logs) / len(logs))
 

@@ -1,4 +1,4 @@
-"""A corpus from documents and from places, and its products with matrices."""
+"""A corpus from documents, its parts and its batches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.products import times, transposed_times
 from tests.helpers.corpora import dense, small
 
 
@@ -23,25 +22,12 @@ def test_a_part_is_those_documents() -> None:
     assert len(corpus.part(0, 0)) == 0 and len(Corpus.of([], 5)) == 0
 
 
-@pytest.mark.parametrize("columns", [1, 8, 20, 50])
-def test_products_are_those_of_the_dense_counts(columns: int) -> None:
-    corpus, random = small(), torch.Generator().manual_seed(0)
-    counts = dense(corpus).float()
-    matrix = torch.randn(corpus.terms, columns, generator=random)
-    rows = torch.randn(len(corpus), columns, generator=random)
-    torch.testing.assert_close(times(corpus, matrix), counts @ matrix, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(transposed_times(corpus, rows), (counts.T @ rows).double(), atol=1e-4, rtol=1e-5)
-    empty = corpus.part(0, 0)
-    assert times(empty, matrix).shape == (0, columns)
-    assert not transposed_times(empty, rows[:0]).any()
-
-
 @pytest.mark.parametrize("nonzeros", [1, 7, 50, 10_000])
 def test_batches_are_all_documents_once(nonzeros: int) -> None:
     corpus = small()
     batches = list(corpus.batches(nonzeros))
     assert sum(map(len, batches)) == len(corpus) and all(map(len, batches))
-    assert all(len(one.words) <= nonzeros or len(one) == 1 for one in batches)
-    torch.testing.assert_close(torch.cat([dense(one) for one in batches]), dense(corpus))
+    assert all(len(batch.words) <= nonzeros or len(batch) == 1 for batch in batches)
+    torch.testing.assert_close(torch.cat([dense(batch) for batch in batches]), dense(corpus))
     torch.testing.assert_close(corpus.frequencies, dense(corpus).sum(0))
     torch.testing.assert_close(corpus.lengths, dense(corpus).sum(1))

@@ -52,21 +52,23 @@ def corpus_with_short_documents() -> Corpus:
 def test_moments_are_those_of_all_tuples_of_tokens() -> None:
     corpus = corpus_with_short_documents()
     first, second, third = naive(corpus)
-    found = whiten(lambda: [corpus.part(0, 7), corpus.part(7, len(corpus))], 9, 3, ALPHA0, World.alone(), power_steps=9)
-    assert (found.documents, found.short) == (40, 3)
-    torch.testing.assert_close(found.mean, first, atol=1e-6, rtol=0)
+    whitening = whiten(
+        lambda: [corpus.part(0, 7), corpus.part(7, len(corpus))], 9, 3, ALPHA0, World.alone(), power_steps=9
+    )
+    assert (whitening.documents, whitening.short) == (40, 3)
+    torch.testing.assert_close(whitening.mean, first, atol=1e-6, rtol=0)
     values, vectors = torch.linalg.eigh(second)
-    torch.testing.assert_close(found.values, values.flip(0)[:3], atol=1e-6, rtol=1e-4)
-    assert float((found.basis.T @ vectors.flip(1)[:, :3]).abs().diagonal().min()) > 0.9999
-    kept = Whitening(found.basis[:, :1], found.values[:1], found.mean, 40, 3)
+    torch.testing.assert_close(whitening.values, values.flip(0)[:3], atol=1e-6, rtol=1e-4)
+    assert float((whitening.basis.T @ vectors.flip(1)[:, :3]).abs().diagonal().min()) > 0.9999
+    kept = Whitening(whitening.basis[:, :1], whitening.values[:1], whitening.mean, 40, 3)
     matrix = kept.matrix
     expected = torch.einsum("abc,ai,bj,ck->ijk", third, matrix, matrix, matrix)
     torch.testing.assert_close(
         whitened_third(lambda: [corpus], kept, ALPHA0, World.alone()), expected, rtol=1e-4, atol=1e-5
     )
     basis = torch.linalg.qr(torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
-    other = Whitening(basis, torch.tensor([0.3, 0.2, 0.1, 0.05], dtype=torch.float64), found.mean, 40, 3)
+    other = Whitening(basis, torch.tensor([0.3, 0.2, 0.1, 0.05], dtype=torch.float64), whitening.mean, 40, 3)
     matrix = other.matrix
     expected = torch.einsum("abc,ai,bj,ck->ijk", third, matrix, matrix, matrix)
-    found_third = whitened_third(lambda: [corpus.part(0, 20), corpus.part(20, 43)], other, ALPHA0, World.alone())
-    torch.testing.assert_close(found_third, expected, rtol=1e-3, atol=1e-5)
+    actual = whitened_third(lambda: [corpus.part(0, 20), corpus.part(20, 43)], other, ALPHA0, World.alone())
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)

@@ -39,7 +39,7 @@ def test_what_carries_no_topics_is_refused() -> None:
 
 def test_the_rank_ends_at_the_gap() -> None:
     values = torch.tensor([4.0, 2.0, 1.9, 0.01, 0.009])
-    assert [numerical_rank(one) for one in (values, values[:3], -values, values[:0])] == [3, 3, 0, 0]
+    assert [numerical_rank(part) for part in (values, values[:3], -values, values[:0])] == [3, 3, 0, 0]
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=12))

@@ -53,7 +53,7 @@ def alone() -> dict[str, Tensor]:
 def test_any_number_of_ranks_finds_the_same(ranks: int, alone: dict[str, Tensor]) -> None:
     answers = on_ranks(ranks, everything)
     for answer in answers:
-        for name, one in answer.items():
+        for name, result in answer.items():
             scale = 1e-5 * max(1.0, float(alone[name].abs().max()))
-            torch.testing.assert_close(one, alone[name], rtol=0, atol=scale, msg=name)
-            assert torch.equal(one, answers[0][name])
+            torch.testing.assert_close(result, alone[name], rtol=0, atol=scale, msg=name)
+            assert torch.equal(result, answers[0][name])

@@ -1,1 +1,1 @@
-"""Documents -> topics, by moment tensors."""
+"""Documents -> topics, by the moments of their words."""

@@ -1,4 +1,8 @@
-"""The kernels of a CPU over documents, by numba: one thread's documents each, `piece` columns at a time."""
+"""The kernels of a CPU, by numba, over the documents of a corpus.
+
+A call does the work for documents [begin, end), which one thread takes, some columns at a time. offsets (D + 1), words
+and counts (M) are those of a Corpus; the columns of other arrays are padded to whole registers.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,21 @@ import numpy as np
 from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
 
-PIECE = 8
-"""Columns of a product that are taken at a time: a register of float32."""
+PIECE_COLUMNS = 8
+"""Columns of a product that are taken at a time: those of a register of float32."""
 
 
 @cache
 def gathered() -> Any:
-    """out[d] = sum of count · matrix[word] over the document."""
+    """out[d] = sum of count · matrix[word] over document d: matrix V x K, out D x K."""
 
     @jit
     def kernel(offsets, words, counts, matrix, out, begin, end):
         for d in range(begin, end):
-            for column in range(0, out.shape[1], PIECE):
-                sum_ = zeros(out, PIECE)
+            for column in range(0, out.shape[1], PIECE_COLUMNS):
+                sum_ = zeros(out, PIECE_COLUMNS)
                 for k in range(offsets[d], offsets[d + 1]):
-                    sum_ = scaled(counts[k], load(matrix, words[k], column, PIECE), sum_)
+                    sum_ = scaled(counts[k], load(matrix, words[k], column, PIECE_COLUMNS), sum_)
                 store(out, d, column, sum_)
 
     return kernel
@@ -33,27 +37,28 @@ def gathered() -> Any:
 
 @cache
 def spread() -> Any:
-    """out[word] += count · rows[d] over the words of the documents, out in float64."""
+    """out[word] += count · rows[d] over the words of every document d: rows D x K, out V x K in float64."""
 
     @jit
     def kernel(offsets, words, counts, rows, out, begin, end):
         for d in range(begin, end):
-            for column in range(0, out.shape[1], PIECE):
-                mine = widened(load(rows, d, column, PIECE))
+            for column in range(0, out.shape[1], PIECE_COLUMNS):
+                row = widened(load(rows, d, column, PIECE_COLUMNS))
                 for k in range(offsets[d], offsets[d + 1]):
-                    sum_ = load(out, words[k], column, PIECE)
-                    store(out, words[k], column, scaled(np.float64(counts[k]), mine, sum_))
+                    sum_ = load(out, words[k], column, PIECE_COLUMNS)
+                    store(out, words[k], column, scaled(np.float64(counts[k]), row, sum_))
 
     return kernel
 
 
 @cache
 def expected_counts(piece: int) -> Any:
-    """Updates theta (D x width) of documents [begin, end), `passes` times; the last time words are counted too.
+    """Updates theta, the documents' expected counts of topics (D x K), `passes` times, `piece` columns at a time.
 
-    columns (V x width): each word's probability in the topics; prior: the Dirichlet's parameters; room: three rows, for
-    a document's weights, its new counts, and a token's shares. A document is done earlier when its counts move by less
-    than the square root of `still`, as a share of its tokens.
+    columns (V x K): the probability of each word in the topics; prior (1 x K): the Dirichlet's parameters; room (3 x
+    K): a document's weights, its new counts, and a token's shares. With `counting`, the last pass also adds to sums
+    (V x K), the expected counts of words, and to likelihood (1), the tokens' log-likelihood. A document's passes end
+    when its counts move by less than the square root of `still` times its tokens.
     """
 
     @jit

@@ -1,8 +1,9 @@
 """Topics refined by the documents themselves: expectation-maximisation of smoothed topics, from any start.
 
-Shapes: documents D, terms V, topics K. A token w of document d belongs to topic k with probability in proportion to
-(N_kw + eta) / (N_k + V eta) · (N_dk + alpha_k), N the expected counts: the zero-order collapsed variational update with
-the token's own share left in the counts, which needs no memory a token (Asuncion, Welling, Smyth and Teh, UAI 2009).
+Shapes: documents D, terms V, topics K. With N the expected counts, a token w of document d belongs to topic k with a
+probability in proportion to (N_kw + eta) / (N_k + V eta) · (N_dk + alpha_k). This is the zero-order collapsed
+variational update (Asuncion, Welling, Smyth and Teh, UAI 2009), but with the token's own share left in the counts, so
+that nothing must be kept for each token.
 """
 
 from __future__ import annotations
@@ -17,30 +18,37 @@ from polyadic.distributed import World
 from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.topics import kernels
-from polyadic.topics.collectives import total
-from polyadic.topics.corpus import AT_ONCE, Corpus
+from polyadic.topics.collectives import sum_over_ranks
+from polyadic.topics.corpus import BATCH_NONZEROS, Corpus
 from polyadic.topics.products import document_edges
 from polyadic.topics.spectral import Topics
 
 ETA = 0.05
-"""Smoothing of the topics: tokens of every term that each topic is thought to have had."""
+"""Smoothing of the topics: tokens of every term that are added to each topic's own."""
 PASSES = 3
-"""Updates of a document's own topics an iteration."""
-FOLD_IN, STILL = 100, 1e-4
-"""Updates of a document whose topics are fixed, at most, and the share of its tokens that may still move."""
-LEAST = 1e-4
-"""A Dirichlet's parameter is no smaller than this."""
-EVERY = 10
+"""Updates of a document's counts of topics per iteration."""
+FOLD_IN_PASSES = 100
+"""Most updates of a document whose topics are fixed."""
+STILL_SHARE = 1e-4
+"""Its updates end when its counts move by less than this share of its tokens."""
+LEAST_ALPHA = 1e-4
+"""The least value of a Dirichlet's parameter."""
+TRIAL_ITERATIONS = 15
+"""Iterations after which the likelihood tells which of several starts will end best: docs/decisions.md."""
+ALPHA_ITERATIONS = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
-TRIAL = 15
-"""Iterations after which the likelihood tells which of several starts ends best: docs/decisions.md."""
-STEPS = 5
-"""Steps of such an estimate: the counts that it is made from are no better."""
+ALPHA_STEPS = 5
+"""Steps of such an estimate; more would not pay, since it is made from counts that still change."""
 
 
 @dataclass
 class Refined:
-    """Where a refinement stands, changed in place by it: expected counts of words (K x V) and of documents (D x K)."""
+    """The state of a refinement, which changes it in place.
+
+    words (K x V): expected counts of words over all ranks; documents (D x K): those of topics in this rank's documents;
+    alpha (K): the Dirichlet's parameters; iteration: how many are done; log_likelihood: of all ranks' tokens, in nats,
+    under the topics that the last iteration began with.
+    """
 
     words: Tensor
     documents: Tensor
@@ -55,7 +63,7 @@ class Refined:
 
 
 def smoothed(words: Tensor) -> Tensor:
-    """Rows on the simplex from expected counts (K x V)."""
+    """Topics from expected counts of words (K x V): rows that sum to 1, (N_kw + eta) / (N_k + V eta)."""
     return (words + ETA) / (words.sum(1, keepdim=True) + words.shape[1] * ETA)
 
 
@@ -69,60 +77,67 @@ def refine(
     progress: Refined | None = None,
     after_iteration: Callable[[Refined], bool] = lambda _: True,
 ) -> Refined:
-    """Iterates over this rank's documents until `iterations` are done, or `after_iteration` returns False.
+    """The refinement after so many iterations, or after the one at which `after_iteration` returned False.
 
-    The start's topics are mixed with the words of the corpus, so that no word is impossible in any of them.
+    corpus: this rank's documents; start: K topics over V terms; progress: a refinement to go on with, in place of a
+    start. The counts of a start are those of its topics mixed with the corpus's frequencies of words, so that no topic
+    excludes a word; tokens_of_start is the share of the frequencies. A collective of all ranks.
     """
     world = world or World.alone()
-    at = progress or _beginning(corpus, start, tokens_of_start, world)
-    while at.iteration < iterations:
-        beta, alpha = smoothed(at.words).float(), at.alpha.float()
-        at.documents, words, likelihood = expect(corpus, beta, alpha, at.documents)
-        flat = total(world, torch.cat([words.flatten().double(), likelihood.reshape(1)]))
-        at.words, at.log_likelihood = flat[:-1].reshape(words.shape).float(), float(flat[-1])
-        at.iteration += 1
-        if at.iteration % EVERY == 0:
-            at.alpha = dirichlet(at.documents, at.alpha, world)
-        if not after_iteration(at):
+    state = progress or _beginning(corpus, start, tokens_of_start, world)
+    while state.iteration < iterations:
+        beta, alpha = smoothed(state.words).float(), state.alpha.float()
+        state.documents, words, likelihood = expect(corpus, beta, alpha, state.documents)
+        flat = sum_over_ranks(world, torch.cat([words.flatten().double(), likelihood.reshape(1)]))
+        state.words, state.log_likelihood = flat[:-1].reshape(words.shape).float(), float(flat[-1])
+        state.iteration += 1
+        if state.iteration % ALPHA_ITERATIONS == 0:
+            state.alpha = dirichlet(state.documents, state.alpha, world)
+        if not after_iteration(state):
             break
-    return at
+    return state
 
 
 def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, world: World | None = None) -> Refined:
-    """The start whose documents are likeliest after TRIAL iterations (or `iterations`), so far refined.
+    """The start under which the documents are likeliest after a trial, refined so far.
 
-    One that is alone is not tried.
+    The trial is of TRIAL_ITERATIONS, or of `iterations` where that is less. A single start is not tried. A collective
+    of all ranks.
     """
-    begun = list(starts)
-    trial = min(TRIAL, iterations) if len(begun) > 1 else 0
-    tried = [refine(corpus, one, iterations=trial, world=world) for one in begun]
-    return max(tried, key=lambda at: at.log_likelihood)
+    candidates = list(starts)
+    trial = min(TRIAL_ITERATIONS, iterations) if len(candidates) > 1 else 0
+    tried = [refine(corpus, start, iterations=trial, world=world) for start in candidates]
+    return max(tried, key=lambda state: state.log_likelihood)
 
 
-def fold_in(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN) -> Tensor:
-    """Expected counts of the topics in documents, the topics fixed: D x K; no document sees another.
+def fold_in(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
+    """The expected counts of fixed topics in documents: D x K, float32. Those of a document depend on it alone.
 
-    Up to `passes` updates, fewer where a document's counts move by less than STILL of its tokens.
+    passes: the most updates; a document's updates end when its counts move by less than STILL_SHARE of its tokens.
     """
     beta, alpha = topics.beta.float(), topics.alpha.float()
     even = torch.ones(len(corpus), len(alpha)) / len(alpha) * corpus.lengths.float()[:, None]
-    return expect(corpus, beta, alpha, even, passes=passes, words=False, still=STILL**2)[0]
+    return expect(corpus, beta, alpha, even, passes=passes, words=False, still=STILL_SHARE**2)[0]
 
 
-def mixtures(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN) -> Tensor:
-    """The topic mixtures of documents, rows on the simplex: D x K. An empty document has the Dirichlet's mean."""
+def mixtures(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
+    """The topic mixtures of documents: D x K, rows that sum to 1, float64. Empty ones have the Dirichlet's mean."""
     counts = fold_in(corpus, topics, passes=passes).double() + topics.alpha
     return counts / counts.sum(1, keepdim=True)
 
 
 def dirichlet(documents: Tensor, alpha: Tensor, world: World) -> Tensor:
-    """The Dirichlet's parameters (K) from expected counts (D x K), some steps of Minka's fixed point (2000)."""
+    """The Dirichlet's parameters (K, float64) from the expected counts of all ranks' documents (D x K).
+
+    alpha: where to start. A few steps of the fixed point of Minka, "Estimating a Dirichlet distribution", 2000.
+    A collective of all ranks.
+    """
     counts, lengths = documents.double(), documents.sum(1).double()
-    for _ in range(STEPS):
+    for _ in range(ALPHA_STEPS):
         own = (torch.digamma(counts + alpha) - torch.digamma(alpha)).sum(0)
         whole = (torch.digamma(lengths + alpha.sum()) - torch.digamma(alpha.sum())).sum()
-        sums = total(world, torch.cat([own, whole.reshape(1)]))
-        alpha = (alpha * sums[:-1] / sums[-1].clamp_min(1e-30)).clamp_min(LEAST)
+        sums = sum_over_ranks(world, torch.cat([own, whole.reshape(1)]))
+        alpha = (alpha * sums[:-1] / sums[-1].clamp_min(1e-30)).clamp_min(LEAST_ALPHA)
     return alpha
 
 
@@ -136,10 +151,11 @@ def expect(
     words: bool = True,
     still: float = -1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Expected counts of documents (D x K) and words (K x V), float32, and the log-likelihood of the tokens.
+    """The expected counts of documents (D x K) and of words (K x V), float32, and the tokens' log-likelihood in nats.
 
-    A document whose counts move by less than sqrt(still) of its tokens needs no more passes; words must not be counted
-    then.
+    beta: topics, K x V; alpha: the Dirichlet's parameters, K; documents: their counts so far, D x K; all float32.
+    passes: updates of each document; words: whether to count words in the last of them. A document's updates end when
+    its counts move by less than sqrt(still) of its tokens; words must not be counted then.
     """
     if documents.device.type != "cpu":
         return expect_on_device(corpus, beta, alpha, documents, passes=passes, words=words)
@@ -155,12 +171,12 @@ def expect(
     kernel, places = kernels.expected_counts(min(width, 16)), {begin: place for place, begin in enumerate(edges)}
     arrays = [part.numpy() for part in (corpus.offsets, corpus.words, corpus.counts, columns, theta, prior)]
 
-    def some(begin: int, end: int) -> None:
+    def update(begin: int, end: int) -> None:
         own = [part[places[begin]].numpy() for part in (sums, likelihood, room)]
         kernel(*arrays, *own, passes, still, words, begin, end)
 
-    in_parallel(some, edges)
-    # A token's probability is over the weights of all topics, which add up to the document's own tokens and alpha.
+    in_parallel(update, edges)
+    # The kernel's probabilities are in units of the sum of a document's weights: its tokens and the sum of alpha.
     before = documents.sum(1).double() if passes == 1 else corpus.lengths
     weights = (corpus.lengths * (before + alpha.sum()).log()).sum()
     return theta[:, :topics], sums.sum(0)[:, :topics].T, likelihood.sum() - weights
@@ -169,10 +185,10 @@ def expect(
 def expect_on_device(
     corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, words: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same as `expect` by torch's own operations, some documents on the device at a time: for a GPU."""
-    device, columns, found, first = documents.device, beta.T.contiguous(), [documents[:0]], 0
+    """The same as `expect`, by torch's own operations on the device of `documents`, a batch of documents at a time."""
+    device, columns, updated, first = documents.device, beta.T.contiguous(), [documents[:0]], 0
     sums, likelihood = torch.zeros_like(columns), torch.zeros((), dtype=torch.float64, device=device)
-    for part in (one.to(device) for one in corpus.batches(max(1, AT_ONCE // len(alpha)))):
+    for part in (batch.to(device) for batch in corpus.batches(max(1, BATCH_NONZEROS // len(alpha)))):
         theta, chosen = documents[first : first + len(part)], columns[part.words]
         for _ in range(passes):
             weights = theta + alpha
@@ -180,19 +196,20 @@ def expect_on_device(
             chance = shares.sum(1)
             shares *= torch.where(chance > 0, part.counts / chance, 0.0)[:, None]
             theta = torch.zeros_like(theta).index_add_(0, part.document, shares)
-        found.append(theta)
+        updated.append(theta)
         first += len(part)
         if words:
             sums.index_add_(0, part.words, shares)
             relative = torch.where(chance > 0, chance / weights.sum(1)[part.document], 1.0)
             likelihood += (part.counts.double() * relative.double().log()).sum()
-    return torch.cat(found), sums.T, likelihood
+    return torch.cat(updated), sums.T, likelihood
 
 
 def _beginning(corpus: Corpus, start: Topics, mixed: float, world: World) -> Refined:
-    counts = total(world, corpus.frequencies)
+    """The counts of a start, `mixed` of them from the frequencies of words in all ranks' documents."""
+    counts = sum_over_ranks(world, corpus.frequencies)
     shares = start.alpha / start.alpha.sum()
     words = (1 - mixed) * start.beta * counts.sum() * shares[:, None] + mixed * counts * shares[:, None]
     documents = corpus.lengths.float()[:, None] * shares.float()
-    alpha = start.alpha.double().clamp_min(LEAST)
+    alpha = start.alpha.double().clamp_min(LEAST_ALPHA)
     return Refined(words.float().to(world.device), documents.to(world.device), alpha.to(world.device))

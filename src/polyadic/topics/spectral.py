@@ -1,6 +1,6 @@
 """Topics from the moments of a corpus: whitening, CP decomposition of the third moment, and back to words.
 
-Shapes: topics K, terms V, whitened dimensions k <= K (fewer where topics depend linearly on one another).
+Shapes: topics K, terms V, whitened dimensions k <= K (fewer than K where topics are linearly dependent).
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from polyadic.decomposition.cp.start import Init
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.topics.collectives import of_first
+from polyadic.topics.collectives import from_rank_0
 from polyadic.topics.moments import Documents, Whitening, whiten, whitened_third
 
-GAP = 20.0
-"""A drop of the second moment's eigenvalues by this factor is where its rank ends."""
-NOISE = 1e-6
-AGREE = 1e-3
+GAP_FACTOR = 20.0
+"""The rank of the second moment ends where its eigenvalues drop by this factor."""
+NOISE_SHARE = 1e-6
+"""Eigenvalues under this share of the square of the mean, which was subtracted, are round-off."""
+SAME_ERROR = 1e-3
 """Two starts whose relative errors differ by less have found the same optimum."""
-NEAR = 0.01
+SMALL_ERROR = 0.01
 """A relative error under which no other start is tried."""
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Topics and the Dirichlet's parameters: beta (K x V, rows on the simplex) and alpha (K, falling), float64."""
+    """Topics beta (K x V, rows that sum to 1) and the Dirichlet's parameters alpha (K, falling), float64."""
 
     beta: Tensor
     alpha: Tensor
@@ -37,7 +38,11 @@ class Topics:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What the moments said: eigenvalues of the second one, the rank taken, documents used and too short for it."""
+    """What the moments told.
+
+    eigenvalues: of the second moment, falling; rank: how many of them were taken; documents and short: how many
+    documents counted, and how many had too few tokens; relative_error: of the decomposition of the third moment.
+    """
 
     eigenvalues: Tensor
     rank: int
@@ -59,16 +64,20 @@ def spectral_lda(
     seed: int = 0,
     world: World | None = None,
 ) -> tuple[Topics, Spectrum]:
-    """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu (NIPS 2012).
+    """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu, NIPS 2012.
 
-    documents: a pass over this rank's share of the corpus, V = `terms`; num_topics K; alpha0: the sum of the
-    Dirichlet's parameters. The whitened third moment is decomposed by alternating least squares, from the eigenvectors
-    of a random mix of its slices and from random starts, `max_restarts` in all, fewer where two end alike or one is
-    near the moment; not by the orthogonal power method, which fails where topics are linearly dependent. A component
+    documents: a function whose every call gives a pass over this rank's share of the corpus; terms: V; num_topics: K;
+    alpha0: the sum of the Dirichlet's parameters; max_iterations and tol: of each decomposition, which stops when its
+    relative error falls by less than `tol` in a sweep. A collective of all ranks.
+
+    The whitened third moment is decomposed by alternating least squares, from the eigenvectors of a random mix of its
+    slices and from random starts: `max_restarts` in all, fewer where two starts reach the same error or one of them a
+    small error. The orthogonal power method of the paper would fail where topics are linearly dependent. A component
     λ v∘v∘v gives the topic b ∝ U S^1/2 v, scaled to sum to 1 and projected on the simplex, and its parameter
-    λ / |W^T b|³, scaled to sum to alpha0.
+    λ / |W^T b|³, all of which are scaled to sum to alpha0.
 
-    Raises UserError where no document has three words, or the second moment carries fewer topics.
+    Raises UserError where no document has three tokens, and where the second moment is of too low a rank for so many
+    topics.
     """
     world = world or World.alone()
     whitening = whiten(documents, terms, min(num_topics, terms), alpha0, world, power_steps=power_steps, seed=seed)
@@ -76,10 +85,9 @@ def spectral_lda(
         raise UserError(
             f"all {whitening.short} documents have fewer than 3 words: topics are found from words that occur together"
         )
-    # The least that is no round-off of the mean's square, which was subtracted.
-    floor = NOISE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
+    floor = NOISE_SHARE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
     rank = numerical_rank(whitening.values, floor)
-    _check(rank, num_topics, alpha0)
+    _check_rank(rank, num_topics, alpha0)
     third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
     kept = whitening.leading(rank, "cpu")
     model = _decompose(third, num_topics, max_restarts, max_iterations, tol, seed, world)
@@ -88,15 +96,18 @@ def spectral_lda(
 
 
 def numerical_rank(values: Tensor, floor: float = 0.0) -> int:
-    """How many eigenvalues (falling) come before a drop by GAP, or before they are no longer above `floor`."""
+    """How many eigenvalues (k, falling) come before they drop by GAP_FACTOR, or are `floor` or less."""
     for number, value in enumerate(values.tolist()):
-        if value <= floor or (number and value * GAP < float(values[number - 1])):
+        if value <= floor or (number and value * GAP_FACTOR < float(values[number - 1])):
             return number
     return len(values)
 
 
-def _check(rank: int, num_topics: int, alpha0: float) -> None:
-    """UserError where no decomposition of a moment of this rank is unique: Kruskal's condition, 2 K + 2 <= 3 rank."""
+def _check_rank(rank: int, num_topics: int, alpha0: float) -> None:
+    """Raises UserError where no decomposition of a third moment of this rank is unique.
+
+    By Kruskal's condition that takes 2 K + 2 <= 3 rank: Linear Algebra and its Applications 1977.
+    """
     most = max(rank, (3 * rank - 2) // 2)
     if num_topics > most:
         raise UserError(
@@ -107,7 +118,7 @@ def _check(rank: int, num_topics: int, alpha0: float) -> None:
 
 
 def simplex(rows: Tensor) -> Tensor:
-    """The nearest points to rows (K x V) on the simplex: Duchi, Shalev-Shwartz, Singer and Chandra (ICML 2008)."""
+    """The nearest points to rows (K x V) on the simplex: K x V. Duchi, Shalev-Shwartz, Singer, Chandra, ICML 2008."""
     falling = rows.sort(1, descending=True).values
     ahead = (falling.cumsum(1) - 1) / torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device)
     last = (falling > ahead).sum(1, keepdim=True) - 1
@@ -117,23 +128,29 @@ def simplex(rows: Tensor) -> Tensor:
 def _decompose(
     third: Tensor, topics: int, restarts: int, iterations: int, tol: float, seed: int, world: World
 ) -> CPTensor:
-    """The best CP model of the whitened moment, the same on every rank: each decomposes the same small tensor."""
+    """The best CP model of the whitened third moment (k x k x k).
+
+    Every rank decomposes it by itself; all take rank 0's model, as GPUs and CPUs may round differently.
+    """
     best: CPTensor | None = None
     for restart in range(restarts):
         start: Init = _slices(third, topics, seed) if not restart and topics <= len(third) else "random"
         model = cp(third, topics, init=start, max_iterations=iterations, stop_tol=tol, seed=seed + restart)
-        found_again = best is not None and abs(model.relative_error - best.relative_error) < AGREE
+        same_again = best is not None and abs(model.relative_error - best.relative_error) < SAME_ERROR
         if best is None or model.relative_error < best.relative_error:
             best = model
-        if found_again or best.relative_error < NEAR:
+        if same_again or best.relative_error < SMALL_ERROR:
             break
     assert best is not None
-    factors = [of_first(world, factor) for factor in best.factors]
-    return CPTensor(of_first(world, best.weights), factors, best.relative_error)
+    factors = [from_rank_0(world, factor) for factor in best.factors]
+    return CPTensor(from_rank_0(world, best.weights), factors, best.relative_error)
 
 
 def _slices(third: Tensor, topics: int, seed: int) -> CPTensor:
-    """The eigenvectors of a random mix of slices: the components, where these are orthogonal and the noise is small."""
+    """A start from the eigenvectors of a random mix of the moment's slices.
+
+    They are the components themselves, where these are orthogonal and the noise is small.
+    """
     mix = torch.randn(len(third), generator=torch.Generator().manual_seed(seed), dtype=third.dtype).to(third.device)
     values, vectors = torch.linalg.eigh(torch.einsum("abc,c->ab", third, mix))
     vectors = vectors[:, values.abs().argsort(descending=True)[:topics]]
@@ -142,7 +159,10 @@ def _slices(third: Tensor, topics: int, seed: int) -> CPTensor:
 
 
 def _topics(model: CPTensor, whitening: Whitening, alpha0: float) -> Topics:
-    """Topics from the components: of three nearly equal factors, one whose sign the two others' agreement gives."""
+    """Topics from the components.
+
+    The three factors are nearly equal but for signs. The first is taken, with the signs that it shares with the others.
+    """
     first, second, third = model.factors
     signs = ((first * second).sum(0) * (first * third).sum(0)).sign() * model.weights.sign()
     vectors, weights = first * signs, model.weights.abs()

@@ -15,11 +15,12 @@ from polyadic.algorithms.lda.hyperparameters import Hyperparameters
 from polyadic.algorithms.lda.model import Model, as_served
 from polyadic.jobs.checkpoints import Snapshot
 from polyadic.jobs.job import Job
-from polyadic.readers.corpus import read_corpus, read_vocabulary
+from polyadic.readers.corpus import read_corpus
+from polyadic.readers.vocabulary import read_vocabulary
 from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood
-from polyadic.topics.collectives import total
+from polyadic.topics.collectives import sum_over_ranks
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import TRIAL, Refined, best_start, mixtures, refine
+from polyadic.topics.refinement import TRIAL_ITERATIONS, Refined, best_start, mixtures, refine
 from polyadic.topics.spectral import Topics, spectral_lda
 
 ITERATIONS_PER_LINE = 10
@@ -95,10 +96,11 @@ def _refine(job: Job[Hyperparameters], corpus: Corpus, earlier: Refined | None) 
     """The refinement from the moments, or from where an earlier run stood."""
     settings = job.hyperparameters
     start = earlier or _best_start(job, corpus)
-    tokens = float(total(job.world, corpus.lengths.sum().reshape(1)))
+    tokens = float(sum_over_ranks(job.world, corpus.lengths.sum().reshape(1)))
 
     def after_iteration(state: Refined) -> bool:
-        if state.iteration in (TRIAL, settings.refine_iterations) or state.iteration % ITERATIONS_PER_LINE == 0:
+        last = state.iteration in (TRIAL_ITERATIONS, settings.refine_iterations)
+        if last or state.iteration % ITERATIONS_PER_LINE == 0:
             score = state.log_likelihood / max(tokens, 1)
             job.metric("train pwll", score, {"iteration": state.iteration}, unit="score")
         boundary = job.boundary(state.iteration)
