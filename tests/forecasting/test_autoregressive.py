@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from polyadic.forecasting import autoregressive
+from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.windows import Batch
-from tests.helpers.waves import CONTEXT, PREDICTION, network, one_of, sample, windows
+from tests.helpers.waves import CONTEXT, PREDICTION, network, one_window, sample, windows
 
-each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
+each_cell = pytest.mark.parametrize("cell", sorted(CELLS))
 each_likelihood = pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 mirrored = pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
 
@@ -60,14 +61,14 @@ def test_a_forecast_does_not_depend_on_its_neighbours(cell: str, likelihood: str
     together = sample(net, batch, paths, seed=3)
     assert together.shape == (6, paths, PREDICTION)
     for row in range(6):
-        alone = sample(net, one_of(batch, row), paths, seed=3)[0]
+        alone = sample(net, one_window(batch, row), paths, seed=3)[0]
         torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_forecasts_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     batch, net = windows(7), network().eval()
     whole = sample(net, batch, 10, seed=3)
-    monkeypatch.setattr(autoregressive, "SEQUENCES_AT_ONCE", 25)
+    monkeypatch.setattr(autoregressive, "BATCH_SEQUENCES", 25)
     torch.testing.assert_close(sample(net, batch, 10, seed=3), whole, atol=1e-5, rtol=1e-5)
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from polyadic.forecasting import cuda_graph
+from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.windows import Batch
-from tests.helpers.waves import network, windows
+from tests.helpers.waves import DECODERS, network, windows
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -20,7 +21,7 @@ def gradients(cell: str, decoder: str, batch: Batch, example: Batch, static: boo
     return [loss.detach(), *(weight.grad for weight in net.parameters())]
 
 
-@pytest.mark.parametrize("decoder", ["autoregressive", "direct"])
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
 def test_on_a_cpu_the_step_is_the_networks_own(decoder: str) -> None:
     batch, net = windows(5), network(decoder=decoder).train()
     for static in (False, True):
@@ -28,8 +29,8 @@ def test_on_a_cpu_the_step_is_the_networks_own(decoder: str) -> None:
 
 
 @needs_gpu
-@pytest.mark.parametrize("decoder", ["autoregressive", "direct"])
-@pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
+@pytest.mark.parametrize("cell", sorted(CELLS))
 def test_a_captured_step_is_the_step_itself(cell: str, decoder: str) -> None:
     device = torch.device("cuda")
     example, batch = windows(6).to(device), windows(6, "gaussian").to(device)

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.forecasting import direct
+from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.direct import LEVELS, interpolate
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.linear_autoregression import LinearAutoregression
-from tests.helpers.waves import CONTEXT, PREDICTION, network, one_of, sample, windows
+from tests.helpers.waves import CONTEXT, PREDICTION, network, one_window, sample, windows
 
 
 def test_the_loss_is_that_of_mean_and_quantiles_by_hand() -> None:
@@ -53,16 +54,16 @@ def test_it_counts_from_the_linear_autoregression_that_it_is_given() -> None:
     assert "linear_DP" in dict(net.named_parameters())
 
 
-@pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
+@pytest.mark.parametrize("cell", sorted(CELLS))
 @pytest.mark.parametrize("paths", [1, 7])
 def test_a_forecast_does_not_depend_on_its_neighbours(cell: str, paths: int, monkeypatch: pytest.MonkeyPatch) -> None:
     batch, net = windows(6), network(cell, decoder="direct").eval()
     together = net.forecast(batch, paths, 3)
     assert together.samples_BSP.shape == (6, paths, PREDICTION) and together.mean_BP.shape == (6, PREDICTION)
-    monkeypatch.setattr(direct, "AT_ONCE", 1)
+    monkeypatch.setattr(direct, "CHUNK_NUMBERS", 1)
     again = net.forecast(batch, paths, 3)
     for row in range(6):
-        alone = net.forecast(one_of(batch, row), paths, 3)
+        alone = net.forecast(one_window(batch, row), paths, 3)
         for part, cut, whole in zip(vars(alone), vars(again).values(), vars(together).values(), strict=True):
             np.testing.assert_allclose(getattr(alone, part)[0], whole[row], atol=1e-5)
             np.testing.assert_allclose(cut[row], whole[row], atol=1e-5)

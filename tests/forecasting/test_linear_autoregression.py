@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from polyadic.distributed import World
 from polyadic.forecasting import linear_autoregression as linear
 from polyadic.forecasting.calendar import Calendar, Frequency
-from polyadic.forecasting.windows import Pool, Series
+from polyadic.forecasting.pool import Pool
+from polyadic.forecasting.series import Series
 from tests.helpers.ranks import on_ranks
 from tests.helpers.waves import stored
 

@@ -8,20 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from polyadic.forecasting.cells import LSTM
+from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Shape
-from polyadic.forecasting.windows import Pool
-from tests.helpers.waves import CALENDAR, CONTEXT, DECODERS, PREDICTION, network, one_of, sample, stored, waves, windows
+from polyadic.forecasting.pool import Pool
+from tests.helpers.waves import (
+    CALENDAR,
+    CONTEXT,
+    DECODERS,
+    PREDICTION,
+    network,
+    one_window,
+    sample,
+    stored,
+    waves,
+    windows,
+)
+from tests.helpers.waves import cell as make_cell
 
 each_decoder = pytest.mark.parametrize("decoder", sorted(DECODERS))
-each_cell = pytest.mark.parametrize("cell", ["tt-lstm", "lstm"])
+each_cell = pytest.mark.parametrize("cell", sorted(CELLS))
 
 
 @each_decoder
 def test_the_loss_is_a_sum_over_windows(decoder: str) -> None:
     batch, net = windows(5), network(decoder=decoder)
-    parts = [net(one_of(batch, row)) for row in range(5)]
+    parts = [net(one_window(batch, row)) for row in range(5)]
     torch.testing.assert_close(torch.stack(parts).sum(), net(batch), atol=1e-4, rtol=1e-5)
 
 
@@ -57,7 +69,12 @@ def test_a_feature_of_the_last_step_changes_the_last_step_alone(decoder: str) ->
 
 @each_decoder
 def test_a_network_without_covariates_takes_none(decoder: str) -> None:
-    shape = Shape(CONTEXT, PREDICTION, lambda inputs: LSTM(inputs, 4), calendar=CALENDAR.num_features)
+    shape = Shape(
+        context=CONTEXT,
+        prediction=PREDICTION,
+        cell=lambda inputs: make_cell("lstm", inputs, 4),
+        calendar=CALENDAR.num_features,
+    )
     net = DECODERS[decoder](shape, LIKELIHOODS["gaussian"])
     assert not {name for name in net.state_dict() if "feature" in name or "embedding" in name}
     none = Pool(stored(waves(2)), CALENDAR, CONTEXT, PREDICTION).take(np.arange(5))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from polyadic.errors import PlatformError
 from polyadic.forecasting import store as store_module
 from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.series import Series
 from polyadic.forecasting.store import SeriesStore, Spool
-from polyadic.forecasting.windows import Series
 from tests.helpers.waves import HOURLY, floats, stored
 
 FREQUENCIES = st.sampled_from(["15min", "H", "D", "2W", "M", "5M"]).map(Frequency.parse)
@@ -78,7 +78,7 @@ def test_blocks_are_all_points_of_the_series_that_are_left(
     chosen = np.array([data.draw(st.booleans()) for _ in series], bool)
     some = stored(series, frequency).where(chosen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "POINTS_AT_ONCE", most)
+        patch.setattr(store_module, "BLOCK_POINTS", most)
         blocks = [some.target_X[place] for place in some.blocks()]
     expected = [one.target for one, wanted in zip(series, chosen, strict=True) if wanted]
     np.testing.assert_array_equal(np.concatenate([*blocks, floats([])]), np.concatenate([*expected, floats([])]))

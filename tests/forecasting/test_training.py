@@ -15,9 +15,11 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
-from polyadic.forecasting.training import Cursor, Epoch, Plan, Training, standardise
+from polyadic.forecasting.features import standardise
+from polyadic.forecasting.progress import Cursor, Epoch, Plan
+from polyadic.forecasting.series import Series
+from polyadic.forecasting.training import Training
 from polyadic.forecasting.validation import Validation
-from polyadic.forecasting.windows import Series
 from tests.helpers.ranks import on_ranks
 from tests.helpers.waves import network, pool, waves
 

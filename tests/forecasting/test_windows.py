@@ -16,16 +16,9 @@ from numpy.typing import NDArray
 from polyadic.distributed import World
 from polyadic.forecasting import store as store_module
 from polyadic.forecasting.calendar import Calendar, Frequency
-from polyadic.forecasting.windows import (
-    SMALLEST_RATIO,
-    Pool,
-    Series,
-    batch,
-    draw,
-    fill_forward,
-    scale,
-    training_scale,
-)
+from polyadic.forecasting.pool import Pool, draw, training_scale
+from polyadic.forecasting.series import Series
+from polyadic.forecasting.windows import SMALLEST_RATIO, batch, fill_forward, scale
 from tests.helpers.waves import floats, stored
 
 HOURLY = Frequency.parse("H")
@@ -185,7 +178,7 @@ def test_sums_go_through_the_data_in_blocks(lengths: list[int], most: int, seed:
     features = [one.dynamic[:, : len(one.target)].T for one in usable]  # type: ignore[index]
     away = np.concatenate([np.zeros((0, 3)), *features]) - 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "POINTS_AT_ONCE", most)
+        patch.setattr(store_module, "BLOCK_POINTS", most)
         scaled = training_scale(stored(series), World.alone(), divided=False)
         moments = Pool(stored(series), CALENDAR, 1, 1, 2, 3).moments(np.ones(3))
     level, deviation = (seen.mean(), seen.std()) if len(seen) else (0, 1)

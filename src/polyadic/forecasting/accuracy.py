@@ -16,7 +16,11 @@ Floats = NDArray[np.floating]
 
 @dataclass
 class Accuracy:
-    """Sums over series and steps, so that shares of several ranks add up."""
+    """Sums over series and steps, so that the sums of several ranks can be added.
+
+    squares: squared errors of the mean forecast. count: observed values. size: absolute values. losses: pinball losses
+    of the quantiles of each level (Q).
+    """
 
     squares: float
     count: float
@@ -25,7 +29,7 @@ class Accuracy:
 
     @staticmethod
     def of(actual_BP: Floats, mean_BP: Floats, quantiles_QBP: Floats, levels: Sequence[float]) -> Accuracy:
-        """The sums of one set of forecasts; where the actual is NaN nothing is counted.
+        """The sums of B forecasts of P steps (quantiles Q x B x P); where the actual value is NaN, nothing is counted.
 
         The pinball loss of a quantile q at level tau is tau (y - q) above it and (1 - tau) (q - y) below.
         """
@@ -41,19 +45,19 @@ class Accuracy:
 
     @staticmethod
     def nothing(levels: int) -> Accuracy:
-        """The sums of no forecast."""
+        """The sums of no forecast at all, for Q = levels."""
         return Accuracy(0.0, 0.0, 0.0, np.zeros(levels))
 
     def __add__(self, other: Accuracy) -> Accuracy:
         return Accuracy.from_vector(self.vector() + other.vector())
 
     def vector(self) -> NDArray[np.float64]:
-        """The sums, in the order that `from_vector` reads."""
+        """The sums as one vector (3 + Q), which `from_vector` reads."""
         return np.array([self.squares, self.count, self.size, *self.losses])
 
     @staticmethod
     def from_vector(sums: NDArray[np.float64]) -> Accuracy:
-        """The accuracy of added sums."""
+        """The accuracy whose sums are a vector (3 + Q)."""
         return Accuracy(float(sums[0]), float(sums[1]), float(sums[2]), sums[3:])
 
     @property
@@ -63,12 +67,15 @@ class Accuracy:
 
     @property
     def weighted_quantile_losses(self) -> NDArray[np.float64]:
-        """2 · pinball loss / sum |y| for each level, as SageMaker's DeepAR has it."""
+        """2 · pinball loss / sum |y| for each level (Q), as SageMaker's DeepAR defines it."""
         return 2 * self.losses / self.size if self.size else np.full(len(self.losses), np.nan)
 
 
 def seasonal_naive(history: Floats, season: int, steps: int) -> Floats:
-    """The last season (of T values, NaN where missing) once more, or the last value where T is shorter than it."""
+    """The last season of a history (T values, NaN where missing), repeated for `steps` steps.
+
+    Where T is less than `season` the last value is repeated; a missing value becomes the last known one.
+    """
     known = history[np.isfinite(history)]
     last = known[-1] if len(known) else np.float32(0)
     period = season if len(history) >= season else 1

@@ -1,4 +1,4 @@
-"""The autoregressive network: a decoder that is fed what it forecast, one sample path at a time; DeepAR's way.
+"""The autoregressive network: a decoder that is fed what it forecast, in many sample paths, as DeepAR has it.
 
 Shapes as in network.py.
 """
@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.forecasting.likelihoods import Likelihood
-from polyadic.forecasting.network import SEQUENCES_AT_ONCE, Forecasts, Network, Shape, Stack, forecast_in_parts
+from polyadic.forecasting.network import Forecasts, Network, Shape, Stack, forecast_in_parts
 from polyadic.forecasting.windows import Batch
+
+BATCH_SEQUENCES = 8192
+"""Sample paths, of all windows together, that are drawn together."""
 
 
 class Autoregressive(Network):
-    """p(y_{t} | y_{<t}, features_{<=t}), its location counted from phi y_{t-1} (Sutskever et al. 2014; DeepAR 2017).
+    """p(y_t | y_{<t}, features_{<=t}), with phi y_{t-1} added to its location (Sutskever et al. 2014; DeepAR 2017).
 
-    phi begins as 1, which is a random walk, and is learned: about 0 where a value says nothing of the next one's level.
+    phi is learned and begins as 1, which is a random walk. It becomes about 0 where a value says nothing about the
+    level of the next one.
     """
 
     def __init__(self, shape: Shape, likelihood: Likelihood) -> None:
@@ -27,7 +31,7 @@ class Autoregressive(Network):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The weighted sum of the horizon's negative log-likelihoods, with the actual past of each step."""
+        """The weighted sum of the negative log-likelihoods of the horizon, each step fed the actual value before it."""
         previous = torch.cat([batch.past_BC[:, -1:], batch.future_BP[:, :-1]], 1)
         observed = torch.cat([batch.observed_BC[:, -1:], batch.weight_BP[:, :-1]], 1)
         inputs = self.inputs(batch, previous, observed, batch.past_BC.shape[1])
@@ -37,18 +41,18 @@ class Autoregressive(Network):
         return (nll * batch.weight_BP).sum()
 
     def raw(self, hidden_BTH: Tensor, previous_BT: Tensor) -> Tensor:
-        """The likelihood's raw outputs, the location counted from phi times the value before."""
+        """The raw outputs of the likelihood, B x T x size, with phi times the value before added to the location."""
         raw: Tensor = self.head(hidden_BTH)
         return torch.cat([raw[..., :1] + self.phi * previous_BT[..., None], raw[..., 1:]], -1)
 
     def forecast(self, batch: Batch, paths: int, seed: int) -> Forecasts:
-        """Sample paths, and their mean.
+        """S = paths sample paths of each window (B x S x P), and their mean (B x P).
 
-        Each window sees the same random numbers, so that its forecast does not depend on its neighbours;
-        the second half of the paths mirrors the first, which takes most of the noise out of the mean.
+        Each window sees the same random numbers, so that its forecast does not depend on the other windows. The second
+        half of the paths mirrors the first, which takes most of the noise out of the mean.
         """
         uniforms = _uniforms(paths, batch.future_BP.shape[1], seed).to(batch.past_BC.device)
-        rows = max(1, SEQUENCES_AT_ONCE // paths)
+        rows = max(1, BATCH_SEQUENCES // paths)
         return forecast_in_parts(lambda part: self._paths(part, *uniforms), batch, rows)
 
     @torch.inference_mode()

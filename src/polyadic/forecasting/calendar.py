@@ -1,11 +1,14 @@
-"""Frequencies of time series, their time stamps and the calendar features of these."""
+"""Frequencies of time series, their time stamps, and the calendar features of time stamps.
+
+Time stamps are whole minutes since 1 January 1970.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
@@ -13,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-
-Floats = NDArray[np.float32]
-Whole = NDArray[np.int64]
+from polyadic.forecasting.series import Floats, Integers
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle of the calendar: its length in minutes, and sine and cosine of a time stamp's place in it (2 x ...)."""
+    """A cycle of the calendar.
+
+    minutes: its length. turn: time stamps (...) -> sine and cosine of their places in the cycle (2 x ...).
+    """
 
     minutes: int
     turn: Callable[[NDArray[np.int64]], NDArray[np.floating]]
@@ -28,7 +32,7 @@ class Cycle:
 
 @cache
 def _turns(places: int) -> Floats:
-    """Sine and cosine of places at even distances all around a cycle: to look them up is quicker."""
+    """Sine and cosine of places at even distances around a cycle (2 x places): it is quicker to look them up."""
     return _turn(np.arange(places) / places).astype(np.float32)
 
 
@@ -37,31 +41,31 @@ def _turn(place: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.sin(angle), np.cos(angle)])
 
 
-def _of_the_day(minutes: Whole) -> Floats:
-    return _at(_turns(1440), minutes % 1440)
+def _of_the_day(minutes: Integers) -> Floats:
+    return _columns(_turns(1440), minutes % 1440)
 
 
-def _of_the_week(minutes: Whole) -> NDArray[np.float64]:
-    # 1 January 1970 was a Thursday: three days after a Monday. The remainder by hand, for % of fractions is slow.
+def _of_the_week(minutes: Integers) -> NDArray[np.float64]:
+    # 1 January 1970 was a Thursday, three days after a Monday. The remainder is taken by hand: % is slow for fractions.
     days = minutes / 1440 + 3
     return _turn((days - 7 * np.floor(days / 7)) / 7)
 
 
 @cache
 def _days_of_400_years() -> Floats:
-    """The turns of the year on each day from 1 January 1970 on; after 400 years the days come back."""
+    """Sine and cosine of the place in the year of each day from 1 January 1970 on, until they repeat (2 x days)."""
     days = np.arange(400 * 365 + 97).astype("datetime64[D]")
-    return _at(_turns(366), (days - days.astype("datetime64[Y]")).astype(np.int64))
+    return _columns(_turns(366), (days - days.astype("datetime64[Y]")).astype(np.int64))
 
 
-def _of_the_year(minutes: Whole) -> Floats:
+def _of_the_year(minutes: Integers) -> Floats:
     turns = _days_of_400_years()
-    return _at(turns, minutes // 1440 % turns.shape[1])
+    return _columns(turns, minutes // 1440 % turns.shape[1])
 
 
-def _at(turns: Floats, places: Whole) -> Floats:
-    found: Floats = turns.take(places, 1)
-    return found
+def _columns(turns: Floats, places: Integers) -> Floats:
+    columns: Floats = turns.take(places, 1)
+    return columns
 
 
 CYCLES = {
@@ -70,43 +74,56 @@ CYCLES = {
     "year": Cycle(365 * 1440, _of_the_year),
 }
 MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
+"""Minutes in a unit of time."""
 LARGEST_COUNT = 100_000
+FREQUENCY_RULE = "it must be M, W, D, H or min, with a count before it if not 1, such as 15min"
 _PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h)")
 _START = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """A step of time: `count` times a month (M), week (W), day (D), hour (H) or minute (min)."""
+    """A step of time: `count` times a month (M), week (W), day (D), hour (H) or minute (min).
+
+    text: the frequency as it was written.
+    """
 
     count: int
     unit: str
+    text: str = field(default="", compare=False)
 
     @staticmethod
     def parse(text: str) -> Frequency:
-        """The frequency that DeepAR's `time_freq` names, such as M, 2H or 15min."""
+        """The frequency that a text such as M, 2H or 15min names, as in DeepAR's `time_freq`.
+
+        Raises UserError for another text.
+        """
         match = _PATTERN.fullmatch(text.strip())
         if not match or (match[1] and not 1 <= int(match[1]) <= LARGEST_COUNT):
-            raise UserError(
-                f"time_freq is {text!r}: it must be M, W, D, H or min, with a count before it if not 1, such as 15min"
-            )
-        return Frequency(int(match[1] or 1), "H" if match[2] == "h" else match[2])
+            raise UserError(f"time_freq is {text!r}: {FREQUENCY_RULE}")
+        return Frequency(int(match[1] or 1), "H" if match[2] == "h" else match[2], text)
+
+    def __str__(self) -> str:
+        return self.text or f"{self.count}{self.unit}"
 
     @property
     def season(self) -> int:
-        """Steps in the season that a naive forecast repeats: a day, a week of days, a year of weeks or months.
+        """The steps of the season that a naive forecast repeats: a day, a week of days, a year of weeks or months.
 
-        Where the step does not divide the season, as many seasons as it takes: 7 steps of 2 days.
+        Where the step does not divide the season, the number in several seasons: 7 steps of 2 days are 2 weeks.
         """
         season = {"min": 1440, "H": 24, "D": 7, "W": 52, "M": 12}[self.unit]
         return math.lcm(season, self.count) // self.count
 
-    def minutes(self, start: datetime, steps: int) -> NDArray[np.int64]:
-        """Minutes since 1970 of `steps` time stamps from `start` on; months are stamped by their first day."""
+    def minutes(self, start: datetime, steps: int) -> Integers:
+        """Minutes since 1970 of `steps` time stamps from `start` on; a month is stamped by its first day."""
         return self.after(np.datetime64(start, "m").astype(np.int64), np.arange(steps))
 
-    def after(self, first: NDArray[np.int64] | np.int64, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Minutes since 1970 of the time stamps that come some steps after others, which are given in minutes."""
+    def after(self, first: Integers | np.int64, steps: Integers) -> Integers:
+        """Minutes since 1970 of the time stamps that lie `steps` steps after the time stamps `first`, in minutes too.
+
+        The shapes of the two are broadcast.
+        """
         if self.unit == "M":
             month = first.astype("datetime64[m]").astype("datetime64[M]").astype(np.int64)
             months = (month + self.count * steps).astype("datetime64[M]")
@@ -122,31 +139,34 @@ class Frequency:
 
     @property
     def minutes_of_a_step(self) -> int:
-        """About, where it is months."""
+        """The length of a step, which is about right where it is months."""
         return self.count * (30 * 1440 if self.unit == "M" else MINUTES[self.unit])
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """What a model is told of a time stamp: its place in each of some cycles."""
+    """What a model is told of a time stamp: its place in each of several cycles, which are names of `CYCLES`."""
 
     cycles: tuple[str, ...]
 
     @property
     def num_features(self) -> int:
-        """Columns of `features`."""
+        """K, the number of columns of `features`."""
         return 2 * len(self.cycles)
 
-    def features(self, minutes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Sine, then cosine of the place in each cycle: ... x num_features."""
-        found = np.empty((*minutes.shape, self.num_features), np.float32)
+    def features(self, minutes: Integers) -> Floats:
+        """The sines, then the cosines of the places of time stamps (...) in each cycle: ... x K."""
+        features = np.empty((*minutes.shape, self.num_features), np.float32)
         for number, cycle in enumerate(self.cycles):
-            found[..., number], found[..., number + len(self.cycles)] = CYCLES[cycle].turn(minutes)
-        return found
+            features[..., number], features[..., number + len(self.cycles)] = CYCLES[cycle].turn(minutes)
+        return features
 
 
 def parse_start(text: object) -> datetime:
-    """A time stamp YYYY-MM-DD HH:MM:SS, without a time zone."""
+    """The time stamp of a text YYYY-MM-DD HH:MM:SS, which has no time zone.
+
+    Raises UserError for anything else.
+    """
     if isinstance(text, str) and _START.fullmatch(text):
         try:
             return datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""A network's loss and gradients as CUDA graphs: the hundreds of small kernels of a step are launched as one."""
+"""The loss and the gradients of a network as CUDA graphs, which launch the many small kernels of a step together."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from polyadic.forecasting.windows import Batch
 
 
 class Step(nn.Module):
-    """The loss of a batch that is given as its tensors."""
+    """The loss of a batch that is given as its tensors, because CUDA graphs take nothing else."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """The network's loss."""
+        """The loss of the network, a scalar, for the tensors of a `Batch` in their order."""
         loss: Tensor = self.network(Batch(*tensors))
         return loss
 
 
 def step(network: Network, example: Batch, static: bool) -> nn.Module:
-    """The step of a network that is in training; where its batches are `static`, on a GPU, captured once for all.
+    """The loss of a network in training as a module of the tensors of a batch; captured on a GPU if `static`.
 
-    Every later batch must have the shapes of the example. A step that can't be captured is run as it is, with a
-    warning.
+    static: whether every later batch has the shapes of the example. A step that cannot be captured runs kernel by
+    kernel, with a warning.
     """
     plain = Step(network)
     if not static or not example.past_BC.is_cuda:
@@ -44,6 +44,6 @@ def step(network: Network, example: Batch, static: bool) -> nn.Module:
 
 
 def _accumulate_across_streams() -> None:
-    """Says to torch that gradients of a captured step reach the weights from the stream of their capture on purpose."""
+    """Tells torch that the gradients of a captured step come from the stream of the capture on purpose."""
     if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)

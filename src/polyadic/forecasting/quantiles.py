@@ -10,18 +10,19 @@ from torch import Tensor
 
 NEWTON_STEPS = 7
 SMALLEST_LOG = -50.0
-"""Of x, below which the start is the quantile to the last digit and the incomplete Gamma underflows."""
-SLACK = 8
-"""Counts by which the approximate Poisson quantile is off, at most: 2 SLACK is halved HALVINGS times to 1."""
+"""Below this log x the start is the quantile to the last digit, and the incomplete Gamma function underflows."""
+SLACK_COUNTS = 8
+"""The largest error of the approximate Poisson quantile; HALVINGS halvings take an interval of twice that to 1."""
 HALVINGS = 4
 
 
 def log_gamma_quantile(shape: Tensor, p: Tensor) -> Tensor:
-    """log x with P(Gamma(shape) <= x) = p.
+    """log x (...) with P(Gamma(shape) <= x) = p, for shape and p of shape ... .
 
-    log P is concave in t = log x, so that Newton's steps on it rise to the root from any t below. They begin at the
-    root of x^shape / Gamma(shape + 1) = p, which lies below and is exact where x is small; or near the root, from
-    shape 1 on by Wilson and Hilferty's cube (1931), under it by the tail x^(shape - 1) exp(-x) / Gamma(shape) = 1 - p.
+    log P is concave in t = log x, so that Newton's steps rise to the root from any t below it. They begin at the root
+    of x^shape / Gamma(shape + 1) = p, which lies below and is exact where x is small; or else near the root. For a
+    shape of 1 or more, that is the cube of Wilson and Hilferty (1931); for a smaller one, it is the x at which the
+    tail x^(shape - 1) exp(-x) / Gamma(shape) is 1 - p.
     """
     start = (p.log() + torch.lgamma(shape + 1)) / shape
     ninth = 1 / (9 * shape)
@@ -39,10 +40,13 @@ def log_gamma_quantile(shape: Tensor, p: Tensor) -> Tensor:
 
 
 def poisson_quantile(mean: Tensor, p: Tensor) -> Tensor:
-    """The smallest k with P(Poisson(mean) <= k) >= p, by bisection about Cornish and Fisher's approximation (1938)."""
+    """The smallest k (...) with P(Poisson(mean) <= k) >= p, for mean and p of shape ... .
+
+    A bisection around the approximation of Cornish and Fisher (1938).
+    """
     z: Tensor = torch.special.ndtri(p)
     about = (mean + z * mean.sqrt() + (z.square() - 1) / 6).floor()
-    low, high = (about - SLACK).clamp_min(-1), (about + SLACK).clamp_min(0)
+    low, high = (about - SLACK_COUNTS).clamp_min(-1), (about + SLACK_COUNTS).clamp_min(0)
     for _ in range(HALVINGS):
         middle = ((low + high) / 2).floor().clamp_min(0)
         enough = torch.special.gammaincc(middle + 1, mean) >= p

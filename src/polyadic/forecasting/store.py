@@ -18,18 +18,19 @@ from numpy.typing import NDArray
 
 from polyadic.errors import PlatformError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.windows import Floats, Integers, Series
+from polyadic.forecasting.series import Floats, Integers, Series
 
-POINTS_AT_ONCE = 2**18
+BLOCK_POINTS = 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesStore(Sequence[Series]):
-    """Series, and what is known of each without reading it.
+    """S series, and what is known of each without reading its values.
 
-    target_X and dynamic_XJ are mapped, begin_S is where a series begins in them; a store of some of the series maps the
-    same. start_S: minutes since 1970 of the first time stamp; observed_S: how many values are not missing;
-    place_S: where it was read, for people.
+    target_X, dynamic_XJ: the values of all series, mapped from files; a store of a part of the series maps the same
+    files. begin_S: the first point of each series in them. length_S: its number of points. start_S: minutes since 1970
+    of its first time stamp. observed_S: how many of its values are not missing. cat_SN: its categories. place_S: where
+    it was read, for messages.
     """
 
     frequency: Frequency
@@ -46,41 +47,41 @@ class SeriesStore(Sequence[Series]):
         return len(self.begin_S)
 
     @overload
-    def __getitem__(self, at: int) -> Series: ...
+    def __getitem__(self, number: int) -> Series: ...
     @overload
-    def __getitem__(self, at: slice) -> SeriesStore: ...
-    def __getitem__(self, at: int | slice) -> Series | SeriesStore:
-        if isinstance(at, slice):
-            return self.where(at)
-        length = int(self.length_S[at])
-        points = slice(int(self.begin_S[at]), int(self.begin_S[at]) + length)
-        minutes = self.frequency.after(self.start_S[at], np.arange(length))
+    def __getitem__(self, number: slice) -> SeriesStore: ...
+    def __getitem__(self, number: int | slice) -> Series | SeriesStore:
+        if isinstance(number, slice):
+            return self.where(number)
+        length = int(self.length_S[number])
+        points = slice(int(self.begin_S[number]), int(self.begin_S[number]) + length)
+        minutes = self.frequency.after(self.start_S[number], np.arange(length))
         dynamic = self.dynamic_XJ[points].T if self.features else None
-        return Series(self.target_X[points], minutes, tuple(self.cat_SN[at].tolist()), dynamic)
+        return Series(self.target_X[points], minutes, tuple(self.cat_SN[number].tolist()), dynamic)
 
     def where(self, chosen: slice | NDArray[np.bool_]) -> SeriesStore:
-        """Some of the series."""
-        facts = ("begin_S", "length_S", "start_S", "observed_S", "cat_SN", "place_S")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in facts})
+        """A store of a part of the series: those in a slice, or those where a mask (S) is true."""
+        columns = ("begin_S", "length_S", "start_S", "observed_S", "cat_SN", "place_S")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
     @property
     def features(self) -> int:
-        """Dynamic features, alike in all series."""
+        """J, the number of dynamic features, which is the same in all series."""
         return int(self.dynamic_XJ.shape[1])
 
     def blocks(self) -> Iterator[slice]:
-        """The places of all points of these series, POINTS_AT_ONCE or fewer at a time."""
+        """Slices of X that cover all points of these series, each of BLOCK_POINTS points or fewer."""
         ends_S = self.begin_S + self.length_S
         joins = np.flatnonzero(self.begin_S[1:] == ends_S[:-1])
         for first, last in zip(np.delete(self.begin_S, joins + 1), np.delete(ends_S, joins), strict=True):
-            for begin in range(int(first), int(last), POINTS_AT_ONCE):
-                yield slice(begin, min(begin + POINTS_AT_ONCE, int(last)))
+            for begin in range(int(first), int(last), BLOCK_POINTS):
+                yield slice(begin, min(begin + BLOCK_POINTS, int(last)))
 
 
 class Spool:
-    """Where series are written one after the other until they are mapped; `see` is what becomes of a target.
+    """Series are written here one after the other until they are mapped; `see` is applied to each target (T values).
 
-    All of them have the same number of categories and of dynamic features. PlatformError where the disk is full.
+    All series have the same number of categories and of dynamic features. Raises PlatformError where the disk is full.
     """
 
     def __init__(self, frequency: Frequency, see: Callable[[Floats], Floats], target: IO[bytes], dynamic: IO[bytes]):
@@ -93,13 +94,13 @@ class Spool:
     @staticmethod
     @contextmanager
     def open(frequency: Frequency, see: Callable[[Floats], Floats] = lambda target: target) -> Iterator[Spool]:
-        """A spool in temporary files, which have no name: they are gone with what maps them."""
+        """A spool in temporary files without names, which are gone once nothing maps them."""
         settings: dict[str, Any] = {"prefix": "polyadic-series-", "buffering": 0}
         with tempfile.TemporaryFile(**settings) as target, tempfile.TemporaryFile(**settings) as dynamic:
             yield Spool(frequency, see, target, dynamic)
 
     def append(self, series: Series, place: str) -> None:
-        """Writes a series that was read at a place behind those that are there."""
+        """Writes a series behind those that are there; place: where it was read, for messages."""
         target, length = self._see(series.target), len(series.target)
         self._target.append(target)
         if series.dynamic is not None:
@@ -113,7 +114,7 @@ class Spool:
         self._places.append(place)
 
     def mapped(self) -> SeriesStore:
-        """The series; their room on the disk is free again once nothing maps it."""
+        """The series that were written; their space on the disk is free again once nothing maps it."""
         length_S, start_S, observed_S = map(_whole, (self._length, self._start, self._observed))
         target_X = self._target.mapped()
         return SeriesStore(
@@ -135,12 +136,12 @@ def _whole(numbers: array[int]) -> Integers:
 
 @dataclass(frozen=True)
 class _Column:
-    """float32 values in an unbuffered file."""
+    """Float32 values in an unbuffered file."""
 
     file: IO[bytes]
 
     def append(self, values: Floats) -> None:
-        """Writes values row by row; PlatformError where there is no room."""
+        """Writes values of any shape row by row; PlatformError where the disk is full."""
         rows = np.ascontiguousarray(values, np.float32).reshape(-1).view(np.uint8).data
         try:
             while rows:
@@ -155,7 +156,7 @@ class _Column:
             ) from None
 
     def mapped(self) -> Floats:
-        """All values, read from the disk when they are wanted."""
+        """All values in one dimension, read from the disk when they are wanted."""
         if not self.file.tell():
             return np.zeros(0, np.float32)
         return np.asarray(np.memmap(self.file, np.float32, "r"))

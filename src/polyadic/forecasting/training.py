@@ -1,11 +1,10 @@
-"""The training of a forecaster: data-parallel, resumable at any step, the loop in one screen."""
+"""The training of a forecaster: data-parallel, and resumable at any step."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,80 +16,26 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import cuda_graph
 from polyadic.forecasting.network import Network
+from polyadic.forecasting.pool import Pool, draw
+from polyadic.forecasting.progress import Cursor, Epoch, Plan
 from polyadic.forecasting.validation import Validation
-from polyadic.forecasting.windows import Batch, Pool, draw
+from polyadic.forecasting.windows import Batch
 
 FEWEST_STEPS = 32
-"""Steps in an epoch of a small corpus."""
-LOOKS = 16
-"""Steps on a GPU from one look at whether all was finite to the next: to look is to wait for it."""
-WARM_UP = 0.05
-SMALLEST_DEVIATION = 1e-6
-"""Of a feature's mean: what is less is rounding."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training is to do. `patience` counts epochs; None never stops early.
-
-    weight_decay: AdamW's, of what `Network.by_decay` decays; gradient_clip: the largest norm that a step's gradient may
-    have, of all weights together.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    seed: int
-    patience: int | None = None
-    weight_decay: float = 0.0
-    gradient_clip: float = 10.0
-
-
-@dataclass
-class Cursor:
-    """Where a training stands: with the weights and the optimizer's moments, enough to go on from, to the bit.
-
-    `loss` sums this rank's windows of the epoch so far, `weight` counts the values of every rank's. `history` has the
-    loss of every epoch and that of validation, NaN without one.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    weight: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    last_loss: float = math.inf
-    best: dict[str, Tensor] = field(default_factory=dict)
-    history: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def final_loss(self) -> float:
-        """The loss of the epoch whose weights are kept; infinite before the first has ended."""
-        return self.best_loss if self.best else self.last_loss
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """What `restore` needs beside the tensors."""
-        return {name: getattr(self, name) for name in ("epoch", "step", "best_loss", "best_epoch", "last_loss")}
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What an epoch came to: the mean loss of a value in training and in validation, and windows a second."""
-
-    number: int
-    loss: float
-    speed: float
-    validation: float | None = None
+"""The fewest steps of an epoch, however small the training data are."""
+STEPS_PER_LOOK = 16
+"""Steps on a GPU between two looks at whether all numbers were finite: a look waits for the GPU."""
+WARM_UP_SHARE = 0.05
+"""The share of all steps in which the learning rate rises to its peak."""
 
 
 class Training:
     """A network, its optimizer and the windows of all ranks.
 
-    `share` are this rank's windows. Where the ranks hold the same series (`divided` false) a step's windows are
-    dealt out among them; where each has its own, every window is computed by its owner. Either way a step is
-    the step of one rank that holds everything. With a `validation` it is its loss that tells a better epoch.
+    share: the windows of this rank. divided: whether the ranks have different series. If so, a rank computes the
+    windows of a step that it has; if not, the windows of a step are dealt out among the ranks. Either way a step equals
+    that of one rank which has everything. validation: windows whose loss tells which epoch was the best; without them
+    the training loss does.
     """
 
     def __init__(
@@ -120,7 +65,11 @@ class Training:
         after_step: Callable[[Cursor], bool],
         after_epoch: Callable[[Cursor, Epoch], None],
     ) -> bool:
-        """Trains from `cursor` to the end, leaving the weights in the network; False when `after_step` stops it."""
+        """Trains from `cursor` to the end; the weights to keep are then in the network.
+
+        after_step: called after each step, answers whether to go on. after_epoch: called after each epoch. Returns
+        False where `after_step` has stopped the training. Raises UserError where a loss is not finite.
+        """
         self.network.train()
         parallel = self.world.data_parallel(cuda_graph.step(self.network, self._batch(cursor), self._offset is None))
         while cursor.epoch < self.plan.epochs and not self._out_of_patience(cursor):
@@ -144,7 +93,7 @@ class Training:
             self.network.load_state_dict(cursor.best)
 
     def _step(self, parallel: torch.nn.Module, cursor: Cursor) -> None:
-        # Dropout's noise, too, is a function of (seed, epoch, step), and differs between ranks.
+        # The noise of dropout is a function of (seed, epoch, step) too, and differs between ranks.
         noise = np.random.SeedSequence([self.plan.seed, cursor.epoch, cursor.step, self.world.rank])
         torch.manual_seed(int(noise.generate_state(1, np.uint64)[0]))
         for group in self.optimizer.param_groups:
@@ -153,7 +102,7 @@ class Training:
         weight = self.world.sum_(batch.weight_BP.sum())
         loss = parallel(*vars(batch).values()) / weight.clamp_min(1)
         self.optimizer.zero_grad(set_to_none=True)
-        # Data parallelism averages over the ranks; the loss is already a share of the whole batch's mean.
+        # Data parallelism averages over the ranks, but the loss is this rank's part of the mean of the whole batch.
         (loss * self.world.size).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
         self._watch(norm, cursor)
@@ -163,10 +112,10 @@ class Training:
         cursor.weight = cursor.weight.to(loss.device) + weight.double()
 
     def _watch(self, norm: Tensor, cursor: Cursor) -> None:
-        """UserError where the norm of all ranks' gradient is not finite; a GPU is asked every LOOKS steps alone."""
+        """Raises UserError where the norm of the gradient of all ranks is not finite; a GPU is asked seldom."""
         self._first_bad = torch.where(norm.isfinite(), self._first_bad, self._first_bad.clamp_max(cursor.step))
-        done = cursor.step + 1  # Checkpoints are of whole multiples of LOOKS too: none has what was not looked at.
-        if norm.device.type == "cuda" and done % LOOKS and done < self.steps:
+        done = cursor.step + 1  # Checkpoints are taken at multiples of STEPS_PER_LOOK too, so that none is unchecked.
+        if norm.device.type == "cuda" and done % STEPS_PER_LOOK and done < self.steps:
             return
         if (step := int(self._first_bad)) < self.steps:
             raise UserError(
@@ -176,16 +125,16 @@ class Training:
             )
 
     def _most_extreme(self, epoch: int, step: int) -> str:
-        """The series of a batch, over all ranks, with the value farthest from its context's."""
-        numbers, found = self._numbers(epoch, step), (-1.0, "")
+        """The place of the series in a batch of all ranks whose value is farthest from its context."""
+        numbers, farthest = self._numbers(epoch, step), (-1.0, "")
         if len(numbers):
             batch = self.share.take(numbers)
-            far = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
-            found = float(far.max()), self.share.owner(int(numbers[int(far.argmax())]))
-        return max(self.world.collect(found))[1]
+            sizes = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
+            farthest = float(sizes.max()), self.share.owner(int(numbers[int(sizes.argmax())]))
+        return max(self.world.collect(farthest))[1]
 
     def _numbers(self, epoch: int, step: int) -> NDArray[np.int64]:
-        """This rank's windows of a step."""
+        """The numbers of this rank's windows in a step."""
         numbers = draw(self.plan.seed, epoch, step, self.plan.batch_size, self.windows)
         if self._offset is None:
             return numbers[self.world.rank :: self.world.size]
@@ -197,12 +146,14 @@ class Training:
         return (self.share.take(mine) if len(mine) else self.share.blank()).to(self.world.device)
 
     def _warmth(self, cursor: Cursor) -> float:
-        """The learning rate's share of its peak: a linear warm-up, then half a cosine down to nothing."""
+        """The learning rate as a share of its peak: a linear warm-up, then half a cosine down to 0."""
         done = (cursor.epoch * self.steps + cursor.step + 1) / (self.plan.epochs * self.steps + 1)
-        return done / WARM_UP if done < WARM_UP else 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))
+        if done < WARM_UP_SHARE:
+            return done / WARM_UP_SHARE
+        return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
 
     def _mean_loss(self, cursor: Cursor) -> float:
-        """The epoch's, over the windows of all ranks."""
+        """The mean loss per value of the epoch, over the windows of all ranks."""
         loss = (self.world.sum_(cursor.loss.clone()) / cursor.weight.clamp_min(1)).item()
         if not math.isfinite(loss):
             raise UserError(
@@ -212,7 +163,7 @@ class Training:
         return float(loss)
 
     def _validate(self, cursor: Cursor) -> float | None:
-        """The loss on the windows to validate on; None without any."""
+        """The loss on the windows to validate on; None where there are none."""
         if self.validation is None:
             return None
         loss = self.validation.loss(self.network, self.world)
@@ -224,7 +175,7 @@ class Training:
         return loss
 
     def _close(self, cursor: Cursor, loss: float) -> None:
-        """Ends the epoch; `loss` is what it is judged by."""
+        """Ends an epoch that is judged by this loss."""
         cursor.last_loss = loss
         if loss < cursor.best_loss:
             cursor.best_loss, cursor.best_epoch = loss, cursor.epoch
@@ -238,9 +189,9 @@ class Training:
         return patience is not None and cursor.epoch - 1 - cursor.best_epoch >= patience and cursor.epoch > 0
 
     def tensors(self, cursor: Cursor) -> dict[str, Tensor]:
-        """Every tensor of the state: weights, moments, the best weights and the running sums. Every rank joins.
+        """All tensors of the state by name: weights, moments, the best weights and the sums of the epoch. A collective.
 
-        The loss is that of all ranks, and rank 0 goes on with it, so that one that is resumed here does so too.
+        The loss is that of all ranks. From now on it counts as rank 0's, as in a training that is resumed from here.
         """
         loss = self.world.sum_(cursor.loss.clone())
         cursor.loss = loss if self.world.rank == 0 else torch.zeros_like(loss)
@@ -255,7 +206,7 @@ class Training:
         return {**weights, **moments, **best, "loss": loss, "weight": cursor.weight, "history": history}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Cursor:
-        """Puts a state back; `numbers` are the cursor's."""
+        """Puts the tensors and the numbers of a state back, and returns the cursor where it stood."""
         self.network.load_state_dict(_below(tensors, "network."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in _below(tensors, "optimizer.").items():
@@ -273,23 +224,6 @@ class Training:
             best=_below(tensors, "best."),
             history=[(train, validation) for train, validation in tensors["history"].tolist()],
         )
-
-
-def standardise(network: Network, share: Pool, world: World, divided: bool) -> None:
-    """Gives the network mean and deviation of each dynamic feature over the training data of all ranks."""
-
-    def moments(mean_J: NDArray[np.float64]) -> NDArray[np.float64]:
-        sums = torch.from_numpy(share.moments(mean_J)).to(world.device)
-        count, *rest = (world.sum_(sums) if divided else sums).cpu().numpy()
-        scaled: NDArray[np.float64] = np.array(rest).reshape(2, -1) / max(count, 1)
-        return scaled
-
-    mean_J = moments(np.zeros(network.feature_mean_J.shape))[0]
-    # About the mean itself: the squares of a feature far from zero would leave no digit of its deviation.
-    deviation_J = np.sqrt(moments(mean_J)[1])
-    network.feature_mean_J.copy_(torch.from_numpy(mean_J))
-    known = deviation_J > SMALLEST_DEVIATION * np.abs(mean_J)
-    network.feature_deviation_J.copy_(torch.from_numpy(np.where(known, deviation_J, 1)))
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

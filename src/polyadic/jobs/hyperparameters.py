@@ -96,10 +96,10 @@ def allowed(field: FieldInfo) -> str:
     kind, optional = shape(field)
     if get_origin(kind) is Literal:
         words = " or ".join(get_args(kind))
-    elif get_origin(kind) is list:
+    elif get_origin(kind) in (list, tuple):
         words = "a list such as " + ("[20, 20, 5]" if get_args(kind) == (int,) else "[0.1, 0.5, 0.9]")
     else:
-        words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]
+        words = {int: "an integer", float: "a number", bool: "true or false"}.get(kind, "a text")
     signs = {"ge": "{} or more", "gt": "more than {}", "le": "{} at most", "lt": "less than {}"}
     limits = " and ".join(signs[name].format(f"{bound:g}") for name, bound in bounds(field).items())
     return words + (f", {limits}" if limits else "") + (f", or {word_for_none(field) or 'empty'}" if optional else "")
@@ -115,7 +115,7 @@ def _convert(value: object, field: FieldInfo) -> object:
         return str(value)  # Pydantic would take true for 1.
     if not isinstance(value, str):
         return value
-    if get_origin(kind) is list:
+    if get_origin(kind) in (list, tuple):
         values = _list(value)
         whole = get_args(kind) == (int,) and isinstance(values, list)
         return [_whole(str(number)) for number in values] if whole else values

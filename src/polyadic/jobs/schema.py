@@ -53,6 +53,7 @@ def table(algorithm: Algorithm) -> str:
 
 def written(value: object) -> str:
     """A default as a job would write it; None is an empty string."""
+    value = list(value) if isinstance(value, tuple) else value
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

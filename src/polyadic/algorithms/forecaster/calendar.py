@@ -1,4 +1,4 @@
-"""Which cycles of the calendar a forecaster is told of."""
+"""Which cycles of the calendar a forecaster is told about."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from polyadic.forecasting.store import SeriesStore
 
 
 def resolve_calendar(calendar: str, series: SeriesStore, world: World) -> str:
-    """The hyperparameter with `auto` found: the cycles that the longest series of any rank covers twice.
+    """The hyperparameter `calendar`, with the cycles that the longest series of any rank covers twice for `auto`.
 
-    What has been seen but once in a cycle can't be told from a trend.
+    What was seen only once in a cycle cannot be told from a trend. A collective.
     """
     if calendar != "auto":
         return calendar
@@ -29,7 +29,7 @@ def resolve_calendar(calendar: str, series: SeriesStore, world: World) -> str:
 
 
 def calendar_of(text: str) -> Calendar:
-    """The calendar that a resolved hyperparameter names."""
+    """The calendar that the hyperparameter names once it is not `auto`."""
     return Calendar(tuple(text.strip("[]").split(", ")) if text.startswith("[") else ())
 
 
@@ -42,7 +42,7 @@ def _checked(text: str) -> str:
     word = text.strip().lower()
     if word in ("auto", "none"):
         return word
-    cycles = [one.strip().strip("'\"") for one in word.strip("[]").split(",")]
+    cycles = [cycle.strip().strip("'\"") for cycle in word.strip("[]").split(",")]
     if word in ("", "[]") or len(set(cycles)) < len(cycles) or not set(cycles) <= CYCLES.keys():
         raise ValueError(f"it must be auto, none, or a list of {', '.join(CYCLES)}, such as [day, week]")
     return _written(cycles)

@@ -1,4 +1,4 @@
-"""What a forecaster uses of cat and dynamic_feat, and which series fit it."""
+"""What a forecaster uses of `cat` and `dynamic_feat`, and which series fit it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import AfterValidator
 
 from polyadic.distributed import World
 from polyadic.errors import UserError, shorten
+from polyadic.forecasting.series import Series
 from polyadic.forecasting.store import SeriesStore
-from polyadic.forecasting.windows import Series
 
 LARGEST_CARDINALITY = 1_000_000
-"""An embedding is a row of numbers for every category, used or not."""
+"""The most categories of a grouping: an embedding has a row of numbers for each, used or not."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Covariates:
 
     @staticmethod
     def of(cardinality: str, num_dynamic_feat: str) -> Covariates:
-        """What these two hyperparameters say once nothing is left to be found: auto is none."""
+        """What these two hyperparameters say; one that is still `auto` counts as ignored."""
         words = ("ignore", "auto")
         return Covariates(
             None if cardinality in words else tuple(orjson.loads(cardinality)),
@@ -35,36 +35,37 @@ class Covariates:
 
     @property
     def written(self) -> dict[str, str]:
-        """The hyperparameters that `of` reads."""
+        """The two hyperparameters, by name, as `of` reads them."""
         return {
             "cardinality": "ignore" if self.cardinalities is None else str(list(self.cardinalities)),
             "num_dynamic_feat": "ignore" if self.features is None else str(self.features),
         }
 
     def refuse(self, series: Series) -> None:
-        """UserError for a series whose categories or features are not those of the model."""
+        """Raises UserError for a series whose categories or features are not those of the model."""
         self.refuse_extent(series.cat, 0 if series.dynamic is None else len(series.dynamic))
 
     def refuse_extent(self, cat: tuple[int, ...], features: int) -> None:
-        """UserError for categories and a number of features that are not those of the model."""
+        """Raises UserError for N categories, or a number of features, that are not those of the model."""
         if self.cardinalities is not None:
             _refuse_cat(cat, self.cardinalities)
         if self.features not in (None, features):
-            advice = "give as many, each with a number a time stamp" if self.features else "leave dynamic_feat out"
+            advice = "give as many, each with one number per time stamp" if self.features else "leave dynamic_feat out"
             raise UserError(f"dynamic_feat has {features} features, but num_dynamic_feat is {self.features}: {advice}")
 
 
 def resolve(cardinality: str, num_dynamic_feat: str, series: SeriesStore, world: World) -> Covariates:
-    """The hyperparameters with `auto` found in the training series of all ranks; UserError where the two do not agree.
+    """What the two hyperparameters say, with `auto` read off the training series of all ranks. A collective.
 
-    All series have the same number of categories and of dynamic features.
+    All series have the same number of categories and of dynamic features. Raises UserError where the hyperparameters do
+    not fit the series.
     """
-    ranks = [one for one in world.collect(_extent(series)) if one is not None]
+    ranks = [extent for extent in world.collect(_extent(series)) if extent is not None]
     largest = tuple(max(column) for column in zip(*(cat for cat, _ in ranks), strict=True))
     features = max((count for _, count in ranks), default=0)
     given = Covariates.of(cardinality, num_dynamic_feat)
     resolved = Covariates(
-        _found(largest) if cardinality == "auto" else given.cardinalities,
+        _counts(largest) if cardinality == "auto" else given.cardinalities,
         features if num_dynamic_feat == "auto" else given.features,
     )
     if ranks:
@@ -76,7 +77,7 @@ def resolve(cardinality: str, num_dynamic_feat: str, series: SeriesStore, world:
 
 
 def refuse_unfit(covariates: Covariates, series: SeriesStore, channel: str) -> None:
-    """UserError for the first series of a channel that does not fit."""
+    """Raises UserError for the first series of a channel that does not fit the covariates."""
     for cat, place in zip(map(tuple, series.cat_SN.tolist()), series.place_S, strict=True):
         try:
             covariates.refuse_extent(cat, series.features)
@@ -90,16 +91,18 @@ def _checked_cardinality(text: str) -> str:
     if word in ("auto", "ignore"):
         return word
     try:
-        found = orjson.loads(word)
+        counts = orjson.loads(word)
     except orjson.JSONDecodeError:
-        found = None
-    whole = isinstance(found, list) and all(type(one) is int and 1 <= one <= LARGEST_CARDINALITY for one in found)
-    if not whole:
+        counts = None
+    right = isinstance(counts, list) and all(
+        type(count) is int and 1 <= count <= LARGEST_CARDINALITY for count in counts
+    )
+    if not right:
         raise ValueError(
             f"it must be auto, ignore or a list of numbers of categories, each from 1 to {LARGEST_CARDINALITY}, "
             "such as [3, 7]"
         )
-    return str(found)
+    return str(counts)
 
 
 def _checked_features(text: str) -> str:
@@ -121,7 +124,8 @@ def _extent(series: SeriesStore) -> tuple[tuple[int, ...], int] | None:
     return (tuple(series.cat_SN.max(0).tolist()), series.features) if len(series) else None
 
 
-def _found(largest: tuple[int, ...]) -> tuple[int, ...]:
+def _counts(largest: tuple[int, ...]) -> tuple[int, ...]:
+    """How many categories each grouping has, given the largest of each; UserError where they are too many."""
     for number in largest:
         if number >= LARGEST_CARDINALITY:
             raise UserError(
@@ -136,8 +140,8 @@ def _refuse_cat(cat: tuple[int, ...], cardinalities: tuple[int, ...]) -> None:
     if len(cat) != len(cardinalities):
         advice = f"give {len(cardinalities)} whole numbers" if cardinalities else "leave cat out"
         raise UserError(f"cat is {got}, but cardinality is {known}: {advice}")
-    for number, (one, cardinality) in enumerate(zip(cat, cardinalities, strict=True), 1):
-        if not 0 <= one < cardinality:
+    for number, (category, cardinality) in enumerate(zip(cat, cardinalities, strict=True), 1):
+        if not 0 <= category < cardinality:
             raise UserError(
                 f"cat is {got}, but cardinality is {known}: number {number} must be from 0 to {cardinality - 1}"
             )

@@ -1,19 +1,37 @@
-"""What a request may ask of a forecaster, as it asks DeepAR."""
+"""What a request may ask of a forecaster, and the answer to it, both as DeepAR has them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polyadic.errors import UserError, shorten
+from polyadic.forecasting.series import Series
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 OUTPUT_TYPES = ("mean", "quantiles", "samples")
 MOST_SAMPLES = 10_000
 
 
-def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
-    """num_samples, quantiles and output_types of a configuration, with DeepAR's defaults; or UserError."""
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A series to forecast, in how many sample paths, and the quantiles and outputs that are asked for."""
+
+    series: Series
+    samples: int
+    quantiles: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def parse_query(series: Series, given: Mapping[str, Any]) -> Query:
+    """The query of a series and a request's configuration: num_samples, quantiles, output_types, or DeepAR's defaults.
+
+    Raises UserError for a value that DeepAR would not take.
+    """
     samples = given.get("num_samples", 100)
     if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
         raise UserError(
@@ -27,21 +45,35 @@ def parse_configuration(given: Mapping[str, Any]) -> tuple[int, tuple[str, ...],
         raise UserError(
             f"configuration.output_types is {shorten(outputs)}: it must be a list of {', '.join(OUTPUT_TYPES)}"
         )
-    if "quantiles" in outputs:
-        refuse_quantiles(quantiles, "configuration.quantiles")
-    return samples, tuple(str(level) for level in quantiles), tuple(outputs)
+    if "quantiles" in outputs and (fault := fault_in_quantiles(quantiles)):
+        raise UserError(f"configuration.quantiles {fault}")
+    levels = tuple(str(level) for level in quantiles)
+    return Query(series=series, samples=samples, quantiles=levels, outputs=tuple(outputs))
 
 
-def refuse_quantiles(levels: Sequence[Any], name: str) -> None:
-    """UserError for no level at all, or one outside (0, 1); `name` is what holds them."""
+def fault_in_quantiles(levels: Sequence[Any]) -> str | None:
+    """What is wrong with levels of quantiles, as the end of a sentence about them; None where they are right."""
     if not levels:
-        raise UserError(f"{name} is an empty list: give one or more between 0 and 1, such as 0.5")
+        return "is an empty list: give one or more between 0 and 1, such as 0.5"
     for level in levels:
         try:
             inside = 0 < float(level) < 1
         except ValueError:
             inside = False
         if not inside:
-            raise UserError(
-                f"{name} holds {shorten(level)}, which is out of range: a quantile lies between 0 and 1, both excluded"
-            )
+            return f"holds {shorten(level)}, which is out of range: a quantile lies between 0 and 1, both excluded"
+    return None
+
+
+def answer(query: Query, mean_P: NDArray[np.float32], samples_SP: NDArray[np.float32]) -> dict[str, Any]:
+    """The outputs that a query asks for, of the mean (P) and the sample paths (S x P) of its forecast."""
+    outputs: dict[str, Any] = {}
+    if "mean" in query.outputs:
+        outputs["mean"] = mean_P
+    if "quantiles" in query.outputs:
+        levels = [float(level) for level in query.quantiles]
+        quantiles_QP = np.quantile(samples_SP, levels, axis=0).astype(np.float32)
+        outputs["quantiles"] = dict(zip(query.quantiles, quantiles_QP, strict=True))
+    if "samples" in query.outputs:
+        outputs["samples"] = samples_SP
+    return outputs

@@ -14,59 +14,60 @@ from numpy.typing import NDArray
 
 from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
 from polyadic.forecasting.evaluation import LEVELS, Evaluation, Example, Tally, history_shown, spread
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
 from polyadic.jobs.job import Job
 
 if TYPE_CHECKING:
     from polyadic.forecasting.network import Forecasts
 
 Forecast = Callable[[list[Series], int], "Forecasts"]
-"""Series and a number of sample paths -> the mean and paths of what follows each."""
+"""B series and a number S of sample paths -> what follows each: the mean (B x P) and the paths (B x S x P)."""
 Linear = Callable[[list[Series]], NDArray[np.float32]]
-"""Series -> what follows each, B x P."""
-AT_ONCE = 64
+"""B series -> what follows each (B x P)."""
+BATCH_SERIES = 64
 
 
 def score(
     job: Job[Any], forecast: Forecast, season: int, series: Sequence[Series], linear: Linear | None = None
 ) -> Evaluation:
-    """Forecasts the withheld end of this rank's series and prints the errors, seasonal naive's beside them.
+    """Forecasts the withheld ends of this rank's series; prints the errors beside those of a seasonal naive forecast.
 
-    linear: another forecast to measure it by. The metrics are of all ranks' series; one that is not defined, such as a
-    loss relative to zeros, is left out.
+    season: the steps that the naive forecast repeats. linear: one more forecast to compare with. The metrics are those
+    of the series of all ranks; a metric that is not defined, such as a loss relative to zeros, is left out.
     """
     settings, horizon = job.hyperparameters, job.hyperparameters.prediction_length
     began, levels = time.perf_counter(), settings.test_quantiles
     ours = naive = Accuracy.nothing(len(levels))
     tally, examples = Tally.nothing(2 + (linear is not None), horizon), list[Example]()
     shown, needed = spread(series, horizon), horizon + history_shown(settings.context_length, horizon)
-    for first in range(0, len(series), AT_ONCE):
-        # Of a long series no more than its end is held.
+    for first in range(0, len(series), BATCH_SERIES):
+        # Only the end of a long series is held in memory.
         part = [
-            (one.end(needed), seasonal_naive(one.target[:-horizon], season, horizon))
-            for one in series[first : first + AT_ONCE]
+            (member.end(needed), seasonal_naive(member.target[:-horizon], season, horizon))
+            for member in series[first : first + BATCH_SERIES]
         ]
-        ends, repeated = [end for end, _ in part], np.stack([again for _, again in part])
+        ends, naive_BP = [end for end, _ in part], np.stack([repeated for _, repeated in part])
         history = [replace(end, target=end.target[:-horizon]) for end in ends]
-        actual = np.stack([end.target[-horizon:] for end in ends])
-        found = forecast(history, settings.num_eval_samples)
-        quantiles, ladder = np.split(np.quantile(found.samples_BSP, [*levels, *LEVELS], axis=1), [len(levels)])
-        ours += Accuracy.of(actual, found.mean_BP, quantiles, levels)
-        naive += Accuracy.of(actual, repeated, np.stack([repeated] * len(levels)), levels)
-        others = [repeated] if linear is None else [repeated, linear(history)]
-        tally += Tally.of(actual, [found.mean_BP, *others], ladder)
+        actual_BP = np.stack([end.target[-horizon:] for end in ends])
+        forecasts = forecast(history, settings.num_eval_samples)
+        both = np.quantile(forecasts.samples_BSP, [*levels, *LEVELS], axis=1)
+        quantiles, ladder = np.split(both, [len(levels)])
+        ours += Accuracy.of(actual_BP, forecasts.mean_BP, quantiles, levels)
+        naive += Accuracy.of(actual_BP, naive_BP, np.stack([naive_BP] * len(levels)), levels)
+        others = [naive_BP] if linear is None else [naive_BP, linear(history)]
+        tally += Tally.of(actual_BP, [forecasts.mean_BP, *others], ladder)
         examples += [
-            Example.of(ends[at], settings.context_length, found.mean_BP[at], ladder[:, at])
-            for at in (number - first for number in shown)
-            if 0 <= at < len(ends)
+            Example.of(ends[row], settings.context_length, forecasts.mean_BP[row], ladder[:, row])
+            for row in (number - first for number in shown)
+            if 0 <= row < len(ends)
         ]
     job.note(f"forecaster: {len(series)} test series in {time.perf_counter() - began:.1f} s on rank 0")
     tally = tally.over(job.world)
-    return tally.evaluation(_report(job, levels, ours, naive, tally.rmse), examples)
+    return tally.evaluation(_print_scores(job, levels, ours, naive, tally.rmse), examples)
 
 
-def _report(
-    job: Job[Any], levels: list[float], ours: Accuracy, naive: Accuracy, rmse: Mapping[str, float]
+def _print_scores(
+    job: Job[Any], levels: Sequence[float], ours: Accuracy, naive: Accuracy, rmse: Mapping[str, float]
 ) -> dict[str, float]:
     sums = torch.tensor(np.stack([ours.vector(), naive.vector()]), device=job.world.device)
     ours, naive = (Accuracy.from_vector(row) for row in job.world.sum_(sums).cpu().numpy())

@@ -1,34 +1,38 @@
-"""What a forecaster's training begins with: its model, new or of an earlier job, its windows, its place."""
+"""How the training of a forecaster begins: its model, which is new or of an earlier job, its windows, its cursor."""
 
 from __future__ import annotations
 
 from polyadic.algorithms.forecaster.calendar import resolve_calendar
 from polyadic.algorithms.forecaster.covariates import refuse_unfit, resolve
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
-from polyadic.algorithms.forecaster.model import NAME, Model, build, load
-from polyadic.algorithms.forecaster.requests import refuse_quantiles
+from polyadic.algorithms.forecaster.model import NAME, Model, load
+from polyadic.algorithms.forecaster.network import build
 from polyadic.errors import UserError
 from polyadic.forecasting import linear_autoregression
-from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.direct import Direct
+from polyadic.forecasting.features import standardise
 from polyadic.forecasting.likelihoods import LIKELIHOODS
+from polyadic.forecasting.pool import Pool, training_scale
+from polyadic.forecasting.progress import Cursor, Plan
 from polyadic.forecasting.store import SeriesStore
-from polyadic.forecasting.training import Cursor, Plan, Training, standardise
+from polyadic.forecasting.training import Training
 from polyadic.forecasting.validation import Validation
-from polyadic.forecasting.windows import Pool, Scale, training_scale
+from polyadic.forecasting.windows import Scale
 from polyadic.jobs.earlier_model import read_earlier
 from polyadic.jobs.job import Job
 from polyadic.readers.series.channel import read_seen, read_train
 
 
 def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
-    """The model with all that `auto` stands for found, its training, and where that stands."""
-    refuse_quantiles(job.hyperparameters.test_quantiles, "test_quantiles")
-    frequency = Frequency.parse(job.hyperparameters.time_freq)
+    """The model, its hyperparameters without `auto`; its training; and where that stands, at its start or resumed.
+
+    Raises UserError for data and settings that do not fit together.
+    """
     earlier = load(read_earlier(job.channels["model"], NAME)) if "model" in job.channels else None
-    series = read_train(job, frequency, LIKELIHOODS[job.hyperparameters.likelihood])
+    series = read_train(job, job.hyperparameters.time_freq, LIKELIHOODS[job.hyperparameters.likelihood])
     divided = job.channels["train"].divided
-    model = _start(job, series) if earlier is None else _go_on(job, series, earlier)
+    model = _start(job, series) if earlier is None else _start_from(earlier, job, series)
     settings, network = model.settings, model.network.to(job.world.device)
     pool = _pool(model, series)
     _refuse_short(job, series, pool)
@@ -36,17 +40,8 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
         standardise(network, pool, job.world, divided)
         if isinstance(network, Direct):
             network.begin(linear_autoregression.fit(pool, job.world, divided, settings.linear_ridge))
-    plan = Plan(
-        settings.epochs,
-        settings.mini_batch_size,
-        settings.learning_rate,
-        settings.seed,
-        settings.early_stopping_patience,
-        settings.weight_decay,
-        settings.gradient_clip,
-    )
-    training = Training(network, pool, plan, job.world, divided, _validation(job, model))
-    snapshot = job.world.from_first(job.checkpoints.latest() if job.world.rank == 0 else None)
+    training = Training(network, pool, _plan(settings), job.world, divided, _validation(job, model))
+    snapshot = job.resume()
     if snapshot is None:
         return model, training, Cursor()
     cursor = training.restore(dict(snapshot.tensors), dict(snapshot.numbers))
@@ -54,44 +49,56 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
     return model, training, cursor
 
 
+def _plan(settings: Hyperparameters) -> Plan:
+    return Plan(
+        epochs=settings.epochs,
+        batch_size=settings.mini_batch_size,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+        patience=settings.early_stopping_patience,
+        weight_decay=settings.weight_decay,
+        gradient_clip=settings.gradient_clip,
+    )
+
+
 def _start(job: Job[Hyperparameters], series: SeriesStore) -> Model:
     """An untrained model."""
     settings, world = job.hyperparameters, job.world
-    used = resolve(settings.cardinality, settings.num_dynamic_feat, series, world)
-    found = used.written | {"calendar": resolve_calendar(settings.calendar, series, world)}
-    settings = settings.model_copy(update=found)
+    covariates = resolve(settings.cardinality, settings.num_dynamic_feat, series, world)
+    resolved = covariates.written | {"calendar": resolve_calendar(settings.calendar, series, world)}
+    settings = settings.model_copy(update=resolved)
     fixed: Scale | None = None
     if settings.scaling != "context":
         level, size = training_scale(series, world, job.channels["train"].divided)
         fixed = (level if settings.scaling == "train" else None, size)
-    return Model(settings, build(settings), fixed, {})
+    return Model(settings=settings, network=build(settings), fixed=fixed, metrics={})
 
 
-SHAPES = (
-    *("time_freq", "decoder", "scaling", "cell", "tt_lags", "tt_order", "tt_rank", "tt_output", "tt_input"),
-    *("tt_linear", "num_cells", "num_layers", "likelihood", "embedding_dimension"),
-)
-"""The hyperparameters that must be those of the earlier model; a direct decoder's lengths too."""
+KEPT = ("time_freq", "decoder", "scaling", "cell", "num_cells", "num_layers", "likelihood", "embedding_dimension")
+"""Hyperparameters that must be those of the earlier model; so must the options of its cell."""
+LENGTHS = ("context_length", "prediction_length")
+"""Hyperparameters that must be those of an earlier model with a direct decoder."""
+RESOLVED = ("cardinality", "num_dynamic_feat", "calendar")
+"""Hyperparameters that are those of the earlier model, where the job does not ask for others."""
 
 
-def _go_on(job: Job[Hyperparameters], series: SeriesStore, earlier: Model) -> Model:
+def _start_from(earlier: Model, job: Job[Hyperparameters], series: SeriesStore) -> Model:
     """The earlier model, with its scaling and the covariates that it knows; UserError where it does not fit the job."""
-    asked, had = job.hyperparameters, earlier.settings
-    names = [*SHAPES, *(["context_length", "prediction_length"] if had.decoder == "direct" else [])]
-    autos = [name for name in ("cardinality", "num_dynamic_feat", "calendar") if getattr(asked, name) != "auto"]
-    for name in (*names, *autos):
-        if getattr(asked, name) != getattr(had, name):
+    asked, before = job.hyperparameters, earlier.settings
+    options = CELLS[before.cell].options.model_fields
+    given = [name for name in RESOLVED if getattr(asked, name) != "auto"]
+    for name in (*KEPT, *options, *(LENGTHS if before.decoder == "direct" else ()), *given):
+        if getattr(asked, name) != getattr(before, name):
             raise UserError(
-                f"{name} is {getattr(asked, name)}, but {getattr(had, name)} in the model of channel model: "
+                f"{name} is {getattr(asked, name)}, but {getattr(before, name)} in the model of channel model: "
                 "a training that goes on from a model needs its shape. Set it as there, or leave the channel out"
             )
     refuse_unfit(earlier.covariates, series, "train")
-    kept = {name: getattr(had, name) for name in ("cardinality", "num_dynamic_feat", "calendar")}
-    settings = asked.model_copy(update=kept)
+    settings = asked.model_copy(update={name: getattr(before, name) for name in RESOLVED})
     network = build(settings)
     network.load_state_dict(earlier.network.state_dict())
     job.note("going on from the model of channel model")
-    return Model(settings, network, earlier.fixed, {})
+    return Model(settings=settings, network=network, fixed=earlier.fixed, metrics={})
 
 
 def _pool(model: Model, series: SeriesStore) -> Pool:
@@ -109,7 +116,7 @@ def _pool(model: Model, series: SeriesStore) -> Pool:
 
 
 def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
-    """What channel validation holds; None without one."""
+    """The windows of channel validation; None where there is no such channel."""
     if "validation" not in job.channels:
         return None
     series = read_seen(job, "validation", model.frequency, model.likelihood)
@@ -125,7 +132,7 @@ def _validation(job: Job[Hyperparameters], model: Model) -> Validation | None:
 
 
 def _refuse_short(job: Job[Hyperparameters], series: SeriesStore, pool: Pool) -> None:
-    """UserError where no rank has a window; a line for people where some series have none."""
+    """Raises UserError where no rank has a window; prints a warning where a part of the series has none."""
     needed = pool.context + pool.prediction
     short = int((series.length_S < needed).sum())
     if not job.world.any(len(pool) > 0):
