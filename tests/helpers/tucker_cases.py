@@ -42,8 +42,8 @@ def true_error(model: TuckerTensor, tensor: Tensor) -> float:
 
 
 def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
-    def after_sweep(at: Progress) -> bool:
-        values.append(getattr(at, name))
+    def after_sweep(progress: Progress) -> bool:
+        values.append(getattr(progress, name))
         return True
 
     return after_sweep

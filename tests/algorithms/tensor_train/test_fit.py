@@ -332,11 +332,11 @@ def test_every_rank_says_the_same_of_bad_data(two_ranks: list[dict[str, Any]]) -
     assert all("the tensor is all zero" in answers["zero"] for answers in two_ranks)
 
 
-def test_landmarks_are_the_largest_nonzeros_and_some_at_random() -> None:
+def test_cross_begins_at_the_largest_nonzeros_and_at_random_ones() -> None:
     array = torch.from_numpy(counts()[0])
     sparse = SparseTensor.of(array)
-    largest, some = largest_and_random(sparse, 20, World.alone())
-    assert len(largest) == 8 and len(torch.unique(some, dim=0)) == 20
+    largest, random = largest_and_random(sparse, 20, World.alone())
+    assert len(largest) == 8 and len(torch.unique(random, dim=0)) == 20
     assert array[tuple(largest.T)].min() >= array.flatten().sort(descending=True).values[7]
-    assert (array[tuple(some.T)] != 0).all()
+    assert (array[tuple(random.T)] != 0).all()
     assert len(largest_and_random(sparse, 10**6, World.alone())[1]) == len(sparse.values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorly
 import torch
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from tensorly.decomposition import parafac
 from tensorly.decomposition._cp import error_calc
 from tensorly.tenalg import unfolding_dot_khatri_rao
@@ -23,38 +22,17 @@ from polyadic.decomposition.cp.start import random
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.tensor.dense import Slab, longest, reconstruct, share
+from polyadic.tensor.dense import Slab, reconstruct
 from polyadic.tensor.dense_share import DenseShare
 from tests.helpers.ranks import on_ranks
-
-
-def low_rank(shape: Sequence[int], rank: int, seed: int = 0, noise: float = 0.0) -> tuple[Tensor, list[Tensor]]:
-    random = torch.Generator().manual_seed(seed)
-    factors = [torch.randn(rows, rank, generator=random, dtype=torch.float64) for rows in shape]
-    tensor = reconstruct(torch.ones(rank, dtype=torch.float64), factors)
-    spread = torch.randn(tensor.shape, generator=random, dtype=torch.float64) * tensor.std()
-    return tensor + noise * spread, factors
-
-
-def true_error(model: CPTensor, tensor: Tensor) -> float:
-    rest = tensor.double() - reconstruct(model.weights.double(), [one.double() for one in model.factors])
-    return float(rest.norm() / tensor.double().norm())
-
-
-def factor_match(model: CPTensor, factors: list[Tensor]) -> float:
-    """The least product of the cosines of matched components' columns."""
-    cosines = torch.ones(())
-    for found, true in zip(model.factors, factors, strict=True):
-        cosines = cosines * (found.T @ (true / true.norm(dim=0))).abs()
-    rows, columns = linear_sum_assignment(-cosines.numpy())
-    return float(cosines.numpy()[rows, columns].min())
+from tests.helpers.tensors import factor_match, low_rank, slab_of, true_error
 
 
 def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
     """Notes an attribute of the progress after every sweep."""
 
-    def after_sweep(at: Progress) -> bool:
-        values.append(getattr(at, name))
+    def after_sweep(progress: Progress) -> bool:
+        values.append(getattr(progress, name))
         return True
 
     return after_sweep
@@ -227,7 +205,7 @@ def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:
         max_iterations=20,
         stop_tol=0,
         restarts=2,
-        after_sweep=lambda at: not (at.restart == 1 and at.iteration == 1),
+        after_sweep=lambda progress: not (progress.restart == 1 and progress.iteration == 1),
     )
     assert stopped.relative_error == first.relative_error
 
@@ -235,8 +213,8 @@ def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:
 def stopped_after(tensor: Tensor, sweeps: int, **settings: Any) -> Progress:
     kept: list[Progress] = []
 
-    def after(at: Progress) -> bool:
-        kept.append(deepcopy(at))
+    def after(progress: Progress) -> bool:
+        kept.append(deepcopy(progress))
         return len(kept) < sweeps
 
     cp(tensor, 3, after_sweep=after, **settings)
@@ -301,12 +279,21 @@ def test_a_tensor_that_is_not_finite_is_refused_and_does_not_hang(value: float) 
 
 
 @pytest.mark.timeout(10)
-def test_a_tensor_whose_sums_overflow_is_refused_or_fitted_and_does_not_hang() -> None:
-    tensor = torch.full((4, 5, 6), 3e38)
-    try:
-        assert cp(tensor, 1).relative_error < 1e-3
-    except UserError as error:
-        assert "float64" in str(error) or "large" in str(error)
+def test_a_tensor_whose_sums_overflow_is_refused_and_does_not_hang() -> None:
+    with pytest.raises(UserError, match="the sums over this tensor overflow float32: .* or use dtype float64"):
+        cp(torch.full((4, 5, 6), 3e38), 1)
+
+
+def test_a_tensor_of_large_numbers_whose_sums_do_not_overflow_is_fitted() -> None:
+    assert cp(torch.full((4, 5, 6), 1e37), 1).relative_error < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("fixed", "message"), [((3,), r"are \[3\]"), ((0, 1, 2), r"some of 0 to 2, but not all of them")]
+)
+def test_fixed_modes_that_leave_nothing_to_fit_are_refused(fixed: tuple[int, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        cp(torch.ones(2, 3, 4), 1, fixed=fixed)
 
 
 CASES: list[tuple[tuple[int, ...], torch.dtype]] = [
@@ -316,12 +303,6 @@ CASES: list[tuple[tuple[int, ...], torch.dtype]] = [
     ((3, 4, 2, 7), torch.float64),
     ((2, 2, 2), torch.float64),
 ]
-
-
-def slab_of(tensor: Tensor, rank: int, ranks: int) -> Slab:
-    mode = longest(tensor.shape)
-    first, last = share(tensor.shape[mode], rank, ranks)
-    return Slab(tensor.narrow(mode, first, last - first), tuple(tensor.shape), mode, first)
 
 
 def fit_on_each_rank(world: World) -> list[CPTensor]:

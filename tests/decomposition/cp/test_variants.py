@@ -8,36 +8,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from polyadic.decomposition.cp.als import cp
-from polyadic.decomposition.cp.leverage import draw
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
-from polyadic.decomposition.cp.updates import nonnegative_rows, solve_rows
-from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor import layout
-from polyadic.tensor.columns import Rows
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.sparse import SparseTensor
+from tests.helpers.cp_cases import sparse_low_rank
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tensors import factor_match, low_rank, part_of, slab_of, some_of, sparse, true_error
 
 SHAPES = [(12, 11, 10), (8, 7, 6, 9), (5, 6, 4, 5, 6)]
-
-
-def sparse_low_rank(shape: tuple[int, ...], rank: int, seed: int = 0) -> tuple[Tensor, list[Tensor]]:
-    """A tensor of sparse positive factors, most of whose entries are zero."""
-    random = torch.Generator().manual_seed(seed)
-    factors = [
-        (torch.rand(n, rank, generator=random, dtype=torch.float64) + 0.5)
-        * (torch.rand(n, rank, generator=random) < 0.6)
-        for n in shape
-    ]
-    return reconstruct(torch.ones(rank, dtype=torch.float64), factors), factors
 
 
 @pytest.mark.parametrize("shape", [(9, 7), *SHAPES])
@@ -77,8 +61,8 @@ def test_the_error_over_observed_entries_is_true_and_never_grows() -> None:
     tensor = some_of(low_rank((9, 8, 7), 4, noise=0.5)[0], 0.6)
     seen: list[float] = []
 
-    def note(at: Progress) -> bool:
-        seen.append(at.relative_error)
+    def note(progress: Progress) -> bool:
+        seen.append(progress.relative_error)
         return True
 
     model = cp(tensor, 2, observed=True, max_iterations=30, stop_tol=0, after_sweep=note)
@@ -100,48 +84,14 @@ def test_nonnegative_factors_are_recovered_and_nonnegative(shape: tuple[int, ...
 def test_a_nonnegative_fit_of_signed_data_never_grows_and_is_worse() -> None:
     tensor, errors = low_rank((7, 6, 5), 3)[0], []
 
-    def note(at: Progress) -> bool:
-        errors.append(at.relative_error)
+    def note(progress: Progress) -> bool:
+        errors.append(progress.relative_error)
         return True
 
     model = cp(tensor, 3, nonnegative=True, max_iterations=50, stop_tol=0, after_sweep=note)
     assert all((factor >= 0).all() for factor in model.factors)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
     assert model.relative_error > cp(tensor, 3, max_iterations=50).relative_error + 0.1
-
-
-def test_nonnegative_rows_reach_the_optimum() -> None:
-    """The Karush-Kuhn-Tucker conditions after many updates."""
-    random = torch.Generator().manual_seed(0)
-    basis = torch.randn(20, 4, generator=random, dtype=torch.float64)
-    gram, product = basis.T @ basis, torch.randn(6, 20, generator=random, dtype=torch.float64) @ basis
-    rows = torch.ones(6, 4, dtype=torch.float64)
-    for _ in range(200):
-        rows = nonnegative_rows(gram, product, rows)
-    slope = rows @ gram - product
-    assert (rows >= 0).all() and (slope > -1e-9).all() and (rows * slope).abs().max() < 1e-9
-    each = nonnegative_rows(gram.expand(6, 4, 4), product, rows)
-    torch.testing.assert_close(each, rows)
-
-
-def test_rows_without_observed_entries_are_zero() -> None:
-    gram = torch.stack([torch.eye(3), torch.zeros(3, 3), torch.ones(3, 3)]).double()
-    rows = solve_rows(gram, torch.tensor([[1.0, 2, 3], [0, 0, 0], [3, 3, 3]], dtype=torch.float64))
-    assert rows[0].tolist() == pytest.approx([1, 2, 3]) and rows[1].tolist() == [0, 0, 0]
-    assert rows[2].sum().item() == pytest.approx(3)
-
-
-@pytest.mark.parametrize("form", ["dense", "sparse", "observed"])
-def test_singular_vectors_are_a_better_beginning(form: str) -> None:
-    tensor = low_rank((20, 18, 16), 3, noise=0.02)[0]
-    data = {"dense": tensor, "sparse": SparseTensor.of(tensor), "observed": some_of(tensor, 0.9)}[form]
-    options: Any = {"observed": form == "observed", "max_iterations": 2, "stop_tol": 0}
-    assert cp(data, 3, init="svd", **options).relative_error < 0.9 * cp(data, 3, **options).relative_error
-
-
-def test_singular_beginnings_take_ranks_above_the_dimensions() -> None:
-    tensor = low_rank((4, 3, 5), 2)[0]
-    assert cp(tensor, 6, init="svd", max_iterations=50).relative_error < 0.05
 
 
 def test_a_fit_goes_on_from_a_model_with_some_modes_fixed() -> None:
@@ -171,12 +121,12 @@ def many_ways(world: World) -> dict[str, CPTensor]:
     seen, zeros = some_of(tensor, 0.6), sparse((9, 12, 7), 0.3)
     gaps = torch.where(some_of(tensor, 0.6).to_dense() != 0, tensor, torch.nan)
     slab = slab_of(tensor, world.rank, world.size)
-    gap, pos = (slab_of(one, world.rank, world.size) for one in (gaps, positive))
+    gap_slab, positive_slab = (slab_of(dense, world.rank, world.size) for dense in (gaps, positive))
     short: Any = {"world": world, "max_iterations": 8, "stop_tol": 0}
     ways: dict[str, Callable[[], CPTensor]] = {
         "dense, svd": lambda: cp(slab, 2, init="svd", **short),
-        "dense, nonnegative": lambda: cp(pos, 2, nonnegative=True, **short),
-        "dense, observed": lambda: cp(gap, 2, observed=True, **short),
+        "dense, nonnegative": lambda: cp(positive_slab, 2, nonnegative=True, **short),
+        "dense, observed": lambda: cp(gap_slab, 2, observed=True, **short),
         "dense, ridge and fixed": lambda: cp(slab, 2, l2=0.1, fixed=[1], **short),
         "sparse": lambda: cp(part_of(zeros, world), 2, **short),
         "sparse, svd": lambda: cp(part_of(zeros, world), 2, init="svd", **short),
@@ -216,40 +166,6 @@ def one_has_all(world: World) -> CPTensor:
     return cp(tensor, 2, world=world, max_iterations=4)
 
 
-def test_duplicates_are_summed() -> None:
-    tensor = sparse((5, 6, 4), 0.5)
-    twice = SparseTensor(torch.cat([tensor.indices] * 2, 1), torch.cat([tensor.values] * 2) / 2, tensor.shape)
-    data = Data.of(twice, World.alone())
-    assert data.share.duplicates == len(tensor.values)  # type: ignore[union-attr]
-    assert cp(data, 2, max_iterations=5).relative_error == cp(tensor, 2, max_iterations=5).relative_error
-
-
-def test_sampling_reaches_the_fit_of_all_columns() -> None:
-    tensor, factors = sparse_low_rank((40, 30, 20), 3, seed=2)
-    model = sampled_cp(SparseTensor.of(tensor), 3, samples=300, max_iterations=60, stop_tol=1e-7)
-    assert factor_match(model, factors) > 0.99
-    jitter = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    noisy = SparseTensor.of(tensor * (1 + 0.5 * jitter))
-    ours, exact = sampled_cp(noisy, 4, samples=400, max_iterations=40), cp(noisy, 4, init="svd", max_iterations=40)
-    assert 1 - ours.relative_error > 0.97 * (1 - exact.relative_error)
-    assert ours.relative_error == pytest.approx(true_error(ours, noisy.to_dense()), abs=1e-9)
-
-
-def test_a_sample_is_unbiased_and_takes_the_likely_columns_whole() -> None:
-    first = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
-    second = torch.tensor([0.6, 0.3, 0.05, 0.05], dtype=torch.float64)
-    truth = torch.outer(first, second).flatten()
-    totals = torch.zeros(12, dtype=torch.float64)
-    for seed in range(400):
-        sample = draw([Rows(first), Rows(second)], 8, (seed, 0, 0))
-        totals.index_add_(0, sample.index[0] * 4 + sample.index[1], sample.weights)
-    likely = truth > 1 / 8
-    assert torch.equal(totals[likely], torch.full_like(totals[likely], 400.0))
-    assert ((totals / 400 - 1).abs() <= 4 / (400 * truth).sqrt()).all()
-    rare = ~likely
-    assert float((totals / 400 * truth)[rare].sum()) == pytest.approx(float(truth[rare].sum()), abs=0.01)
-
-
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_sparse_values_that_are_no_numbers_are_refused(value: float) -> None:
     tensor = SparseTensor(torch.zeros(3, 1, dtype=torch.int32), torch.tensor([value]), (2, 2, 2))
@@ -264,5 +180,3 @@ def test_observed_infinities_are_refused_and_nothing_observed_too() -> None:
         cp(tensor, 1, observed=True)
     with pytest.raises(UserError, match="all zero"):
         cp(torch.full((4, 3, 5), torch.nan), 1, observed=True)
-    with pytest.raises(UserError, match="sampling needs a sparse tensor of order 3 or more"):
-        sampled_cp(sparse((4, 3), 0.5), 1)

@@ -29,8 +29,8 @@ from tests.helpers.ranks import on_ranks
 def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
     """Notes an attribute of the progress after every iteration."""
 
-    def after_iteration(at: Progress) -> bool:
-        values.append(getattr(at, name))
+    def after_iteration(state: Progress) -> bool:
+        values.append(getattr(state, name))
         return True
 
     return after_iteration
@@ -113,10 +113,10 @@ def test_the_loss_never_grows(name: str) -> None:
 def test_what_is_told_after_an_iteration_is_the_models() -> None:
     tensor, told = data("poisson", (8, 7, 6), 2), Progress()
 
-    def after(at: Progress) -> bool:
+    def after(state: Progress) -> bool:
         nonlocal told
-        told = deepcopy(at)
-        return at.iteration < 9
+        told = deepcopy(state)
+        return state.iteration < 9
 
     model = gcp(tensor, 2, "poisson", after_iteration=after)
     assert told.iteration == 9 and told.seconds > 0
@@ -165,8 +165,8 @@ def test_a_fit_goes_on_from_its_progress(iterations: int) -> None:
     """L-BFGS forgets the curvature, so that the way is another, but not the end."""
     tensor, kept = data("poisson", (8, 7, 6), 2), []
 
-    def stop(at: Progress) -> bool:
-        kept.append(deepcopy(at))
+    def stop(state: Progress) -> bool:
+        kept.append(deepcopy(state))
         return len(kept) < iterations
 
     settings: dict[str, Any] = {"stop_tol": 1e-12, "restarts": 2}
@@ -182,7 +182,7 @@ def test_a_fit_goes_on_from_its_progress(iterations: int) -> None:
 
 def test_a_fit_that_had_converged_does_not_go_on() -> None:
     tensor, kept, seen = data("poisson", (8, 7, 6), 2), [Progress()], list[float]()
-    whole = gcp(tensor, 2, "poisson", after_iteration=lambda at: bool(kept.append(deepcopy(at))) or True)
+    whole = gcp(tensor, 2, "poisson", after_iteration=lambda state: bool(kept.append(deepcopy(state))) or True)
     resumed = gcp(tensor, 2, "poisson", progress=kept[-1], after_iteration=noting(seen, "iteration"))
     assert seen == [] and resumed.relative_error == whole.relative_error
 
@@ -190,7 +190,7 @@ def test_a_fit_that_had_converged_does_not_go_on() -> None:
 def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:
     tensor = data("poisson", (6, 7, 8), 3)
     first = gcp(tensor, 3, "poisson")
-    stopped = gcp(tensor, 3, "poisson", restarts=2, after_iteration=lambda at: at.restart == 0)
+    stopped = gcp(tensor, 3, "poisson", restarts=2, after_iteration=lambda state: state.restart == 0)
     assert stopped.relative_error == first.relative_error
 
 
@@ -272,8 +272,8 @@ def stop_and_refuse_on_each_rank(world: World) -> tuple[int, str]:
     seen: list[float] = []
     counts = data("poisson", (7, 9, 6), 2)
 
-    def after(at: Progress) -> bool:
-        seen.append(at.loss)
+    def after(state: Progress) -> bool:
+        seen.append(state.loss)
         return len(seen) < 3
 
     gcp(**part(counts, "dense", world), rank=2, loss="poisson", restarts=3, after_iteration=after)

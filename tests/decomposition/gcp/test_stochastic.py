@@ -37,8 +37,8 @@ SHAPE = (7, 9, 6)
 def noting(values: list[StochasticProgress]) -> Callable[[StochasticProgress], bool]:
     """Notes what stands after every epoch."""
 
-    def after_epoch(at: StochasticProgress) -> bool:
-        values.append(deepcopy(at))
+    def after_epoch(state: StochasticProgress) -> bool:
+        values.append(deepcopy(state))
         return True
 
     return after_epoch
@@ -96,10 +96,10 @@ def test_a_sample_larger_than_the_tensor_is_all_of_it(form: str, name: str) -> N
     gcp_stochastic(
         **arguments, rank=2, loss=loss, samples=10**4, iterations=20, epochs=2, l2=0.1, after_epoch=noting(whole)
     )
-    at = whole[-1]
-    exact = Objective(Data.of(**arguments), loss, 0.1)(torch.cat(at.factors))
-    assert at.loss == pytest.approx(exact.loss, rel=1e-9)
-    assert at.relative_error == pytest.approx(exact.square**0.5 / Data.of(**arguments).norm, rel=1e-9)
+    state = whole[-1]
+    exact = Objective(Data.of(**arguments), loss, 0.1)(torch.cat(state.factors))
+    assert state.loss == pytest.approx(exact.loss, rel=1e-9)
+    assert state.relative_error == pytest.approx(exact.square**0.5 / Data.of(**arguments).norm, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
@@ -162,7 +162,7 @@ def test_a_fit_ends_after_its_epochs_or_when_the_caller_says_so() -> None:
     gcp_stochastic(counts, 2, "poisson", iterations=5, epochs=3, restarts=2, after_epoch=noting(seen))
     assert [(one.restart, one.epoch) for one in seen] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
     calls = []
-    gcp_stochastic(counts, 2, "poisson", iterations=5, restarts=2, after_epoch=lambda at: bool(calls.append(at)))
+    gcp_stochastic(counts, 2, "poisson", iterations=5, restarts=2, after_epoch=lambda state: bool(calls.append(state)))
     assert len(calls) == 1
 
 
@@ -176,8 +176,8 @@ def test_resuming_equals_never_stopping_to_the_bit(form: str, dtype: torch.dtype
     seen: list[StochasticProgress] = []
     whole = gcp_stochastic(**arguments, **settings, after_epoch=noting(seen))
     assert any(one.failures for one in seen)
-    for at in seen:
-        resumed = gcp_stochastic(**arguments, **settings, progress=deepcopy(at))
+    for state in seen:
+        resumed = gcp_stochastic(**arguments, **settings, progress=deepcopy(state))
         assert resumed.relative_error == whole.relative_error
         assert torch.equal(resumed.weights, whole.weights)
         assert all(torch.equal(*both) for both in zip(resumed.factors, whole.factors, strict=True))

@@ -16,7 +16,8 @@ from polyadic.decomposition.train.completion import Progress, complete_tensor_tr
 from polyadic.decomposition.train.regression import ModeEntries, best_core
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_ranks import feasible_ranks
 from tests.helpers.ranks import on_ranks
 
 
@@ -134,9 +135,9 @@ def test_the_error_falls_and_the_fit_ends_when_it_stands() -> None:
     _, indices, values = observed((10, 9, 8), 3, 0.5, noise=0.2)
     errors = [math.inf]
 
-    def after_sweep(at: Progress) -> bool:
-        errors.append(at.relative_error)
-        assert at.seconds > 0 and at.iteration == len(errors) - 1
+    def after_sweep(state: Progress) -> bool:
+        errors.append(state.relative_error)
+        assert state.seconds > 0 and state.iteration == len(errors) - 1
         return True
 
     complete_tensor_train(indices, values, (10, 9, 8), 3, stop_tol=1e-4, after_sweep=after_sweep)
@@ -150,8 +151,8 @@ def test_the_error_falls_and_the_fit_ends_when_it_stands() -> None:
 def stopped_after(sweeps: int, *arguments: Any, **settings: Any) -> Progress:
     kept: list[Progress] = []
 
-    def after_sweep(at: Progress) -> bool:
-        kept.append(deepcopy(at))
+    def after_sweep(state: Progress) -> bool:
+        kept.append(deepcopy(state))
         return len(kept) < sweeps
 
     complete_tensor_train(*arguments, after_sweep=after_sweep, **settings)

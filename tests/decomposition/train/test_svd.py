@@ -19,7 +19,8 @@ from polyadic.decomposition.train.svd import tensor_train
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import Slab, share
-from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_ranks import feasible_ranks
 from tests.helpers.ranks import on_ranks
 
 

@@ -260,9 +260,9 @@ def test_resuming_equals_never_stopping_to_the_bit(method: Method, sweeps: int, 
     fixed: dict[str, Any] = {"method": method, "max_iterations": 8, "stop_tol": 0.0}
     kept: list[Progress] = []
 
-    def stop(at: Progress) -> bool:
-        kept.append(deepcopy(at))
-        return at.iteration < sweeps
+    def stop(state: Progress) -> bool:
+        kept.append(deepcopy(state))
+        return state.iteration < sweeps
 
     expected = tucker(tensor, (2, 3, 2), **fixed)
     halfway = tucker(tensor, (2, 3, 2), after_sweep=stop, **fixed)
