@@ -84,10 +84,13 @@ def test_where_a_rank_cannot_open_the_file_no_rank_uses_it(tmp_path: Path, monke
     assert other_failed is None and list(tmp_path.iterdir()) == []
     absent = tmp_path / "absent"
     opened: list[bool] = []
-    mine_failed = open_together(
-        1, 2, 2, wait, from_first=lambda path: absent, collect=lambda flag: opened.append(flag) or [True, flag]
-    )
-    assert mine_failed is None and opened == [False]
+
+    def collect(own: bool) -> list[bool]:
+        opened.append(own)
+        return [True, own]
+
+    own_failed = open_together(1, 2, 2, wait, from_first=lambda path: absent, collect=collect)
+    assert own_failed is None and opened == [False]
 
 
 @pytest.mark.parametrize(

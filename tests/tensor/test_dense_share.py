@@ -14,7 +14,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.tensor import dense_share
-from polyadic.tensor.dense import Slab, longest, mttkrp, share
+from polyadic.tensor.dense import Slab, khatri_rao, longest, mttkrp, share
 from polyadic.tensor.dense_share import DenseShare
 
 shapes = st.lists(st.integers(1, 9), min_size=2, max_size=5)
@@ -167,7 +167,7 @@ def test_every_rank_takes_the_modes_in_the_same_order() -> None:
 def test_a_large_rank_needs_no_khatri_rao_product(monkeypatch: pytest.MonkeyPatch) -> None:
     shape, rank = (24, 25, 26), 500
     tensor, factors = random_tensor(list(shape), rank, torch.float32)
-    largest, made = [0], dense_share.khatri_rao
+    largest, made = [0], khatri_rao
 
     def noted(parts: list[Tensor]) -> Tensor:
         product = made(parts)

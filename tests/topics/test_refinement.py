@@ -56,10 +56,13 @@ def test_an_update_is_its_formula(topics: int, passes: int) -> None:
 
 def test_the_likelihood_rises_and_known_topics_come_out() -> None:
     beta = np.random.default_rng(1).dirichlet(np.full(60, 0.1), 4)
-    corpus, scores = sampled(beta, 1500, 50), list[float]()
-    refined = refine(
-        corpus, start(4, 60), iterations=60, after_iteration=lambda state: scores.append(state.log_likelihood) or True
-    )
+    scores: list[float] = []
+
+    def note(state: Refined) -> bool:
+        scores.append(state.log_likelihood)
+        return True
+
+    refined = refine(sampled(beta, 1500, 50), start(4, 60), iterations=60, after_iteration=note)
     assert scores[-1] > scores[20] > scores[5] > scores[1]
     assert np.abs(matched(refined.topics.beta, beta)).sum(1).mean() < 0.1
     # The true sum is 0.4; expected counts are smoother than tokens, and so is what is estimated from them.
@@ -69,12 +72,12 @@ def test_the_likelihood_rises_and_known_topics_come_out() -> None:
 def test_a_refinement_goes_on_exactly() -> None:
     kept: list[Refined] = []
     whole = refine(small(), start(3, 12), iterations=20)
-    refine(
-        small(),
-        start(3, 12),
-        iterations=20,
-        after_iteration=lambda state: kept.append(deepcopy(state)) or len(kept) < 13,
-    )
+
+    def stop_after_13(state: Refined) -> bool:
+        kept.append(deepcopy(state))
+        return len(kept) < 13
+
+    refine(small(), start(3, 12), iterations=20, after_iteration=stop_after_13)
     assert kept[-1].iteration == 13
     again = refine(small(), start(3, 12), iterations=20, progress=kept[-1])
     assert torch.equal(again.words, whole.words) and torch.equal(again.alpha, whole.alpha)

@@ -89,9 +89,9 @@ class TensorTrain:
         """
         _refuse_other_shape(self, other)
         product = torch.ones(1, 1, dtype=torch.float64, device=self.cores[0].device)
-        for mine, theirs in zip(self.cores, other.cores, strict=True):
-            carried = torch.tensordot(product, theirs.double(), 1)
-            product = torch.tensordot(mine.double(), carried, ([0, 1], [0, 1]))
+        for own, other_core in zip(self.cores, other.cores, strict=True):
+            carried = torch.tensordot(product, other_core.double(), 1)
+            product = torch.tensordot(own.double(), carried, ([0, 1], [0, 1]))
         return product.item()
 
     def norm(self) -> float:
@@ -110,8 +110,8 @@ class TensorTrain:
         last = len(self.cores) - 1
         return TensorTrain(
             [
-                _block_diagonal(mine, theirs, n > 0, n < last)
-                for n, (mine, theirs) in enumerate(zip(self.cores, other.cores, strict=True))
+                _block_diagonal(own, other_core, n > 0, n < last)
+                for n, (own, other_core) in enumerate(zip(self.cores, other.cores, strict=True))
             ]
         )
 

@@ -59,16 +59,16 @@ class Case(NamedTuple):
     """A tensor whose nonzeros crowd in some rows and some fibres, and factors."""
 
     shape: Sequence[int]
-    count: int
+    nonzeros: int
     rank: int
     dtype: torch.dtype
 
     def build(self) -> tuple[SparseTensor, list[Tensor]]:
         random = torch.Generator().manual_seed(0)
-        indices = torch.stack([torch.randint(0, rows, (self.count,), generator=random) for rows in self.shape])
-        indices[0, : self.count // 2] = 1
-        indices[:2, : self.count // 3] = 1
-        values = torch.randn(self.count, generator=random, dtype=torch.float64).to(self.dtype)
+        indices = torch.stack([torch.randint(0, rows, (self.nonzeros,), generator=random) for rows in self.shape])
+        indices[0, : self.nonzeros // 2] = 1
+        indices[:2, : self.nonzeros // 3] = 1
+        values = torch.randn(self.nonzeros, generator=random, dtype=torch.float64).to(self.dtype)
         factors = [torch.randn(rows, self.rank, generator=random, dtype=torch.float64) for rows in self.shape]
         tensor = SparseTensor(indices.to(torch.int32), values, tuple(self.shape))
         return tensor, [factor.to(self.dtype) for factor in factors]
@@ -92,9 +92,9 @@ def products(device: str, case: Case, nonzeros_per_fibre: float, length: int = 8
         answers = []
         for mode in range(len(case.shape)):
             tree = Tree.of(tensor, mode, nonzeros_per_fibre=nonzeros_per_fibre)
-            assert not case.count or (tree.fibre_starts is None) == (nonzeros_per_fibre > 1 or len(case.shape) == 2)
+            assert not case.nonzeros or (tree.fibre_starts is None) == (nonzeros_per_fibre > 1 or len(case.shape) == 2)
             # A tree of the nonzeros' own numbers tells which is which.
-            numbered = SparseTensor(tensor.indices, torch.arange(case.count, device=device), tensor.shape)
+            numbered = SparseTensor(tensor.indices, torch.arange(case.nonzeros, device=device), tensor.shape)
             indices = tensor.indices[:, Tree.of(numbered, mode).values]
             product, entries = tree_products.mttkrp(tree, stack, case.rank), tree_products.entries(tree, stack)
             answers.append(Answer(product.cpu(), entries.cpu(), indices.cpu(), tree.chunks.extra_lines))

@@ -1,7 +1,7 @@
 """Vectors of a compile-time length as values in numba code: a factor's row, or a part of it, in registers.
 
-LLVM keeps such a value in as many SIMD registers as it needs; an array in its place would live in memory, with a load
-and a store at every step of a sum. Arrays are two-dimensional and contiguous by rows.
+LLVM keeps such a value in as many SIMD registers as it needs. An array in its place would be in memory, with a load and
+a store at every step of a sum. Arrays are two-dimensional and contiguous by rows; indices are not checked.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = {"float32": 8, "float64": 4}
-"""Numbers of a 256-bit register; rows are padded to a multiple of it."""
+"""Numbers of a register of 256 bits; rows are padded to a multiple of them."""
 
 _INT32 = ir.IntType(32)
 _READ, _KEEP, _DATA = _INT32(0), _INT32(3), _INT32(1)
+"""Arguments of LLVM's prefetch: for reading, to be kept in all caches, data and no code."""
 
 
 class Vector(types.Type):
@@ -43,14 +44,15 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, row: Any, column
     return builder.gep(parts.data, [builder.add(builder.mul(row, stride), column)])
 
 
-def _pick(length: Any) -> int | None:
+def _known_length(length: Any) -> int | None:
+    """The length where it is a compile-time constant, otherwise None."""
     return length.literal_value if isinstance(length, types.IntegerLiteral) else None
 
 
 @intrinsic(prefer_literal=True)
 def zeros(typing: Any, array: Any, length: Any) -> Any:
     """A vector of zeros, of the array's type."""
-    if (n := _pick(length)) is None:
+    if (n := _known_length(length)) is None:
         return None
     kind = Vector(array.dtype, n)
     return kind(array, length), lambda context, builder, signature, values: context.get_value_type(kind)([0.0] * n)
@@ -59,7 +61,7 @@ def zeros(typing: Any, array: Any, length: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, row: Any, column: Any, length: Any) -> Any:
     """array[row, column : column + length]."""
-    if (n := _pick(length)) is None:
+    if (n := _known_length(length)) is None:
         return None
     kind = Vector(array.dtype, n)
 
@@ -85,7 +87,7 @@ def store(typing: Any, array: Any, row: Any, column: Any, vector: Any) -> Any:
 
 @intrinsic
 def entry(typing: Any, array: Any, row: Any, column: Any) -> Any:
-    """array[row, column], without a look at the signs of the indices."""
+    """array[row, column]; negative indices do not count from the end."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load(_address(context, builder, signature.args[0], *values))
@@ -114,8 +116,8 @@ def scaled(typing: Any, number: Any, vector: Any, total: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kind = values[1].type
         empty = kind(ir.Undefined)
-        one = builder.insert_element(empty, values[0], _INT32(0))
-        spread = builder.shuffle_vector(one, empty, ir.VectorType(_INT32, kind.count)([0] * kind.count))
+        first = builder.insert_element(empty, values[0], _INT32(0))
+        spread = builder.shuffle_vector(first, empty, ir.VectorType(_INT32, kind.count)([0] * kind.count))
         return _fma(builder, spread, values[1], values[2])
 
     return vector(vector.dtype, vector, total), generate
@@ -171,25 +173,26 @@ def widened(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def logistic(typing: Any, vector: Any) -> Any:
-    """1 / (1 + exp(-x)) of a vector of float32, within some 1e-7."""
+    """1 / (1 + exp(-x)) of a vector of float32, with an error of about 1e-7."""
     return vector(vector), lambda context, builder, signature, values: _logistic(builder, values[0])
 
 
 @intrinsic
 def tangent(typing: Any, vector: Any) -> Any:
-    """tanh x = 2 / (1 + exp(-2 x)) - 1 of a vector of float32, within some 1e-7."""
+    """tanh x = 2 / (1 + exp(-2 x)) - 1 of a vector of float32, with an error of about 1e-7."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kind = values[0].type
-        twice = _logistic(builder, builder.fadd(values[0], values[0]))
-        return builder.fsub(builder.fadd(twice, twice), _all(kind, 1.0))
+        half = _logistic(builder, builder.fadd(values[0], values[0]))
+        return builder.fsub(builder.fadd(half, half), _constant(kind, 1.0))
 
     return vector(vector), generate
 
 
 def _logistic(builder: Any, x: Any) -> Any:
-    one = _all(x.type, 1.0)
-    return builder.fdiv(one, builder.fadd(one, _exponential(builder, builder.fneg(x))))
+    """1 / (1 + exp(-x)) of a vector of float32."""
+    unit = _constant(x.type, 1.0)
+    return builder.fdiv(unit, builder.fadd(unit, _exponential(builder, builder.fneg(x))))
 
 
 def _exponential(builder: Any, x: Any) -> Any:
@@ -200,23 +203,24 @@ def _exponential(builder: Any, x: Any) -> Any:
         function = ir.FunctionType(kind, [kind] * len(values))
         return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{_suffix(kind)}"), values)
 
-    x = call("llvm.minnum", call("llvm.maxnum", x, _all(kind, -87.0)), _all(kind, 88.0))
-    n = call("llvm.rint", builder.fmul(x, _all(kind, 1.44269504)))
-    x = _fma(builder, n, _all(kind, -0.693359375), x)
-    x = _fma(builder, n, _all(kind, 2.12194440e-4), x)
-    found = _all(kind, 1.9875691500e-4)
-    for term in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
-        found = _fma(builder, found, x, _all(kind, term))
-    power = builder.shl(builder.add(builder.fptosi(n, whole), _all(whole, 127)), _all(whole, 23))
-    return builder.fmul(found, builder.bitcast(power, kind))
+    x = call("llvm.minnum", call("llvm.maxnum", x, _constant(kind, -87.0)), _constant(kind, 88.0))
+    n = call("llvm.rint", builder.fmul(x, _constant(kind, 1.44269504)))
+    x = _fma(builder, n, _constant(kind, -0.693359375), x)
+    x = _fma(builder, n, _constant(kind, 2.12194440e-4), x)
+    polynomial = _constant(kind, 1.9875691500e-4)
+    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
+        polynomial = _fma(builder, polynomial, x, _constant(kind, coefficient))
+    power = builder.shl(builder.add(builder.fptosi(n, whole), _constant(whole, 127)), _constant(whole, 23))
+    return builder.fmul(polynomial, builder.bitcast(power, kind))
 
 
-def _all(kind: Any, number: float) -> Any:
+def _constant(kind: Any, number: float) -> Any:
     """A vector whose numbers are all the same."""
     return ir.Constant(kind, [number] * kind.count)
 
 
 def _fma(builder: Any, left: Any, right: Any, total: Any) -> Any:
+    """left * right + total, rounded once."""
     kind = left.type
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.{_suffix(kind)}"
@@ -225,4 +229,5 @@ def _fma(builder: Any, left: Any, right: Any, total: Any) -> Any:
 
 
 def _suffix(kind: Any) -> str:
+    """The name of a vector type in the names of LLVM's functions, such as v8f32."""
     return f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
