@@ -1,4 +1,4 @@
-"""model.tar.gz and output.tar.gz: packed as SageMaker packs them, unpacked with distrust."""
+"""model.tar.gz and output.tar.gz: packed as SageMaker packs them, and checked while they are unpacked."""
 
 import gzip
 import os

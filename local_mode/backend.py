@@ -30,7 +30,7 @@ class Backend(Protocol):
     def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server: ...
 
     def reclaim(self, folder: Path) -> None:
-        """Makes what the hosts wrote under `folder` ours to read and to delete."""
+        """Lets this user read and delete what the hosts wrote under `folder`."""
 
     def close(self) -> None: ...
 

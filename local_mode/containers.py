@@ -30,7 +30,7 @@ def docker(*arguments: str) -> str:
 
 
 class HostContainer(Running):
-    """A container that was created before, so that a stop always has something to aim at."""
+    """A container that is created before it is started, so that there is always a container to stop."""
 
     def __init__(self, name: str, create: Sequence[str], on_line: LineSink) -> None:
         self._id = docker("create", *create)

@@ -60,7 +60,7 @@ class Endpoint:
 def running_endpoint(
     settings: EndpointSettings, backend: Backend, stop: StopRequest, on_line: LineSink = print_line
 ) -> Iterator[Endpoint]:
-    """Inside, the endpoint answers; on the way out, nothing of it remains.
+    """Within the context the endpoint answers; afterwards none of its processes and files remain.
 
     Raises LocalModeError for a bad archive, a taken port or a server that dies or never becomes healthy,
     and Stopped if the user gives up while it starts.

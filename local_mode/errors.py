@@ -1,5 +1,5 @@
-"""The one error that a caller of local mode can prevent or must know about."""
+"""The error that callers of local mode can prevent, or must know about."""
 
 
 class LocalModeError(Exception):
-    """What was got, what is allowed, what to do; shown without a traceback."""
+    """Its message says what was got, what is allowed and what to do; it is shown without a traceback."""

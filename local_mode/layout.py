@@ -14,7 +14,7 @@ DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What CreateTrainingJob would be told."""
+    """The settings of a training job, as CreateTrainingJob would get them."""
 
     channels: Mapping[str, Path]
     hyperparameters: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""A started program: its lines, its end, and the certainty that nothing of it remains."""
+"""A program that was started: its lines, its end, and the removal of all its processes."""
 
 import subprocess
 import threading

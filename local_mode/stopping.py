@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a value that loops look at."""
+"""Ctrl-C and SIGTERM, recorded in a value that loops look at."""
 
 import signal
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Inside, SIGINT and SIGTERM end nothing by themselves: they are counted in the value yielded."""
+    """Within the context SIGINT and SIGTERM end nothing: the yielded value counts them."""
     request = StopRequest()
     numbers = (signal.SIGINT, signal.SIGTERM)
     previous = [signal.signal(number, request.receive) for number in numbers]

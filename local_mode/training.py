@@ -99,7 +99,7 @@ def _collect(
 
 
 def _collect_events(job: TrainingJob, layouts: Sequence[HostLayout]) -> None:
-    """Adds the TensorBoard events to those of earlier runs, as S3 keeps them: a resumed job goes on with its curves."""
+    """Adds the TensorBoard events to those of earlier runs, as S3 keeps them: a resumed job continues its curves."""
     for layout in layouts:
         if layout.tensorboard.is_dir():
             shutil.copytree(layout.tensorboard, job.output / "tensorboard", dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""`python -m scripts.deploy`: one model a variant behind one endpoint, made or updated in place."""
+"""`python -m scripts.deploy`: create or update an endpoint whose variants have one model each."""
 
 import argparse
 import math

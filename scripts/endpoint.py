@@ -1,4 +1,4 @@
-"""An endpoint as AWS describes it: waiting until it rests, and its weights."""
+"""An endpoint as AWS describes it: waiting until its status no longer changes, and its weights."""
 
 import time
 from typing import Any
@@ -17,7 +17,7 @@ def describe(client: Any, endpoint: str) -> dict[str, Any]:
 
 
 def settle(client: Any, endpoint: str, poll: float) -> dict[str, Any]:
-    """Wait until the endpoint rests, printing each status; a CommandError unless it is InService."""
+    """Wait until the status is final, printing each on the way; a CommandError unless it is InService."""
     status = ""
     while True:
         description = describe(client, endpoint)

@@ -1,4 +1,4 @@
-"""The history of an endpoint's weights: one JSON line a change, and what a rollback goes back to."""
+"""The history of an endpoint's weights: one JSON line per change, and the change that a rollback undoes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""python -m scripts.taxi nyc_taxi_tensor.mat: taxi trips as a CP model of counts, served, and asked where a taxi goes.
+"""python -m scripts.taxi nyc_taxi_tensor.mat: a CP model of taxi trips, served and asked where taxis go.
 
 The tensor (transdim's, origin x destination x hour) is decomposed under the Poisson loss by a job through the contract,
 served by local_mode, and asked with boto3 for the five most likely destinations of an origin at an hour.
@@ -26,7 +26,7 @@ START_SECONDS = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains, serves, asks; prints the answer beside what was counted."""
+    """Trains the model, serves it, and prints its answer beside the trips that were counted."""
     parser = argparse.ArgumentParser(prog="scripts.taxi", description=__doc__)
     parser.add_argument("tensor", type=Path, help="nyc_taxi_tensor.mat, whose key `tensor` is 30 x 30 x 1464")
     parser.add_argument("--origin", type=int, default=6)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(trips: Any, output: Path, image: str | None) -> Path:
-    """A job's model.tar.gz; its report is unpacked beside it."""
+    """The model.tar.gz of a job, whose report is unpacked beside it."""
     (output / "data").mkdir(parents=True, exist_ok=True)
     np.save(output / "data" / "trips.npy", trips.astype(np.float32))
     command = [sys.executable, "-m", "local_mode", "train", "--data", f"train={output / 'data'}"]

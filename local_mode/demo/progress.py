@@ -1,4 +1,4 @@
-"""How far a step is: a bar on a terminal, a plain line now and then in a log."""
+"""The progress of a step: a bar on a terminal, and a few plain lines in a log."""
 
 import re
 import sys

@@ -39,7 +39,7 @@ class Series:
         return float(np.nanmean(np.abs(seen[SEASON:] - seen[:-SEASON])))
 
     def instance(self, origin: int) -> dict[str, object]:
-        """The request's instance of a forecast whose first month is `origin`: only what comes before it."""
+        """The instance of a request for the months from `origin` on: it holds only the months before."""
         target = [None if np.isnan(value) else value for value in self.values[:origin].tolist()]
         return {"start": self.start, "target": target}
 
@@ -47,7 +47,7 @@ class Series:
         return self.values[origin : origin + length]
 
     def seasonal_naive(self, origin: int, length: int) -> Values:
-        """Each month as in the last year before `origin` that has a value for it."""
+        """For each month the value of the same month in the last year before `origin` that has one."""
         forecast = np.full(length, np.nan)
         for step in range(length):
             earlier = self.values[(origin + step) % SEASON : origin : SEASON]

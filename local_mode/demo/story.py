@@ -32,7 +32,7 @@ RELATIVE_ERROR = re.compile(r"train (?:final_)?relative_error <loss>=(\S+)")
 
 @dataclass(frozen=True)
 class Demo:
-    """Where everything goes, what runs it, and who may stop it."""
+    """The output folder, the backend that runs jobs and servers, and the request to stop."""
 
     output: Path
     backend: Backend
