@@ -30,13 +30,11 @@ from pathlib import Path
 
 from polyadic.forecasting.calendar import Frequency
 from polyadic.formats import opened, parse_number
-from polyadic.readers.series.formats import NamedSeries, SeriesFormat
-from polyadic.readers.series.records import read_named_series
+from polyadic.readers.series.formats import NamedSeries, SeriesFormat, read_named_series
 
 
 def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
-    for name, series in read_named_series(path.name, _records(path), frequency):
-        yield NamedSeries(name, series)
+    return read_named_series(path.name, _records(path), frequency)
 
 
 def _records(path: Path) -> Iterator[tuple[str, object]]:

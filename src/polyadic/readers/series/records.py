@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +16,22 @@ from polyadic.forecasting.series import Series
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 
 
-def read_named_series(
-    file: str, records: Iterable[tuple[str, object]], frequency: Frequency
-) -> Iterator[tuple[str, Series]]:
+class NamedSeries(NamedTuple):
+    """A series, how a message calls it, and its item where the rows of the file name one."""
+
+    name: str
+    series: Series
+    item: str | None = None
+
+
+def read_named_series(file: str, records: Iterable[tuple[str, object]], frequency: Frequency) -> Iterator[NamedSeries]:
     """The series of records, each with the name that came with the record; UserError with the file and the name."""
     for name, record in records:
         try:
             series = read_series(record, frequency, 0)
         except UserError as error:
             raise UserError(f"{file}, {name}: {error}") from None
-        yield name, series
+        yield NamedSeries(name, series)
 
 
 def read_series(record: object, frequency: Frequency, ahead: int) -> Series:

@@ -1,13 +1,25 @@
-"""The formats of files that hold time series: each module declares one as SERIES_FORMAT, and is found by being here."""
+"""The formats of files that hold time series: each module is one, declares it as SERIES_FORMAT, and is found here.
+
+A format of records such as DeepAR's reads them itself, and leaves the rest to `read_named_series`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
+from polyadic.readers.series.formats._series_format import SeriesFormat
+from polyadic.readers.series.records import NamedSeries, read_named_series
 from polyadic.registry import Registry
 
-__all__ = ["SERIES_FORMATS", "NamedSeries", "SeriesFormat", "content_types", "format_of", "suffixes"]
+__all__ = [
+    "SERIES_FORMATS",
+    "NamedSeries",
+    "SeriesFormat",
+    "content_types",
+    "format_of",
+    "read_named_series",
+    "suffixes",
+]
 
 SERIES_FORMATS: Registry[SeriesFormat] = Registry(__name__, "SERIES_FORMAT", SeriesFormat)
 """Every format of series, by the name of its module."""

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from polyadic.forecasting.calendar import Frequency
-from polyadic.forecasting.series import Series
-
-
-class NamedSeries(NamedTuple):
-    """A series, how a message calls it, and its item where the rows of the file name one."""
-
-    name: str
-    series: Series
-    item: str | None = None
+from polyadic.readers.series.records import NamedSeries
 
 
 @dataclass(frozen=True, kw_only=True)

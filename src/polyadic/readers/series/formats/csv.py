@@ -21,9 +21,9 @@ from polyadic.errors import UserError, shorten
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.series import Series
 from polyadic.formats import Lines, csv, csv_lines, is_unbounded, parse_columns, parse_number, split_csv_line
-from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
+from polyadic.readers.series.formats._series_format import SeriesFormat
 from polyadic.readers.series.grid import Misfit, lay
-from polyadic.readers.series.records import LARGEST_VALUE
+from polyadic.readers.series.records import LARGEST_VALUE, NamedSeries
 
 TIMES = ("timestamp", "date")
 _FORMS = (

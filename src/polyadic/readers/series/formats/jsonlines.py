@@ -9,14 +9,13 @@ from typing import Any
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.formats import jsonlines, opened
-from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
-from polyadic.readers.series.records import read_named_series
+from polyadic.readers.series.formats._series_format import SeriesFormat
+from polyadic.readers.series.records import NamedSeries, read_named_series
 
 
 def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
     """The series of a file, read one line at a time."""
-    for place, series in read_named_series(path.name, _records(path), frequency):
-        yield NamedSeries(place, series)
+    return read_named_series(path.name, _records(path), frequency)
 
 
 def _records(path: Path) -> Iterator[tuple[str, Any]]:

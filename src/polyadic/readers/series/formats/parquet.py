@@ -9,8 +9,8 @@ from typing import Any
 from polyadic.errors import UserError, shorten
 from polyadic.forecasting.calendar import Frequency
 from polyadic.formats import parquet, refusing
-from polyadic.readers.series.formats._series_format import NamedSeries, SeriesFormat
-from polyadic.readers.series.records import read_named_series
+from polyadic.readers.series.formats._series_format import SeriesFormat
+from polyadic.readers.series.records import NamedSeries, read_named_series
 
 FIELDS = ("start", "target", "cat", "dynamic_feat")
 BATCH_SERIES, BATCH_VALUES = 1024, 2**18
@@ -21,8 +21,7 @@ BUFFER_BYTES = 2**20
 
 def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
     """The series of a file, read a few at a time; UserError that names the file, and the column or the series."""
-    for place, series in read_named_series(path.name, _records(path), frequency):
-        yield NamedSeries(place, series)
+    return read_named_series(path.name, _records(path), frequency)
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
