@@ -20,6 +20,7 @@ nitpick_ignore_regex = [
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 CODE = re.compile(r"`([^`]+)`")
 
