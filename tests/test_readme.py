@@ -58,6 +58,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_path_in_the_text_exists(page: Path) -> None:
+    for path in re.findall(r"`((?:src|tests|scripts|local_mode|container|docs|examples)/[\w./]*)`", page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A heading: `code`, and *more*\n\n[a](b.md) ![c](d.png)\n\n```text\n[not](alink)\n```\n")
