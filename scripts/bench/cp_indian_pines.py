@@ -49,8 +49,9 @@ def _ours(tensor: torch.Tensor, dtype: torch.dtype) -> tuple[float, float]:
 def _theirs(tensor: torch.Tensor, dtype: torch.dtype) -> tuple[float, float]:
     """The error that TensorLy reports from the same start, and the true one."""
     x = tensor.to(dtype)
-    start = TheirTensor((None, random(DenseShare(Slab.whole(x), World.alone()), RANK, 0)))
+    factors = random(DenseShare(Slab.whole(x), World.alone()), RANK, 0)
     with tensorly.backend_context("pytorch", local_threadsafe=True):
+        start = TheirTensor((None, factors))
         model, errors = parafac(x, RANK, n_iter_max=SWEEPS, tol=0, init=start, return_errors=True)
         return float(errors[-1]), _error(tensor, cp_to_tensor(model).double())
 
