@@ -17,7 +17,8 @@ import torch
 import urllib3
 
 from polyadic.algorithms import choose, forecaster
-from polyadic.algorithms.forecaster.model import build
+from polyadic.algorithms.forecaster.model import Model
+from polyadic.algorithms.forecaster.network import build
 from polyadic.decomposition.cp.als import cp as decompose
 from polyadic.formats import npy
 from polyadic.jobs.model import Model
@@ -189,10 +190,10 @@ def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
     assert "Here are GET /ping, POST /invocations and GET /execution-parameters" in error_of(answer)
 
 
-def slow_forecaster() -> forecaster.Model:
+def slow_forecaster() -> Model:
     _, settings = choose({**FORECASTER, "algorithm": "forecaster", "num_cells": "40", "prediction_length": "60"})
     assert isinstance(settings, forecaster.Hyperparameters)
-    return forecaster.Model(settings, build(settings), None, {})
+    return Model(settings=settings, network=build(settings), fixed=None, metrics={})
 
 
 def test_a_full_server_sheds_load_answers_ping_and_drains(tmp_path: Path) -> None:

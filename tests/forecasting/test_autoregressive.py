@@ -14,7 +14,9 @@ from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.windows import Batch
 from tests.helpers.waves import CONTEXT, PREDICTION, network, one_window, sample, windows
 
-each_cell = pytest.mark.parametrize("cell", sorted(CELLS))
+each_case = pytest.mark.parametrize(
+    ("cell", "likelihood"), [*((cell, "student-T") for cell in CELLS), *(("tt-lstm", name) for name in LIKELIHOODS)]
+)
 each_likelihood = pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
 mirrored = pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
 
@@ -42,8 +44,7 @@ def step_by_step(net: Any, batch: Batch) -> Tensor:
     return total
 
 
-@each_cell
-@each_likelihood
+@each_case
 def test_the_teacher_forced_loss_equals_step_by_step(cell: str, likelihood: str) -> None:
     batch = windows(7, likelihood)
     assert 0 < batch.weight_BP.mean() < 1
@@ -53,8 +54,7 @@ def test_the_teacher_forced_loss_equals_step_by_step(cell: str, likelihood: str)
     torch.testing.assert_close(net(batch), step_by_step(net, batch), atol=1e-4, rtol=1e-5)
 
 
-@each_cell
-@each_likelihood
+@each_case
 @pytest.mark.parametrize("paths", [1, 7, 20])
 def test_a_forecast_does_not_depend_on_its_neighbours(cell: str, likelihood: str, paths: int) -> None:
     batch, net = windows(6, likelihood), network(cell, likelihood).eval()

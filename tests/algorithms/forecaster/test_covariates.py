@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,25 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.forecasting import training as training_module
 from polyadic.forecasting.likelihoods import LIKELIHOODS
-from polyadic.jobs.job import Channel, Job
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tiny_jobs import FORECASTER, job, lines, records
+from tests.helpers.waves import observations
 
 
 def values(likelihood: str, target: list[float | None]) -> list[float | None]:
     """A target of `records` as the likelihood takes it."""
-    change = {"beta": lambda one: one / 20, "negative-binomial": round}.get(likelihood, lambda one: one)
-    return [None if one is None else change(one) for one in target]
+    made = observations(LIKELIHOODS[likelihood], np.array(target, np.float64))
+    return [None if known is None else value for known, value in zip(target, made.tolist(), strict=True)]
 
 
-def featured(count: int = 4, length: int = 24, likelihood: str = "student-T") -> list[dict[str, Any]]:
-    """The tiny series, with a category in each of two groupings and two dynamic features."""
+def featured(count: int = 4, length: int = 24, likelihood: str | None = None) -> list[dict[str, Any]]:
+    """The tiny series, with a category in each of two groupings and two dynamic features; as the likelihood takes it."""
     return [
         {
             **one,
-            "target": values(likelihood, one["target"]),
+            "target": one["target"] if likelihood is None else values(likelihood, one["target"]),
             "cat": [number % 3, number % 2],
             "dynamic_feat": [
                 [float(step + number) for step in range(length)],
@@ -281,9 +284,8 @@ def on_each_rank(world: World, folder: Path) -> dict[str, Any]:
     algorithm, prepared = job(settings, folder / f"{world.size}-{world.rank}", data, None, world)
     opened = prepared.channels["train"]
     train = Channel("train", opened.folder, opened.files, divided=world.size > 1)
-    artifact = algorithm.fit(
-        Job(prepared.hyperparameters, world, {**prepared.channels, "train": train}, prepared.checkpoints)
-    ).artifact()
+    divided: Job[Any] = replace(prepared, channels={**prepared.channels, "train": train})
+    artifact = algorithm.fit(divided).artifact()
     return {"tensors": dict(artifact.tensors), "settings": artifact.hyperparameters, "metrics": artifact.metrics}
 
 

@@ -16,7 +16,8 @@ from pyarrow import parquet
 
 from polyadic.algorithms import choose
 from polyadic.distributed import World
-from polyadic.jobs.job import Channel, Job
+from polyadic.jobs.channels import Channel
+from polyadic.jobs.job import Job
 from polyadic.training.checkpoint import NoCheckpoints
 from tests.helpers.ranks import on_ranks
 
@@ -84,7 +85,14 @@ def peak(path: Path, world: World) -> int:
     algorithm, settings = choose(SETTINGS)
     channels = {name: Channel(name, path.parent, (path,)) for name in ("train", "validation")}
     steps = iter(range(STEPS))
-    stop = Job(settings, world, channels, NoCheckpoints(), stop_requested=lambda: next(steps, None) is None)
+    stop = Job(
+        algorithm=algorithm.name,
+        hyperparameters=settings,
+        world=world,
+        channels=channels,
+        checkpoints=NoCheckpoints(),
+        stop_requested=lambda: next(steps, None) is None,
+    )
     seen: list[int] = []
     with watched(seen):
         algorithm.fit(stop)

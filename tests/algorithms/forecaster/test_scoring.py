@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from polyadic.algorithms.forecaster.scoring import score
 from polyadic.distributed import World
 from polyadic.forecasting.evaluation import LEVELS, MOST_EXAMPLES, SHOWN, Evaluation, Example, Tally, spread
-from polyadic.forecasting.windows import Series
+from polyadic.forecasting.series import Series
 from polyadic.jobs.job import Job
 from polyadic.training.checkpoint import NoCheckpoints
 from tests.helpers.ranks import on_ranks
@@ -57,7 +57,13 @@ def job(world: World | None = None) -> Job[Any]:
     settings: Any = SimpleNamespace(
         prediction_length=HORIZON, context_length=CONTEXT, test_quantiles=QUANTILES, num_eval_samples=PATHS
     )
-    return Job(settings, world or World.alone(), {}, NoCheckpoints())
+    return Job(
+        algorithm="forecaster",
+        hyperparameters=settings,
+        world=world or World.alone(),
+        channels={},
+        checkpoints=NoCheckpoints(),
+    )
 
 
 def actual(series: list[Series]) -> NDArray[np.float32]:

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from polyadic.algorithms import ALGORITHMS
 from polyadic.errors import UserError
-from tests.helpers.tiny_jobs import DATA, FORECASTER, job, lines, records, train
+from polyadic.forecasting.decoders import DECODERS
+from tests.helpers.tiny_jobs import FORECASTER, job, lines, records, train
 
 
 def fit(folder: Path, changes: dict[str, object], **channels: dict[str, bytes]) -> Any:
-    algorithm, prepared = job({**FORECASTER, **changes}, folder, {**DATA["forecaster"](), **channels})
+    algorithm, prepared = job(
+        {**FORECASTER, **changes}, folder, {**ALGORITHMS["forecaster"].tiny_job.channels(), **channels}
+    )
     return algorithm.fit(prepared)
 
 
@@ -31,7 +35,7 @@ def hourly(count: int, length: int) -> dict[str, bytes]:
     return {"a.json": lines(series)}
 
 
-@pytest.mark.parametrize("decoder", ["autoregressive", "direct"])
+@pytest.mark.parametrize("decoder", sorted(DECODERS))
 def test_training_goes_on_from_an_earlier_model(
     decoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,7 +52,13 @@ def test_training_goes_on_from_an_earlier_model(
 
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"num_cells": "5"}, "num_cells"), ({"cell": "lstm"}, "cell"), ({"likelihood": "gaussian"}, "likelihood")],
+    [
+        ({"num_cells": "5"}, "num_cells"),
+        ({"cell": "lstm"}, "cell"),
+        ({"tt_rank": "7"}, "tt_rank"),
+        ({"time_freq": "2H"}, "time_freq"),
+        ({"likelihood": "gaussian"}, "likelihood"),
+    ],
 )
 def test_a_model_of_another_shape_is_refused(changes: dict[str, object], name: str, tmp_path: Path) -> None:
     earlier = written(train("forecaster", tmp_path / "first", {"epochs": "1"}), tmp_path / "model")

@@ -62,7 +62,7 @@ class GRU(Cell):
 CELL = GRU
 '''
 # Hyperparameters are composed when they are imported, so the cell has to be there before: in a process of its own.
-SCRIPT = '''
+SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np
@@ -99,7 +99,7 @@ assert options["gru_bias"]["DefaultValue"] == "True"
 assert "gru" in options["cell"]["Range"]["CategoricalParameterRangeSpecification"]["Values"]
 
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "gru", test_contract.__file__]))
-'''
+"""
 
 
 def test_a_new_cell_is_one_file(tmp_path: Path) -> None:
