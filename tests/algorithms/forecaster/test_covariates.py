@@ -30,7 +30,7 @@ def values(likelihood: str, target: list[float | None]) -> list[float | None]:
 
 
 def featured(count: int = 4, length: int = 24, likelihood: str | None = None) -> list[dict[str, Any]]:
-    """The tiny series, with a category in each of two groupings and two dynamic features; as the likelihood takes it."""
+    """The tiny series with a category in each of two groupings and two dynamic features, as the likelihood takes it."""
     return [
         {
             **one,
