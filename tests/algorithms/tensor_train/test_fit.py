@@ -20,7 +20,7 @@ from polyadic.tensor.tensor_train import TensorTrain
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tiny_jobs import TENSOR_TRAIN, Kept, job, npy_bytes, tensor, train, with_gaps
 
-SVD = {"max_rank": "3", "missing": "error"}
+SVD: dict[str, Any] = {"max_rank": "3", "missing": "error"}
 
 
 def fit(folder: Path, files: dict[str, bytes], world: World | None = None, **changes: Any) -> Any:
@@ -230,7 +230,7 @@ def test_what_a_sparse_tensors_entries_are_must_go_with_the_method(
     ("array", "message"),
     [
         (np.zeros((3, 4)), "the tensor is all zero"),
-        (np.ones(3), "the tensor has 1 modes: a decomposition needs 2 or more"),
+        (np.ones(3), "the tensor has 1 mode: it must have 2 or more"),
         (np.full((3, 4), np.nan), "the tensor has no observed entry"),
         (np.array([[1.0, np.inf]]), "infinite"),
     ],
@@ -264,10 +264,11 @@ def test_resuming_from_a_checkpoint_equals_never_stopping_to_the_bit(sweeps: int
 def test_a_cross_that_is_told_to_stop_ends_after_a_pass(tmp_path: Path) -> None:
     raw = {**TENSOR_TRAIN, **SVD, "method": "cross"}
     algorithm, prepared = job(raw, tmp_path, {"train": {"t.npy": npy_bytes(tensor())}}, stop_requested=lambda: True)
-    assert len(algorithm.fit(prepared).history) == 1  # type: ignore[attr-defined]
+    model: Any = algorithm.fit(prepared)
+    assert len(model.history) == 1
 
 
-def jobs() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
+def jobs() -> dict[str, tuple[dict[str, bytes], dict[str, Any]]]:
     """Files and hyperparameters of a job a solver, dense and sparse."""
     dense, sparse = {"t.npy": npy_bytes(tensor())}, {"t.tns": counts()[1]}
     return {

@@ -152,7 +152,7 @@ def test_ranks_are_read_from_every_producer(text: str, tmp_path: Path) -> None:
     ("array", "changes", "message"),
     [
         (np.zeros((3, 4, 2)), {"ranks": "[1, 1, 1]"}, "the tensor is all zero"),
-        (np.ones(3), {"ranks": "[1]"}, "the tensor has 1 modes: a decomposition needs 2 or more"),
+        (np.ones(3), {"ranks": "[1]"}, "the tensor has 1 mode: it must have 2 or more"),
         (np.full((3, 4), np.inf), {"ranks": "[1, 1]"}, "12 entries that are NaN or infinite|infinite"),
         (np.full((3, 4), np.nan), {"ranks": "[1, 1]"}, "tucker needs every entry"),
         (-np.ones((3, 4)), {"ranks": "[1, 1]", "method": "nonnegative"}, "the tensor has negative entries"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from polyadic.decomposition.cp.als import cp
 from polyadic.errors import UserError
@@ -17,7 +18,12 @@ from tests.helpers.tensors import low_rank, some_of
 @pytest.mark.parametrize("form", ["dense", "sparse", "observed"])
 def test_singular_vectors_are_a_better_beginning(form: str) -> None:
     tensor = low_rank((20, 18, 16), 3, noise=0.02)[0]
-    data = {"dense": tensor, "sparse": SparseTensor.of(tensor), "observed": some_of(tensor, 0.9)}[form]
+    forms: dict[str, Tensor | SparseTensor] = {
+        "dense": tensor,
+        "sparse": SparseTensor.of(tensor),
+        "observed": some_of(tensor, 0.9),
+    }
+    data = forms[form]
     options: Any = {"observed": form == "observed", "max_iterations": 2, "stop_tol": 0}
     assert cp(data, 3, init="svd", **options).relative_error < 0.9 * cp(data, 3, **options).relative_error
 

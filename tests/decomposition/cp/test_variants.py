@@ -139,7 +139,7 @@ def many_ways(world: World) -> dict[str, CPTensor]:
 
 def many_ways_apart(world: World) -> dict[str, CPTensor]:
     """The same where each rank updates rows of its own of every mode, as it does with long ones."""
-    layout.UPDATED_EVERYWHERE = 0
+    layout.ROWS_UPDATED_EVERYWHERE = 0
     return many_ways(world)
 
 

@@ -182,7 +182,12 @@ def test_a_fit_goes_on_from_its_progress(iterations: int) -> None:
 
 def test_a_fit_that_had_converged_does_not_go_on() -> None:
     tensor, kept, seen = data("poisson", (8, 7, 6), 2), [Progress()], list[float]()
-    whole = gcp(tensor, 2, "poisson", after_iteration=lambda state: bool(kept.append(deepcopy(state))) or True)
+
+    def keep(state: Progress) -> bool:
+        kept.append(deepcopy(state))
+        return True
+
+    whole = gcp(tensor, 2, "poisson", after_iteration=keep)
     resumed = gcp(tensor, 2, "poisson", progress=kept[-1], after_iteration=noting(seen, "iteration"))
     assert seen == [] and resumed.relative_error == whole.relative_error
 

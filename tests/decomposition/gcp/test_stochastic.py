@@ -161,8 +161,13 @@ def test_a_fit_ends_after_its_epochs_or_when_the_caller_says_so() -> None:
     counts, seen = data("poisson", SHAPE, 2), list[StochasticProgress]()
     gcp_stochastic(counts, 2, "poisson", iterations=5, epochs=3, restarts=2, after_epoch=noting(seen))
     assert [(one.restart, one.epoch) for one in seen] == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
-    calls = []
-    gcp_stochastic(counts, 2, "poisson", iterations=5, restarts=2, after_epoch=lambda state: bool(calls.append(state)))
+    calls: list[StochasticProgress] = []
+
+    def stop(state: StochasticProgress) -> bool:
+        calls.append(state)
+        return False
+
+    gcp_stochastic(counts, 2, "poisson", iterations=5, restarts=2, after_epoch=stop)
     assert len(calls) == 1
 
 
@@ -266,4 +271,4 @@ def test_a_tensor_whose_zeros_nobody_could_visit_is_sampled(monkeypatch: pytest.
 )
 def test_what_cannot_be_fitted_is_refused(tensor: Tensor, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        gcp_stochastic(tensor, **({"rank": 1, "loss": "gaussian"} | settings))
+        gcp_stochastic(tensor, **{"rank": 1, "loss": "gaussian", **settings})

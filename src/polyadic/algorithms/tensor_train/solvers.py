@@ -21,7 +21,7 @@ from polyadic.errors import UserError
 from polyadic.jobs.job import Job
 from polyadic.jobs.progress import freeze, thaw
 from polyadic.tensor.dense import Slab
-from polyadic.tensor.densify import dense
+from polyadic.tensor.densify import densify
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.tensor_train import TensorTrain
 
@@ -48,7 +48,7 @@ class Run:
 
     def _svd(self) -> TensorTrain:
         """Of a sparse tensor with its zeros, as a dense one."""
-        settings, slab = self.job.hyperparameters, dense(self.data, self.job.world, self.job.algorithm)
+        settings, slab = self.job.hyperparameters, densify(self.data, self.job.world, wanted_by=self.job.algorithm)
         train = tensor_train(slab, tol=settings.tol, max_rank=settings.max_rank, world=self.job.world)
         self.job.metric("train relative_error", train.relative_error)
         return train

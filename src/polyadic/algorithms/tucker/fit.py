@@ -16,7 +16,7 @@ from polyadic.jobs.progress import freeze, thaw
 from polyadic.lowrank.model import DecompositionModel
 from polyadic.readers.tensor import read_tensor
 from polyadic.tensor.dense import Slab
-from polyadic.tensor.densify import dense
+from polyadic.tensor.densify import densify
 from polyadic.tensor.numbered_names import numbered
 
 
@@ -24,7 +24,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     """Decomposes the tensor of channel `train`, each rank a slab of it."""
     settings, began, history = job.hyperparameters, time.perf_counter(), list[float]()
     read = read_tensor(job, dtype=getattr(torch, settings.dtype))
-    slab = dense(read.data, job.world, job.algorithm)
+    slab = densify(read.data, job.world, wanted_by=job.algorithm)
     job.note(f"tucker: tensor {_written(slab.shape)}, mode {slab.mode} over {job.world.size} rank(s)")
     tensor = tucker(
         slab,

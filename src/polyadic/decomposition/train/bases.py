@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS
 from polyadic.distributed import World
-from polyadic.tensor.tensor_train import enough
+from polyadic.tensor.train_ranks import kept_rank
 
 OVERSAMPLED_COLUMNS = 10
 """Columns of a random range finder beyond the rank."""
@@ -73,12 +73,12 @@ def sketched_basis(
     rest = rest if rest > noise_of(energy, matrix.dtype) else 0.0
     if world.from_first(rest > allowed) and width < cap:
         return None
-    turn = agreed(turn[:, : enough(squares, allowed - rest, cap)].to(matrix.dtype), world)
+    turn = agreed(turn[:, : kept_rank(squares, allowed - rest, cap)].to(matrix.dtype), world)
     return basis @ turn, product @ turn
 
 
 def singular_basis(matrix: Tensor, rows: int, cap: int, allowed: float, world: World) -> Tensor:
-    """Leading right singular vectors of C, as many as `enough` says: n x r, the same on every rank.
+    """Leading right singular vectors of C, as many as `kept_rank` says: n x r, the same on every rank.
 
     matrix: this rank's rows of C. rows: m. cap: the greatest r. allowed: the square that may be left out.
 
@@ -93,12 +93,12 @@ def singular_basis(matrix: Tensor, rows: int, cap: int, allowed: float, world: W
         return agreed(other, world)
     for precision in dict.fromkeys([matrix.dtype, torch.float64]):
         squares, vectors = _eigen(_gram(matrix, precision, world))
-        kept = enough(squares, allowed, cap)
+        kept = kept_rank(squares, allowed, cap)
         decisive = float(squares[kept:].sum() if kept < len(squares) else squares[-1])
         if world.from_first(max(allowed, decisive) > noise_of(float(squares.sum()), precision)):
             return agreed(vectors[:, :kept].to(matrix.dtype), world)
     _, values, across = torch.linalg.svd(_triangle(matrix, world), full_matrices=False)
-    basis: Tensor = across[: enough(values.square(), allowed, cap)].T
+    basis: Tensor = across[: kept_rank(values.square(), allowed, cap)].T
     return agreed(basis.to(matrix.dtype), world)
 
 

@@ -16,7 +16,8 @@ from polyadic.decomposition.renamed import renamed
 from polyadic.decomposition.train.regression import ModeEntries, best_core
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_ranks import feasible_ranks
 
 CHUNK_ENTRIES = 2**18
 """Entries whose misses are summed together."""

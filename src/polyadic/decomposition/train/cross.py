@@ -13,7 +13,8 @@ from torch import Tensor
 from polyadic.decomposition.data import check_shape
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.tensor.tensor_train import TensorTrain, enough, feasible_ranks, tolerance
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_ranks import feasible_ranks, kept_rank, tolerance
 
 Entries: TypeAlias = Callable[[Tensor], Tensor]
 """A function that answers with the values (B) at indices (B x N, int64, counted from 0)."""
@@ -139,7 +140,7 @@ class _Search:
         basis, values, _ = torch.linalg.svd(block, full_matrices=False)
         # The interpolation may magnify what is left out here.
         allowed = (tolerance(self.tol / 100, self.dtype) * torch.linalg.vector_norm(block)).square()
-        chosen, ratios = maxvol(basis[:, : enough(values.square(), float(allowed), cap)])
+        chosen, ratios = maxvol(basis[:, : kept_rank(values.square(), float(allowed), cap)])
         agreed = self.world.from_first(chosen)
         if not torch.equal(agreed, chosen):  # Other hardware rounds otherwise.
             basis = basis[:, : len(agreed)]

@@ -16,7 +16,8 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.dense import Slab, longest
 from polyadic.tensor.sparse import SparseTensor
-from polyadic.tensor.tensor_train import TensorTrain, residual
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_cores import residual
 
 SCATTERING_FACTOR = 0x1E3779B97F4A7C15
 """An odd number: the places of entries times it, as 64 bits hold the product, are scattered."""

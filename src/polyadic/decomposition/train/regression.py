@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
-from polyadic.tensor.tensor_train import left_rows, right_rows
+from polyadic.tensor.train_cores import left_rows, right_rows
 
 LONGEST_PIECE = 512
 """At most so many entries of a row are multiplied together."""

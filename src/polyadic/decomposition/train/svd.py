@@ -13,7 +13,9 @@ from polyadic.decomposition.precision import SAFE_NORM, in_safe_unit, sum_of_squ
 from polyadic.decomposition.train.bases import noise_of, project, range_finder_widths, singular_basis, sketched_basis
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
-from polyadic.tensor.tensor_train import TensorTrain, feasible_ranks, positive, residual, tolerance
+from polyadic.tensor.tensor_train import TensorTrain
+from polyadic.tensor.train_cores import residual
+from polyadic.tensor.train_ranks import feasible_ranks, positive_signs, tolerance
 
 PRECISE_ROUND_OFFS = 50_000
 """The root of a difference of squares that is under so many round-offs of the squares lacks digits."""
@@ -99,7 +101,7 @@ class _Peeling:
             pair = basis, project(matrix, basis)
         basis, product = pair
         self.energy = self.world.sum_(sum_of_squares(product)).item()
-        signs = positive(basis)
+        signs = positive_signs(basis)
         return basis * signs, product * signs
 
     def _sketch(self, matrix: Tensor, small: int, cap: int) -> tuple[Tensor, Tensor] | None:
