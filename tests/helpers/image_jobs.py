@@ -20,7 +20,7 @@ CP: Hyperparameters = {
     "algorithm": "cp",
     "rank": "2",
     "max_iterations": "300",
-    "tol": "1e-9",
+    "stop_tol": "1e-9",
     "dtype": "float64",
 }
 FORECASTER: Hyperparameters = {

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
-import botocore.loaders  # type: ignore[import-untyped]
-import botocore.session  # type: ignore[import-untyped]
+import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 import yaml
-from botocore.stub import Stubber  # type: ignore[import-untyped]
-from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+from botocore.stub import Stubber
+from botocore.validate import ParamValidator
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.server import ThreadedMotoServer
 
@@ -33,7 +33,7 @@ SCHEMA = {
             {"Name": "algorithm", "Type": "Categorical", "IsRequired": True},
             {"Name": "rank", "Type": "Integer", "IsRequired": True},
             {"Name": "max_iterations", "Type": "Integer", "IsRequired": False},
-            {"Name": "tol", "Type": "Continuous", "IsRequired": False},
+            {"Name": "stop_tol", "Type": "Continuous", "IsRequired": False},
         ],
         "TrainingChannels": [{"Name": "train", "IsRequired": True, "SupportedInputModes": ["File", "FastFile"]}],
         "MetricDefinitions": [{"Name": "train:relative_error", "Regex": "train relative_error <loss>=(\\S+)"}],

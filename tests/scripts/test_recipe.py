@@ -27,7 +27,7 @@ def test_a_whole_recipe_becomes_one_legal_call(recipe: Recipe, command: Command,
                 "distribution": "ShardedByS3Key",
             }
         },
-        hyperparameters={"algorithm": "cp", "rank": 3, "tol": 1e-8, "max_iterations": "20"},
+        hyperparameters={"algorithm": "cp", "rank": 3, "stop_tol": 1e-8, "max_iterations": "20"},
         tags={"project": "polyadic", "year": 2026},
         network_isolation=True,
     )
@@ -41,7 +41,7 @@ def test_a_whole_recipe_becomes_one_legal_call(recipe: Recipe, command: Command,
     assert given["HyperParameters"] == {
         "algorithm": "cp",
         "rank": "3",
-        "tol": "1e-08",
+        "stop_tol": "1e-08",
         "max_iterations": "20",
     }
     assert given["InputDataConfig"] == [
