@@ -339,7 +339,7 @@ def test_a_fit_begins_at_an_earlier_model(tmp_path: Path) -> None:
     channels = {"train": {"t.npy": npy_bytes(tensor())}, "model": {"model.tar.gz": packed.getvalue()}}
     settings = {**CP, "init": "model", "max_iterations": "1", "fixed_modes": "[0]"}
     algorithm, prepared = job(settings, tmp_path / "second", channels)
-    second = algorithm.fit(prepared)
+    second: Any = algorithm.fit(prepared)
     assert second.relative_error <= first.relative_error + 1e-9
     assert torch.equal(second.tensor.factors[0], first.tensor.factors[0])
     with pytest.raises(UserError, match="there is no channel model"):
@@ -366,7 +366,7 @@ def test_a_fit_begins_at_an_earlier_model(tmp_path: Path) -> None:
         ({"loss": "poisson"}, "poisson"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(changes: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         fit(tmp_path, tensor() - 1, **changes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -103,7 +104,8 @@ def test_poisson_is_torchs(x: int, m: float) -> None:
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
 def test_gamma_is_an_exponentials_likelihood(x: float, m: float) -> None:
     """A gamma distribution of shape 1; the shape does not move the optimum."""
-    expected = -torch.distributions.Exponential(1 / number(m)).log_prob(number(x))
+    exponential: Any = torch.distributions.Exponential(1 / number(m))
+    expected = -exponential.log_prob(number(x))
     torch.testing.assert_close(Gamma().value(number(x), number(m)), expected)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -19,9 +21,9 @@ from tests.helpers.gcp_cases import FORMS, data, dense, gaps, means, normal, par
 SHAPE = (7, 9, 6)
 
 
-def start(name: str, form: str, init: str = "random", rank: int = 3) -> CPTensor:
+def start(name: str, form: str, init: Literal["random", "svd"] = "random", rank: int = 3) -> CPTensor:
     whole = Data.of(**part(data(name, SHAPE, 2), form, World.alone()))
-    stack = begin(whole, LOSSES[name](), rank, init, 0, first=True, entries=count(whole))  # type: ignore[arg-type]
+    stack = begin(whole, LOSSES[name](), rank, init, 0, first=True, entries=count(whole))
     lengths = torch.stack([factor.norm(dim=0) for factor in split(stack, SHAPE)])
     if name != "bernoulli-logit":
         torch.testing.assert_close(lengths, lengths[:1].expand(3, -1))
@@ -30,7 +32,7 @@ def start(name: str, form: str, init: str = "random", rank: int = 3) -> CPTensor
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("init", ["random", "svd"])
-def test_a_fit_begins_with_the_datas_mean_or_norm(form: str, init: str) -> None:
+def test_a_fit_begins_with_the_datas_mean_or_norm(form: str, init: Literal["random", "svd"]) -> None:
     for name in ("poisson", "gaussian"):
         tensor, model = data(name, SHAPE, 2), dense(start(name, form, init))
         seen = tensor[gaps(SHAPE)] if form in ("masked", "observed") else tensor

@@ -128,8 +128,8 @@ def falling(small: int, large: int, power: float) -> Tensor:
     left, right = (
         torch.linalg.qr(torch.randn(rows, small, generator=random, dtype=torch.float64))[0] for rows in (large, small)
     )
-    scales = torch.arange(1, small + 1, dtype=torch.float64).pow(-power)
-    return left * scales @ right.T
+    matrix: Tensor = left * torch.arange(1, small + 1, dtype=torch.float64) ** -power @ right.T
+    return matrix
 
 
 @pytest.mark.parametrize("limits", [{"tol": 0.5}, {"tol": 0.1}, {"tol": 0.02, "max_rank": 40}, {"tol": 1e-4}])
