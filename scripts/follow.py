@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.aws import CommandError, Interrupted, explain, say, warn
 

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import numpy as np
 import scipy.io
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError
 
 SETTINGS = {"algorithm": "cp", "rank": "20", "loss": "poisson", "max_iterations": "80", "stop_tol": "1e-6"}
 START_SECONDS = 120

@@ -43,7 +43,7 @@ def carbon_dioxide(wheels: Path) -> list[float | None]:
 
 def air_temperature(wheels: Path) -> np.ndarray:
     """Degrees Celsius, time x latitude x longitude; the file packs kelvin into int16 hundredths."""
-    import h5py  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import h5py
 
     content = read_member(wheels, "hvsampledata", "hvsampledata/_data/air_temperature_small.nc")
     with h5py.File(io.BytesIO(content)) as file:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm  # type: ignore[import-untyped,unused-ignore]
+from tqdm import tqdm
 
 Item = TypeVar("Item")
 STEP = re.compile(r"(?:epoch|iteration)=(\d+)\b.*<loss>=(\S+)")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3  # type: ignore[import-untyped,unused-ignore]
+import boto3
 import numpy as np
 
 from local_mode.demo.series import Series, Values

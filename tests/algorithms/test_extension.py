@@ -13,6 +13,7 @@ from polyadic import __main__ as command_line
 from polyadic import algorithms
 from polyadic.algorithms import ALGORITHMS, choose
 from polyadic.artifact import Artifact
+from polyadic.distributed import World
 from polyadic.jobs.schema import table, training_specification
 from tests.helpers.ranks import on_ranks
 from tests.helpers.serving import ready_client
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 
 from polyadic.artifact import Artifact
+from polyadic.distributed import World
 from polyadic.errors import UserError, shorten
 from polyadic.formats import npy
 from polyadic.jobs.algorithm import Algorithm, TinyJob
@@ -144,7 +146,7 @@ def test_it_is_served(added: Path, tmp_path: Path) -> None:
     answer = client.post("/invocations", json={"instances": [{"slab": 1}]})
     assert answer.json == {"predictions": [{"mean": 11.5}]}
     refused = client.post("/invocations", json={"instances": [{"slab": 9}]})
-    assert refused.status_code == 400 and "give a slab from 0 to 2" in refused.json["error"]
+    assert refused.status_code == 400 and "give a slab from 0 to 2" in refused.get_json()["error"]
 
 
 def test_it_is_documented(added: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,13 +157,13 @@ def test_it_is_documented(added: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "| `slab_mode` | required | an integer, 0 or more |" in table(ALGORITHMS["slab-means"])
 
 
-def means_on_this_rank(world: object, folder: str, data: str) -> bytes:
+def means_on_this_rank(world: World, folder: str, data: str) -> bytes:
     from polyadic import algorithms
 
     if folder not in algorithms.__path__:
         algorithms.__path__.append(folder)
     tiny_job = ALGORITHMS["slab-means"].tiny_job
-    algorithm, prepared = job(tiny_job.hyperparameters, Path(data), tiny_job.channels(), world=world)  # type: ignore[arg-type]  # A World.
+    algorithm, prepared = job(tiny_job.hyperparameters, Path(data), tiny_job.channels(), world=world)
     model = algorithm.fit(prepared)
     return orjson.dumps(model.predict([0, 1, 2]))
 

@@ -17,7 +17,7 @@ import torch
 import urllib3
 
 from polyadic.algorithms import choose, forecaster
-from polyadic.algorithms.forecaster.model import Model
+from polyadic.algorithms.forecaster.model import Model as ForecasterModel
 from polyadic.algorithms.forecaster.network import build
 from polyadic.decomposition.cp.als import cp as decompose
 from polyadic.formats import npy
@@ -193,9 +193,10 @@ def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
 def slow_forecaster() -> Model:
     _, settings = choose({**FORECASTER, "algorithm": "forecaster", "num_cells": "40", "prediction_length": "60"})
     assert isinstance(settings, forecaster.Hyperparameters)
-    return Model(settings=settings, network=build(settings), fixed=None, metrics={})
+    return ForecasterModel(settings=settings, network=build(settings), fixed=None, metrics={})
 
 
+@pytest.mark.alone
 def test_a_full_server_sheds_load_answers_ping_and_drains(tmp_path: Path) -> None:
     server = Server(model_folder(tmp_path, slow_forecaster()), MODEL_SERVER_THREADS="6").ready()
     body = json.dumps({"instances": waves(1) * 8, "configuration": {"num_samples": 400}}).encode()

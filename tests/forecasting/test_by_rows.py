@@ -10,8 +10,9 @@ from torch import Tensor
 
 from polyadic.forecasting import by_rows
 from polyadic.forecasting.cells import CELLS, Cell
-from tests.helpers.waves import DECODERS, network, windows
+from polyadic.forecasting.decoders import DECODERS
 from tests.helpers.waves import cell as make_cell
+from tests.helpers.waves import network, windows
 
 every_cell = pytest.mark.parametrize("name", sorted(CELLS))
 

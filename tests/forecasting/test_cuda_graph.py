@@ -7,8 +7,9 @@ import torch
 
 from polyadic.forecasting import cuda_graph
 from polyadic.forecasting.cells import CELLS
+from polyadic.forecasting.decoders import DECODERS
 from polyadic.forecasting.windows import Batch
-from tests.helpers.waves import DECODERS, network, windows
+from tests.helpers.waves import network, windows
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from polyadic.forecasting.cells import CELLS
+from polyadic.forecasting.decoders import DECODERS
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.network import Shape
 from polyadic.forecasting.pool import Pool
 from tests.helpers.waves import (
     CALENDAR,
     CONTEXT,
-    DECODERS,
     PREDICTION,
     network,
     one_window,

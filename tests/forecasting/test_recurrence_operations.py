@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from polyadic.forecasting import recurrence_operations
+from polyadic.tensor.kernels import vectors
 from polyadic.tensor.kernels.jit import jit
-from polyadic.tensor.kernels.vectors import load, logistic, store, tangent
 
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 HIDDEN = [1, 7, 8, 16, 21]
+intrinsics: Any = vectors
+"""As a kernel calls them: numba gives their first argument."""
 
 
 def randoms(dtype: torch.dtype, *shapes: tuple[int, ...]) -> list[Tensor]:
@@ -63,10 +65,10 @@ def test_gates_and_their_gradients_are_torchs(hidden: int, dtype: torch.dtype) -
 
 def test_logistic_and_tangent_are_right_over_all_of_float32() -> None:
     @jit
-    def kernel(x, logistic_x, tangent_x):
+    def kernel(x: Any, logistic_x: Any, tangent_x: Any) -> None:
         for row in range(len(x)):
-            store(logistic_x, row, 0, logistic(load(x, row, 0, 8)))
-            store(tangent_x, row, 0, tangent(load(x, row, 0, 8)))
+            intrinsics.store(logistic_x, row, 0, intrinsics.logistic(intrinsics.load(x, row, 0, 8)))
+            intrinsics.store(tangent_x, row, 0, intrinsics.tangent(intrinsics.load(x, row, 0, 8)))
 
     around = torch.cat([torch.linspace(-30, 30, 8000), torch.tensor([-3e38, -1e4, -90, -1e-30, 0, 1e-30, 90, 3e38])])
     x = around.reshape(-1, 8).contiguous()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -41,6 +43,15 @@ def always(_: Cursor) -> bool:
 
 def nothing(cursor: Cursor, epoch: Epoch) -> None:
     return
+
+
+def noting(losses: list[float], name: Literal["loss", "validation"]) -> Callable[[Cursor, Epoch], None]:
+    """What notes this loss of every epoch."""
+
+    def after_epoch(_: Cursor, epoch: Epoch) -> None:
+        losses.append(getattr(epoch, name))
+
+    return after_epoch
 
 
 def state_of(training: Training, cursor: Cursor) -> State:
@@ -222,7 +233,7 @@ def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float]
     for kind in kinds:
         training = of_share(world, kind, PLAN)
         losses: list[float] = []
-        training.run(Cursor(), always, lambda _, epoch, losses=losses: losses.append(epoch.loss))  # type: ignore[misc]
+        training.run(Cursor(), always, noting(losses, "loss"))
         answers.append((losses, weights(training)))
     return answers
 
@@ -243,9 +254,9 @@ def validate_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[flo
     training_module.FEWEST_STEPS = 6
     answers = []
     for kind in kinds:
-        training, losses, at = of_share(world, kind, OVERSHOOTS), [], Cursor()
+        training, losses, at = of_share(world, kind, OVERSHOOTS), list[float](), Cursor()
         training.validation = Validation(training.share, divided=kind != "replicated")
-        training.run(at, always, lambda _, epoch, losses=losses: losses.append(epoch.validation))  # type: ignore[misc]
+        training.run(at, always, noting(losses, "validation"))
         answers.append((losses, at.best_epoch))
     return answers
 
@@ -257,17 +268,14 @@ def resume_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float
     for kind in kinds:
         first, losses, states = of_share(world, kind, PLAN), list[float](), list[State]()
 
-        def note(_: Cursor, epoch: Epoch, losses: list[float] = losses) -> None:
-            losses.append(epoch.loss)
-
         def stop(at: Cursor, first: Training = first, states: list[State] = states) -> bool:
             if (at.epoch, at.step) == (1, 3):
                 states.append(state_of(first, at))
             return not states
 
-        first.run(Cursor(), stop, note)
+        first.run(Cursor(), stop, noting(losses, "loss"))
         second = of_share(world, kind, PLAN)
-        second.run(second.restore(*world.from_first(states[0])), always, note)
+        second.run(second.restore(*world.from_first(states[0])), always, noting(losses, "loss"))
         answers.append((losses, weights(second)))
     return answers
 
@@ -290,9 +298,7 @@ def test_two_ranks_equal_one(two_ranks: list[Any], kind: str) -> None:
         their_losses, found = answers[0][number]
         assert their_losses == pytest.approx(losses, abs=1e-5)
         for name, value in expected.items():
-            torch.testing.assert_close(
-                found[name], value, atol=5e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}"
-            )
+            torch.testing.assert_close(found[name], value, atol=5e-5, rtol=0, msg=partial("{}: {}".format, name))
             assert torch.equal(found[name], two_ranks[0][0][number][1][name])
 
 

@@ -38,6 +38,12 @@ def series_of(lengths: Sequence[int], seed: int = 0, missing: float = 0.0) -> li
     return made
 
 
+def features_of(series: Series) -> Floats:
+    """The dynamic features of each observed step, T x J."""
+    assert series.dynamic is not None
+    return series.dynamic[:, : len(series.target)].T
+
+
 def every_window(series: Sequence[Series], context: int, prediction: int) -> list[tuple[Any, ...]]:
     """Context, horizon, calendar, features and categories of each window, by slicing."""
     windows = []
@@ -63,8 +69,8 @@ def test_take_equals_slicing(lengths: list[int], context: int, prediction: int, 
     if not windows:
         return
     numbers = np.random.default_rng(seed).permutation(len(windows))
-    parts = [np.stack([windows[number][part] for number in numbers]) for part in range(5)]
-    expected, found = batch(*parts), pool.take(numbers)
+    past, future, steps, dynamic, cat = (np.stack([windows[number][part] for number in numbers]) for part in range(5))
+    expected, found = batch(past, future, steps, dynamic, cat), pool.take(numbers)
     for name, value in vars(found).items():
         assert torch.equal(value, getattr(expected, name)), name
 
@@ -164,7 +170,7 @@ def test_features_and_categories_that_are_not_asked_for_are_left_out() -> None:
 def test_moments_are_sums_over_the_points_of_usable_series() -> None:
     series, mean = series_of([9, 3, 8]), np.array([0.5, -1.0, 2.0])
     found = Pool(stored(series), CALENDAR, 4, 2, 2, 3).moments(mean)
-    points = np.concatenate([one.dynamic[:, : len(one.target)].T for one in series if len(one.target) >= 6])  # type: ignore[index]
+    points = np.concatenate([features_of(each) for each in series if len(each.target) >= 6])
     assert found.tolist() == pytest.approx([17, *(points - mean).sum(0), *((points - mean) ** 2).sum(0)])
 
 
@@ -175,7 +181,7 @@ def test_sums_go_through_the_data_in_blocks(lengths: list[int], most: int, seed:
     values = np.concatenate([floats([]), *(one.target for one in series)]).astype(np.float64)
     seen = values[np.isfinite(values)]
     usable = [one for one in series if len(one.target) > 1]
-    features = [one.dynamic[:, : len(one.target)].T for one in usable]  # type: ignore[index]
+    features = [features_of(each) for each in usable]
     away = np.concatenate([np.zeros((0, 3)), *features]) - 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_module, "BLOCK_POINTS", most)
@@ -190,7 +196,8 @@ def test_the_end_of_a_series_keeps_what_is_known_of_the_steps_after_it() -> None
     (series,) = series_of([9])
     end = series.end(4)
     assert np.array_equal(end.target, series.target[5:]) and np.array_equal(end.minutes, series.minutes[5:])
-    assert series.dynamic is not None and np.array_equal(end.dynamic, series.dynamic[:, 5:])  # type: ignore[arg-type]
+    assert series.dynamic is not None and end.dynamic is not None
+    assert np.array_equal(end.dynamic, series.dynamic[:, 5:])
     assert end.cat == series.cat and len(end.minutes) == 7
     assert np.array_equal(series.end(10).target, series.target)
 

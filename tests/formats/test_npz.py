@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import npz
+from polyadic.formats import Coordinates, npz
 from tests.helpers.format_checks import check_damaged, check_round_trip, plain_arrays
 from tests.helpers.sparse_values import coordinates, read, refusal
 
@@ -85,8 +86,9 @@ def test_bad_coordinates_are_refused(what: str, tmp_path: Path) -> None:
 def test_the_record_is_named_in_later_parts_too(tmp_path: Path) -> None:
     coords = np.zeros((500, 3), int)
     coords[400, 2] = -5
-    for order in "CF":
-        data = saved(coords=np.asarray(coords, order=order), values=np.ones(500))  # type: ignore[call-overload]
+    orders: tuple[Literal["C", "F"], ...] = ("C", "F")
+    for order in orders:
+        data = saved(coords=np.asarray(coords, order=order), values=np.ones(500))
         assert "coords[400, 2] is -5" in refusal(tmp_path / "a.npz", data, 1, 2)
 
 
@@ -110,7 +112,8 @@ def test_rows_of_any_mode_are_read_alone(
 
 
 def test_the_array_that_is_called_tensor_is_meant() -> None:
-    assert np.array_equal(npz.decode(saved(a=np.ones(3), tensor=np.eye(2))), np.eye(2))
+    array = npz.decode(saved(a=np.ones(3), tensor=np.eye(2)))
+    assert isinstance(array, np.ndarray) and np.array_equal(array, np.eye(2))
 
 
 ZIPPED = io.BytesIO()
@@ -149,8 +152,9 @@ def test_an_array_shorter_than_its_head_says_is_refused() -> None:
 
 def test_labels_have_no_place_in_an_archive() -> None:
     found = npz.decode(sparse())
+    assert isinstance(found, Coordinates)
     with pytest.raises(UserError, match=r"no place for labels: write a \.parquet or \.csv table"):
-        npz.encode(type(found)(found.indices, found.values, None, (("a", "b", "c"), None)))
+        npz.encode(replace(found, shape=None, labels=(("a", "b", "c"), None)))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

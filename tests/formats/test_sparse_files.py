@@ -41,8 +41,8 @@ def table(found: Coordinates, lines: str = "\n", header: bool = False) -> bytes:
 def archive(order: Any, compressed: bool, shape: bool = True) -> bytes:
     out = io.BytesIO()
     coords = np.asarray(values().indices.T, np.int64, order=order)
-    save = np.savez_compressed if compressed else np.savez
-    save(out, coords=coords, values=values().values, **({"shape": [30, 5, 1000]} if shape else {}))
+    arrays: dict[str, Any] = {"coords": coords, "values": values().values} | ({"shape": [30, 5, 1000]} if shape else {})
+    (np.savez_compressed if compressed else np.savez)(out, **arrays)
     return out.getvalue()
 
 

@@ -12,7 +12,7 @@ from polyadic.errors import UserError
 from polyadic.formats import csv, json, jsonlines
 from tests.helpers.row_values import dense, part_of
 
-TABLE = [[0, 2, 0.5], [0, 0, 0], [1, 0, 12]]
+TABLE: list[list[float]] = [[0, 2, 0.5], [0, 0, 0], [1, 0, 12]]
 
 
 def test_a_line_of_csv_is_a_row_of_all_counts() -> None:
@@ -29,7 +29,7 @@ def test_cells_that_are_not_finite_are_left_to_whoever_checks() -> None:
     assert str(part_of(csv.FORMAT, b"1,nan,-inf").values.tolist()) == "[1.0, nan, -inf]"
 
 
-FORMS = {
+FORMS: dict[str, list[Any]] = {
     "dense": [{"features": row} for row in TABLE],
     "dense within": [{"data": {"features": {"values": row}}} for row in TABLE],
     "dense with its shape": [{"data": {"features": {"values": row, "shape": [3]}}} for row in TABLE],

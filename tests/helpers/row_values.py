@@ -44,4 +44,4 @@ def dense(rows: Rows, width: int) -> list[list[float]]:
     out = np.zeros((len(rows), width))
     for row, (columns, values, _) in zip(out, rows.each(), strict=True):
         np.add.at(row, columns, values)
-    return out.tolist()  # type: ignore[no-any-return]
+    return out.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +20,11 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 def coordinates(draw: st.DrawFn, labels: bool = False, stated: bool = False) -> Coordinates:
     """Records of order 1 to 4; modes may have labels, and the shape may be stated."""
     order, count = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-    columns, known = [], []
+    columns: list[list[int]] = []
+    known: list[tuple[str, ...] | None] = []
     for _ in range(order):
         if labels and draw(st.booleans()):
-            column: list[Any] = draw(st.lists(words, min_size=count, max_size=count))
+            column = draw(st.lists(words, min_size=count, max_size=count))
             vocabulary = sorted(set(column))
             known.append(tuple(vocabulary))
             columns.append([vocabulary.index(word) for word in column])

@@ -22,7 +22,7 @@ _CONSTANTS = {"CP": "cp", "FORECASTER": "forecaster", "LDA": "lda", "TENSOR_TRAI
 
 
 def __getattr__(name: str) -> dict[str, str]:
-    """CP, FORECASTER and so on: the hyperparameters of an algorithm's tiny job, whose package is read when asked for."""
+    """CP, FORECASTER and so on: the hyperparameters of an algorithm's tiny job; its package is read when asked for."""
     if name not in _CONSTANTS:
         raise AttributeError(name)
     return dict(ALGORITHMS[_CONSTANTS[name]].tiny_job.hyperparameters)
@@ -119,8 +119,14 @@ def job(
     """A job of these hyperparameters and files."""
     algorithm, settings = choose(raw)
     opened = lay_out(folder, channels)
-    given = {"world": world or World.alone(), "channels": opened, "checkpoints": checkpoints or NoCheckpoints()}
-    return algorithm, Job(algorithm=algorithm.name, hyperparameters=settings, **given, **more)
+    return algorithm, Job(
+        algorithm=algorithm.name,
+        hyperparameters=settings,
+        world=world or World.alone(),
+        channels=opened,
+        checkpoints=checkpoints or NoCheckpoints(),
+        **more,
+    )
 
 
 def tiny(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.loaders import Loader  # type: ignore[import-untyped]
-from botocore.model import ServiceModel, Shape  # type: ignore[import-untyped]
-from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+from botocore.loaders import Loader
+from botocore.model import ServiceModel, Shape
+from botocore.validate import ParamValidator
 
 from polyadic.algorithms import ALGORITHMS
 from polyadic.jobs.hyperparameters import parse

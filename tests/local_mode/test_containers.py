@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped,unused-ignore]
+import boto3
 import pytest
 
 from local_mode.containers import ContainerBackend

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped,unused-ignore]
+import boto3
 import pytest
 import urllib3
-from botocore.config import Config  # type: ignore[import-untyped,unused-ignore]
-from botocore.exceptions import ClientError  # type: ignore[import-untyped,unused-ignore]
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local_mode.endpoint import Endpoint, EndpointSettings, running_endpoint
 from local_mode.errors import LocalModeError

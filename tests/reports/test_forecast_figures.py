@@ -144,7 +144,7 @@ def test_calibration_shows_shares_below_quantiles_and_inside_intervals(drawn: li
     left, right = drawn[0].axes
     assert np.asarray(left.lines[1].get_ydata()).tolist() == below.tolist()
     shares = [0.95**1.2 - 0.05**1.2, 0.9**1.2 - 0.1**1.2, 0.75**1.2 - 0.25**1.2]
-    assert [bar.get_width() for bar in right.patches] == pytest.approx(shares)  # type: ignore[attr-defined]
+    assert [bar.get_width() for bar in right.patches] == pytest.approx(shares)  # type: ignore[attr-defined]  # Each patch is a rectangle.
     assert [text.get_text() for text in right.texts] == [f"{100 * share:.1f} %" for share in shares]
     assert [label.get_text() for label in right.get_yticklabels()] == [
         f"{100 * width:.0f} % interval" for width in INTERVALS
@@ -155,7 +155,7 @@ def test_calibration_of_nothing_says_so(drawn: list[Figure]) -> None:
     figures.calibration(np.full(len(LEVELS), NAN))
     right = drawn[0].axes[1]
     assert [text.get_text() for text in right.texts] == ["nothing observed"] * 3
-    assert [bar.get_width() for bar in right.patches] == [0, 0, 0]  # type: ignore[attr-defined]
+    assert [bar.get_width() for bar in right.patches] == [0, 0, 0]  # type: ignore[attr-defined]  # Each patch is a rectangle.
 
 
 def test_the_loss_of_validation_skips_epochs_without_one(drawn: list[Figure]) -> None:

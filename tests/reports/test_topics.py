@@ -86,7 +86,7 @@ def test_documents_are_drawn_in_the_order_of_their_main_topics(drawn: list[Figur
     np.testing.assert_array_equal(mixtures, MIXTURES[[1, 2, 3, 0]].T)
     assert [label.get_text() for label in left.get_yticklabels()] == ["0  a, b, c", "1  d, e, f"]
     assert left.get_xlabel() == "4 documents, by their main topic"
-    assert [bar.get_width() for bar in right.patches] == [0.6, 0.2]  # type: ignore[attr-defined]
+    assert [bar.get_width() for bar in right.patches] == [0.6, 0.2]  # type: ignore[attr-defined]  # Each patch is a rectangle.
     assert size_of(picture) == (1000, 194)
 
 

@@ -92,7 +92,7 @@ def test_deepars_variable_is_the_configuration_where_a_request_has_none(monkeypa
     answer = client.post("/invocations", data=b"1\n2\n", content_type="application/jsonlines")
     assert [json.loads(line)["value"] for line in answer.data.splitlines()] == [wishes, wishes]
     own = client.post("/invocations", json={"instances": [1], "configuration": {"num_samples": 3}})
-    assert own.json["predictions"][0]["value"] == {**wishes, "num_samples": 3}
+    assert own.get_json()["predictions"][0]["value"] == {**wishes, "num_samples": 3}
 
 
 class Slow:

@@ -14,7 +14,8 @@ class Doubler:
     """Answers twice the instance; its first batch waits for `go`."""
 
     def __init__(self) -> None:
-        self.go, self.batches = threading.Event(), []
+        self.go = threading.Event()
+        self.batches: list[int] = []
 
     def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
         self.go.wait(10)
@@ -26,7 +27,7 @@ class Doubler:
 
 def test_what_waits_is_predicted_together_in_order() -> None:
     model = Doubler()
-    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
     first = batcher.submit([1])
     others = [batcher.submit([number, 10 * number]) for number in range(2, 6)]
     model.go.set()
@@ -38,7 +39,7 @@ def test_what_waits_is_predicted_together_in_order() -> None:
 
 def test_a_full_queue_refuses_at_once_and_frees_up() -> None:
     model = Doubler()
-    batcher = Batcher(model, slots=2)  # type: ignore[arg-type]
+    batcher = Batcher(model, slots=2)  # type: ignore[arg-type]  # It is asked to predict alone.
     taken = [batcher.submit([1]), batcher.submit([2])]
     with pytest.raises(Full):
         batcher.submit([3])
@@ -55,7 +56,7 @@ def test_a_full_queue_refuses_at_once_and_frees_up() -> None:
 
 def test_a_bad_request_fails_alone() -> None:
     model = Doubler()
-    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
     works = [batcher.submit([one]) for one in (1, "bad", 3)]
     model.go.set()
     assert works[0].result(5) == [{"value": 2}]
@@ -66,7 +67,7 @@ def test_a_bad_request_fails_alone() -> None:
 
 def test_batches_stay_small_but_a_large_request_goes_alone() -> None:
     model = Doubler()
-    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]
+    batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
     works = [batcher.submit([1] * size) for size in (1, LARGEST_BATCH + 5, 40, 40)]
     model.go.set()
     assert [len(one.result(5)) for one in works] == [1, LARGEST_BATCH + 5, 40, 40]

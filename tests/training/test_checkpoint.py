@@ -10,7 +10,7 @@ import torch
 from polyadic.errors import UserError
 from polyadic.jobs.checkpoints import Snapshot
 from polyadic.training import checkpoint
-from polyadic.training.checkpoint import KEPT, CheckpointFolder
+from polyadic.training.checkpoint import SNAPSHOTS_KEPT, CheckpointFolder
 
 
 def snapshot(step: int) -> Snapshot:
@@ -42,13 +42,15 @@ def test_the_newest_few_are_kept_but_for_one_that_is_being_uploaded(tmp_path: Pa
     for step in range(1, 9):
         folder.save(snapshot(step))
     kept = [name for name in names(tmp_path) if name.endswith(".safetensors")]
-    assert kept == [f"checkpoint-{step:012d}.safetensors" for step in (0, *range(9 - KEPT, 9))]
+    assert kept == [f"checkpoint-{step:012d}.safetensors" for step in (0, *range(9 - SNAPSHOTS_KEPT, 9))]
 
 
 def test_nothing_half_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = CheckpointFolder(tmp_path, "job")
     folder.save(snapshot(1))
-    monkeypatch.setattr(checkpoint.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed here")))
+    monkeypatch.setattr(
+        "polyadic.training.checkpoint.os.replace", lambda *_: (_ for _ in ()).throw(OSError("killed here"))
+    )
     with pytest.raises(OSError, match="killed here"):
         folder.save(snapshot(2))
     assert "checkpoint-000000000002.safetensors.sagemaker-ignore" in names(tmp_path)
@@ -66,7 +68,7 @@ def test_another_job_s_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    monkeypatch.setattr("polyadic.training.checkpoint.time.monotonic", lambda: now)
     folder = CheckpointFolder(tmp_path, "job")
     assert not folder.due()
     now += checkpoint.SECONDS_BETWEEN

@@ -38,7 +38,15 @@ def files(folder: Path) -> list[Path]:
 def metrics(folder: Path, rank: int = 0) -> Callable[..., None]:
     """The method of a job that records into a folder."""
     world = replace(World.alone(), rank=rank)
-    return Job(Hyperparameters(), world, {}, NoCheckpoints(), scalars=EventFolder(folder)).metric
+    job = Job(
+        algorithm="cp",
+        hyperparameters=Hyperparameters(),
+        world=world,
+        channels={},
+        checkpoints=NoCheckpoints(),
+        scalars=EventFolder(folder),
+    )
+    return job.metric
 
 
 def trained(made: OptMl, stop: Callable[[], bool] = lambda: False, dry_run: bool = False) -> Path:
@@ -57,10 +65,11 @@ def test_tags_steps_and_values_come_back(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 1
     found = curves(tmp_path)
     assert found.keys() == {"train/loss", "test/mean_wQuantileLoss"}
-    assert found["train/loss"][:3] == [(epoch, pytest.approx(1 / (1 + epoch))) for epoch in range(3)]
-    assert found["train/loss"][3][0] == 3
+    assert [step for step, _ in found["train/loss"]] == [0, 1, 2, 3]
+    assert [value for _, value in found["train/loss"][:3]] == pytest.approx([1, 1 / 2, 1 / 3])
     assert math.isnan(found["train/loss"][3][1])
-    assert found["test/mean_wQuantileLoss"] == [(2, pytest.approx(1e-9))]
+    ((step, value),) = found["test/mean_wQuantileLoss"]
+    assert step == 2 and value == pytest.approx(1e-9)
 
 
 def test_a_metric_before_any_step_is_at_0(tmp_path: Path) -> None:

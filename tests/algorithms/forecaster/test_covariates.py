@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +151,7 @@ def test_what_is_ignored_changes_nothing(word: str, tmp_path: Path) -> None:
         ({"cardinality": "AUTO", "num_dynamic_feat": "Ignore"}, ("[3, 2]", "ignore")),
     ],
 )
-def test_sizes_may_be_given(changes: Mapping[str, object], kept: tuple[str, str], tmp_path: Path) -> None:
+def test_sizes_may_be_given(changes: dict[str, Any], kept: tuple[str, str], tmp_path: Path) -> None:
     settings = fit(tmp_path, featured(), embedding_dimension="3", **changes).settings
     assert (settings.cardinality, settings.num_dynamic_feat) == kept
 
@@ -181,7 +180,7 @@ LARGEST = "channel train, the largest of each grouping: "
         ],
     ],
 )
-def test_sizes_that_are_not_the_datas_are_refused(changes: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_sizes_that_are_not_the_datas_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         fit(tmp_path, featured(), **changes)
 

@@ -17,7 +17,7 @@ from polyadic.errors import UserError
 from polyadic.formats import recordio
 from polyadic.readers.corpus import read_corpus
 from tests.helpers.ranks import on_ranks
-from tests.helpers.tiny_jobs import LDA, Kept, documents, job, rows_csv, tiny, train
+from tests.helpers.tiny_jobs import LDA, Kept, documents, job, rows_csv, train
 
 
 def fit(folder: Path, counts: Any, **changes: str) -> Any:
@@ -94,9 +94,8 @@ def test_a_job_goes_on_from_its_checkpoint_exactly(tmp_path: Path) -> None:
 
 
 def on_a_rank(world: World, folder: str) -> tuple[Any, Any, dict[str, float]]:
-    one, prepared = tiny("lda", Path(folder) / str(world.rank), world=world)
-    model = one.fit(prepared)
-    return model.topics.beta, model.topics.alpha, dict(model.metrics)  # type: ignore[attr-defined]
+    model = train("lda", Path(folder) / str(world.rank), world=world)
+    return model.topics.beta, model.topics.alpha, dict(model.metrics)
 
 
 def test_two_ranks_find_what_one_finds(tmp_path: Path) -> None:
@@ -111,9 +110,10 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path) -> None:
 
 def test_words_of_any_script_can_be_drawn(tmp_path: Path) -> None:
     words = "".join(f"\u8bcd $\\frac_{number}\n" for number in range(8)).encode()
-    channels = ALGORITHMS["lda"].tiny_job.channels() | {"vocabulary": {"terms.txt": words}}
+    channels = {**ALGORITHMS["lda"].tiny_job.channels(), "vocabulary": {"terms.txt": words}}
     one, prepared = job(LDA, tmp_path, channels)
-    one.fit(prepared).report(tmp_path / "report")  # type: ignore[attr-defined]
+    model: Any = one.fit(prepared)
+    model.report(tmp_path / "report")
     assert (tmp_path / "report" / "topics.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -166,7 +166,7 @@ def test_corpora_without_topics_are_refused(tmp_path: Path) -> None:
         fit(tmp_path / "short", np.eye(8, dtype=int))
     with pytest.raises(UserError, match="num_topics is 7, but the second moment"):
         fit(tmp_path / "many", documents(), num_topics="7")
-    channels = ALGORITHMS["lda"].tiny_job.channels() | {"vocabulary": {"terms.txt": b"one\ntwo\n"}}
+    channels = {**ALGORITHMS["lda"].tiny_job.channels(), "vocabulary": {"terms.txt": b"one\ntwo\n"}}
     one, prepared = job(LDA, tmp_path / "words", channels)
     with pytest.raises(UserError, match="has 2 terms and the corpus has 8"):
         one.fit(prepared)

@@ -97,7 +97,14 @@ def unigram_pwll(rows: Rows) -> float:
 def topics_of_one_process() -> Topics:
     algorithm, settings = choose(HYPERPARAMETERS)
     channels = {"train": Channel("train", NIPS.parent, (nips(),))}
-    model: Any = algorithm.fit(Job(settings, World.alone(), channels, NoCheckpoints()))
+    job = Job(
+        algorithm=algorithm.name,
+        hyperparameters=settings,
+        world=World.alone(),
+        channels=channels,
+        checkpoints=NoCheckpoints(),
+    )
+    model: Any = algorithm.fit(job)
     found: Topics = model.topics
     return found
 

@@ -20,7 +20,8 @@ def choices(field: FieldInfo) -> list[Any]:
     """A few values of an option: every word, yes and no, small whole numbers; its default otherwise."""
     if get_origin(field.annotation) is Literal:
         return list(get_args(field.annotation))
-    return {bool: [False, True], int: [1, 2, 3]}.get(field.annotation, [field.default])  # type: ignore[call-overload, no-any-return]
+    by_kind: dict[Any, list[Any]] = {bool: [False, True], int: [1, 2, 3]}
+    return by_kind.get(field.annotation, [field.default])
 
 
 def variants(kind: type[Cell]) -> list[Options]:

@@ -120,8 +120,8 @@ def test_a_gradient_may_lie_across_memory(name: str, options: Options) -> None:
     weights, wanted = [torch.randn(part.shape[1], 3).double() for part in state], list(cell.parameters())
 
     def gradients(after: State) -> tuple[torch.Tensor, ...]:
-        total = sum((part.T * weight).sum() for part, weight in zip(after, weights, strict=True))
-        return torch.autograd.grad(total, wanted)  # type: ignore[arg-type]
+        total = torch.stack([(part.T * weight).sum() for part, weight in zip(after, weights, strict=True)]).sum()
+        return torch.autograd.grad(total, wanted)
 
     for mine, other in zip(gradients(cell(x, state)[1]), gradients(cell.reference(x, state)[1]), strict=True):
         torch.testing.assert_close(mine, other, atol=1e-7, rtol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,8 @@ def test_a_job_reads_all_formats_of_a_channel(tmp_path: Path, capsys: pytest.Cap
     assert len(channel(tmp_path, files)) == 10
     assert "warning" not in capsys.readouterr().err
     algorithm, prepared = job({**FORECASTER, "epochs": "1"}, tmp_path, {"train": files, "test": {"c.csv": wide}})
-    assert np.isfinite(algorithm.fit(prepared).metrics["test:RMSE"])  # type: ignore[attr-defined]
+    model: Any = algorithm.fit(prepared)
+    assert np.isfinite(model.metrics["test:RMSE"])
 
 
 def test_few_observations_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,10 +90,15 @@ def _dealt(world: World, folder: Path) -> dict[str, list[int]]:
     files = dict(zip(("a.json", "b.json"), data, strict=True))
     channels = dict.fromkeys(("train", "validation", "test"), files)
     _, prepared = job(FORECASTER, folder / str(world.rank), channels, None, world)
+    readers: dict[str, Callable[[Job[Any], Frequency, Likelihood], SeriesStore]] = {
+        "train": read_train,
+        "validation": read_validation,
+        "test": partial(read_test, horizon=3),
+    }
     first_values = {}
     for name, divided in itertools.product(channels, (False, True)):
         opened = {other: replace(each, divided=divided) for other, each in prepared.channels.items()}
-        reader = {"train": read_train, "test": partial(read_test, horizon=3)}.get(name, read_validation)
+        reader = readers[name]
         series = reader(replace(prepared, channels=opened), HOUR, GAUSSIAN)
         first_values[f"{name}, divided" if divided else name] = [int(each.target[0]) for each in series]
     return first_values
