@@ -53,7 +53,7 @@ def draw(name: str, evaluation: Evaluation | None, history: History) -> dict[str
     """The pictures by their file names: forecasts.png, horizon.png, calibration.png, loss.png, as far as known."""
     pictures = {}
     if evaluation is not None and evaluation.examples:
-        caption = "Some test series: the actual values, the median forecast, and the intervals that hold half and nine tenths"
+        caption = "Some test series: actual values, median forecast, and the intervals that hold half and nine tenths"
         pictures["forecasts.png"] = Picture(caption, figures.forecasts(evaluation.examples))
     if evaluation is not None and evaluation.values:
         rmse_by_step = {_label(name, forecast): rmse_P for forecast, rmse_P in evaluation.rmse_P.items()}
