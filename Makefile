@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # How many tests run at a time; those of a file stay together (tests/conftest.py).
 WORKERS ?= 2
-SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadgroup
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --no-loadscope-reorder
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 .PHONY: local test test-quick check docs image bench

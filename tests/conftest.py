@@ -1,22 +1,34 @@
-"""How tests are spread over workers (pytest-xdist): those of a file stay together, and so do those of the image."""
+"""How tests are spread over workers (pytest-xdist): those of a file stay together, and so do all those of the image."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).parent
-DOCKER = HERE / "contract" / "docker"
+DOCKER = Path(__file__).parent / "contract" / "docker"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the image come first, on one worker, which builds it once; those of another file share its fixtures."""
+    """Tests of the image have their marker, and come first: they take longest."""
     for item in items:
-        docker = DOCKER in item.path.parents
-        if docker:
+        if DOCKER in item.path.parents:
             item.add_marker(pytest.mark.docker)
-        group = "docker" if docker else item.path.relative_to(HERE).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: DOCKER not in item.path.parents)
+
+
+class ByFile(LoadScopeScheduling):
+    """Tests of one file run on one worker, which makes their fixtures once; those of the image are like one file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "docker" if file.startswith("tests/contract/docker/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """The scheduler of a run on several workers."""
+    return ByFile(config, log)
