@@ -74,4 +74,4 @@ def unknown(what: str, name: str, known: Sequence[str]) -> str:
     """The sentence for a name that is none of the known ones, with the nearest of them."""
     nearest = difflib.get_close_matches(name.lower(), known, 1, 0.6)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"unknown {what} {name!r}: {hint}Known are {', '.join(known)}"
+    return f"unknown {what} {name!r}: {hint}{'Known' if hint else 'known'} are {', '.join(known)}"

@@ -133,7 +133,10 @@ def test_without_any_hyperparameter_the_choices_are_listed(raw: dict[str, Any]) 
     ("name", "hint"), [("forcaster", "did you mean 'forecaster'? "), ("CP", "did you mean 'cp'? "), ("kmeans", "")]
 )
 def test_a_misspelt_algorithm_has_its_nearest_named(name: str, hint: str) -> None:
-    assert refusal({"algorithm": name, "rank": "5"}) == f"unknown algorithm {name!r}: {hint}Known are {KNOWN}"
+    assert (
+        refusal({"algorithm": name, "rank": "5"})
+        == f"unknown algorithm {name!r}: {hint}{'Known' if hint else 'known'} are {KNOWN}"
+    )
     with pytest.raises(UserError, match="unknown algorithm"):
         named(name)
 

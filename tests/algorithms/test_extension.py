@@ -14,6 +14,7 @@ from polyadic import algorithms
 from polyadic.algorithms import ALGORITHMS, choose
 from polyadic.artifact import Artifact
 from polyadic.distributed import World
+from polyadic.errors import UserError
 from polyadic.jobs.schema import table, training_specification
 from tests.helpers.ranks import on_ranks
 from tests.helpers.serving import ready_client
@@ -127,7 +128,15 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_it_is_found_by_being_there(added: Path) -> None:
     assert "slab-means" in ALGORITHMS and "slab-means" in list(ALGORITHMS)
-    assert choose({"slab_mode": "0"})[0].name == "slab-means"
+    assert choose({"algorithm": "slab-means", "slab_mode": "0"})[0].name == "slab-means"
+
+
+def test_a_job_that_names_no_algorithm_means_what_it_meant(added: Path) -> None:
+    assert choose({"rank": "5"})[0].name == "cp"
+    with pytest.raises(
+        UserError, match=r"the others \(slab_mode\) fit no algorithm: .*; slab-means \(needs slab_mode\)"
+    ):
+        choose({"slab_mode": "0"})
 
 
 def test_it_is_trained_written_down_and_read_again(added: Path, tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ def answers(model: Any, instances: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The model of every algorithm's tiny job."""
-    return {name: train(name, tmp_path_factory.mktemp(name)) for name in ALGORITHMS}
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The model of the tiny job of every algorithm that is tested."""
+    tested = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
+    return {name: train(name, tmp_path_factory.mktemp(name)) for name in ALGORITHMS if name in tested}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,9 @@ def test_an_algorithm_declares_what_documents_show(name: str) -> None:
     assert algorithm.summary and algorithm.reads and algorithm.answers
     assert len(algorithm.tiny_job.instances) > 1
     assert algorithm.tiny_job.steps is None or algorithm.tiny_job.steps in algorithm.hyperparameters.model_fields
+    assert any(metric.objective for metric in algorithm.metrics), (
+        "declare a metric that a tuner can use: objective=True"
+    )
     assert {spec.name for spec in algorithm.channels if spec.required} <= algorithm.tiny_job.channels().keys()
 
 
@@ -169,6 +173,16 @@ def test_a_report_is_written_where_there_is_one(name: str, models: dict[str, Any
     assert report is not None
     report(tmp_path, models[name])
     assert name in (tmp_path / "report.html").read_text() or name == "lda"
+
+
+def test_algorithms_that_are_guessed_require_different_hyperparameters() -> None:
+    guessed = [algorithm for algorithm in ALGORITHMS.values() if algorithm.guessed]
+    assert all(algorithm.required for algorithm in guessed)
+    for algorithm in guessed:
+        others = [
+            other for other in guessed if other is not algorithm and set(other.required) <= set(algorithm.required)
+        ]
+        assert not others, f"a job of {algorithm.name} may mean {others[0].name}"
 
 
 def test_tiny_jobs_take_the_files_they_declare(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class _Group:
         context = multiprocessing.get_context("spawn")
         self.processes: list[SpawnProcess] = []
         self.ends: list[Connection[Any, Any]] = []
-        for rank in range(n):
+        for _ in range(n):
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, fresh), daemon=True)
             process.start()

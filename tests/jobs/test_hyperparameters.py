@@ -184,7 +184,7 @@ def test_what_is_not_quoted_stays(value: object) -> None:
             "unknown hyperparameter 'conut': did you mean 'count'? Known are needed, positive, share, count",
         ),
         ({"COUNT": "5"}, "unknown hyperparameter 'COUNT': did you mean 'count'?"),
-        ({"zzz": "5"}, "unknown hyperparameter 'zzz': Known are needed, positive"),
+        ({"zzz": "5"}, "unknown hyperparameter 'zzz': known are needed, positive"),
     ],
 )
 def test_a_fault_says_what_was_got_and_what_is_allowed(raw: dict[str, object], message: str) -> None:

@@ -29,8 +29,8 @@ def named(name: str) -> Algorithm:
 def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]:
     """The algorithm and the typed hyperparameters of a job.
 
-    Where `algorithm` is absent, the one whose required hyperparameters are all present is meant; an algorithm
-    that requires none is never guessed.
+    Where `algorithm` is absent, the one whose required hyperparameters are all present is meant, among those that
+    declare that they may be guessed. So an algorithm that is added never changes what an existing job means.
 
     Raises UserError for an unknown algorithm, where none or several fit, and for wrong hyperparameters.
     """
@@ -42,7 +42,7 @@ def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]
 
 def _fitting(own: Mapping[str, object]) -> Algorithm:
     known = list(ALGORITHMS.values())
-    fitting = [algorithm for algorithm in known if algorithm.required and own.keys() >= set(algorithm.required)]
+    fitting = [algorithm for algorithm in known if algorithm.guessed and own.keys() >= set(algorithm.required)]
     if len(fitting) == 1:
         return fitting[0]
     choices = "; ".join(

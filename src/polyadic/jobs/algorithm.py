@@ -37,7 +37,8 @@ class Algorithm:
     name: what the hyperparameter `algorithm` calls it; the package has the same name with underscores for dashes.
     reads, answers: what goes in and what comes out, in a few words for tables. fit: trains on this rank's share of
     the data. load: the model that was written down. report: writes pages and figures of a model into a folder;
-    None where there is nothing to show.
+    None where there is nothing to show. guessed: whether a job that names no algorithm may mean this one; such an
+    algorithm requires hyperparameters that no other guessed one requires.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Algorithm:
     load: Callable[[Artifact], Model]
     report: Callable[[Path, Any], None] | None
     tiny_job: TinyJob
+    guessed: bool = False
 
     @property
     def required(self) -> list[str]:

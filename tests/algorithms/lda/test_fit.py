@@ -12,6 +12,7 @@ import torch
 
 from polyadic.algorithms import ALGORITHMS, choose
 from polyadic.algorithms import lda as algorithm
+from polyadic.algorithms.lda.model import write_model_report
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import recordio
@@ -47,10 +48,10 @@ def test_the_two_kinds_of_documents_become_the_two_topics(tmp_path: Path) -> Non
         np.testing.assert_allclose(empty, (model.topics.alpha / model.topics.alpha.sum()).numpy())
 
 
-def test_the_likeliest_of_several_starts_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_most_likely_of_several_starts_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = train("lda", tmp_path / "four", {"refine_starts": "4", "refine_iterations": "20"})
     printed = capsys.readouterr()
-    assert "the likeliest of 4 start(s)" in printed.err
+    assert "the most likely of 4 start(s)" in printed.err
     assert [f"iteration={number}, train pwll" in printed.out for number in (10, 15, 20)] == [False, True, True]
     assert float(model.topics.beta[:, ::2].sum(1).max()) > 0.7
     stopped = train("lda", tmp_path / "stopped", {"refine_starts": "2"}, stop_requested=lambda: True)
@@ -113,12 +114,12 @@ def test_words_of_any_script_can_be_drawn(tmp_path: Path) -> None:
     channels = {**ALGORITHMS["lda"].tiny_job.channels(), "vocabulary": {"terms.txt": words}}
     one, prepared = job(LDA, tmp_path, channels)
     model: Any = one.fit(prepared)
-    model.report(tmp_path / "report")
+    write_model_report(tmp_path / "report", model)
     assert (tmp_path / "report" / "topics.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_report_shows_words_and_topics(tmp_path: Path) -> None:
-    train("lda", tmp_path / "data").report(tmp_path / "report")
+    write_model_report(tmp_path / "report", train("lda", tmp_path / "data"))
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"alpha.npy", "beta.npy", "metrics.json", "topics.json", "topics.png", "report.html"}
     assert "test:pwll" in orjson.loads((tmp_path / "report" / "metrics.json").read_bytes())

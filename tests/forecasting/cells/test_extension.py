@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 CELL = '''
-"""gru: the gated recurrent unit of Cho et al. (2014)."""
+"""plain-gru: the gated recurrent unit of Cho et al. (2014)."""
 
 import torch
 from torch import nn
@@ -17,13 +17,13 @@ from polyadic.options import Options, option
 
 
 class GruOptions(Options):
-    gru_bias: bool = option("whether the gates have a bias", True)
+    plain_gru_bias: bool = option("whether the gates have a bias", True)
 
 
 class GRU(Cell):
     """A gated recurrent unit."""
 
-    name = "gru"
+    name = "plain-gru"
     options = GruOptions
 
     def __init__(self, input_size, hidden_size, bias):
@@ -33,7 +33,7 @@ class GRU(Cell):
 
     @classmethod
     def make(cls, input_size, hidden_size, options):
-        return cls(input_size, hidden_size, options.gru_bias)
+        return cls(input_size, hidden_size, options.plain_gru_bias)
 
     def initial(self, x_BTD):
         return (x_BTD.new_zeros(len(x_BTD), self.hidden_size),)
@@ -79,8 +79,8 @@ from tests.forecasting.cells import test_contract
 from tests.helpers.tiny_jobs import train
 
 algorithm = named("forecaster")
-model = train("forecaster", folder / "job", {"cell": "GRU", "gru_bias": "false"})
-assert model.settings.cell == "gru" and model.settings.gru_bias is False
+model = train("forecaster", folder / "job", {"cell": "Plain-GRU", "plain_gru_bias": "false"})
+assert model.settings.cell == "plain-gru" and model.settings.plain_gru_bias is False
 assert "encoder.cells.0.gru.weight_ih_l0" in model.artifact().tensors
 assert not [name for name in model.artifact().tensors if "gru.bias" in name]
 model.artifact().write(folder / "model")
@@ -89,22 +89,22 @@ instance = {"start": "2021-05-01 03:00:00", "target": [1.0, 2, 4, 3, 6, 5]}
 first, second = (each.predict([each.parse(instance, {})])[0]["mean"] for each in (model, again))
 assert np.isfinite(first).all() and np.array_equal(first, second)
 
-with pytest.raises(UserError, match="hyperparameter gru_bias is 'often': it must be true or false"):
-    train("forecaster", folder / "wrong", {"cell": "gru", "gru_bias": "often"})
-row = "| `gru_bias` | `True` | true or false | whether the gates have a bias |"
+with pytest.raises(UserError, match="hyperparameter plain_gru_bias is 'often': it must be true or false"):
+    train("forecaster", folder / "wrong", {"cell": "plain-gru", "plain_gru_bias": "often"})
+row = "| `plain_gru_bias` | `True` | true or false | whether the gates have a bias |"
 assert row in table(algorithm).splitlines()
 specification = training_specification(algorithm)["TrainingSpecification"]
 options = {option["Name"]: option for option in specification["SupportedHyperParameters"]}
-assert options["gru_bias"]["DefaultValue"] == "True"
-assert "gru" in options["cell"]["Range"]["CategoricalParameterRangeSpecification"]["Values"]
+assert options["plain_gru_bias"]["DefaultValue"] == "True"
+assert "plain-gru" in options["cell"]["Range"]["CategoricalParameterRangeSpecification"]["Values"]
 
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "gru", test_contract.__file__]))
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "plain-gru", test_contract.__file__]))
 """
 
 
 def test_a_new_cell_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
-    (tmp_path / "cells" / "gru.py").write_text(CELL)
+    (tmp_path / "cells" / "plain_gru.py").write_text(CELL)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         cwd=Path(__file__).parents[3],

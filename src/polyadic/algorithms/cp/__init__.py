@@ -36,4 +36,5 @@ ALGORITHM = Algorithm(
     load=load,
     report=write_report,
     tiny_job=TINY_JOB,
+    guessed=True,
 )

@@ -41,4 +41,5 @@ ALGORITHM = Algorithm(
     load=load,
     report=write_model_report,
     tiny_job=TINY_JOB,
+    guessed=True,
 )
