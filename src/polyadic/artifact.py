@@ -86,9 +86,9 @@ class Artifact:
 def _describe(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     if not path.is_file():
-        found = ", ".join(sorted(entry.name for entry in folder.glob("*"))[:10]) if folder.is_dir() else ""
+        names = ", ".join(sorted(entry.name for entry in folder.glob("*"))[:10]) if folder.is_dir() else ""
         raise UserError(
-            f"no {DESCRIPTION} in {folder} (found: {found or 'nothing'}): "
+            f"no {DESCRIPTION} in {folder} (found: {names or 'nothing'}): "
             "give the model.tar.gz of a finished Polyadic training job"
         )
     try:

@@ -29,8 +29,10 @@ class Spectrum:
 
 
 def spectra(tensors: Mapping[str, Tensor]) -> list[Spectrum]:
-    """The spectra of a model by the names of its tensors: `weights` (R), `core` (R_1 x ... x R_N), or a tensor train's
-    `core_0`, `core_1`, ... (r x I x r')."""
+    """The spectra of a model by the names of its tensors.
+
+    These are `weights` (R), `core` (R_1 x ... x R_N), or a tensor train's `core_0`, `core_1`, ... (r x I x r').
+    """
     if "weights" in tensors:
         return [_weights(tensors["weights"])]
     if "core" in tensors:
@@ -59,8 +61,11 @@ def _weights(weights: Tensor) -> Spectrum:
 
 
 def _core(core: Tensor) -> Spectrum:
-    """|the core's slice at each row of a mode|² / |core|²: for an all-orthogonal core (HOSVD) the squares of the
-    mode's singular values (De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, theorem 2)."""
+    """The shares of the energy, |the core's slice at each row of a mode|² / |core|².
+
+    For an all-orthogonal core (HOSVD) they are the squares of the mode's singular values, over their sum: De Lathauwer,
+    De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000, theorem 2.
+    """
     squares = core.detach().double().square().cpu()
     total = squares.sum().clamp_min(torch.finfo(squares.dtype).tiny)
     curves = {}
