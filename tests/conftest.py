@@ -8,15 +8,20 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-DOCKER = Path(__file__).parent / "contract" / "docker"
+TESTS = Path(__file__).parent
+DOCKER = TESTS / "contract" / "docker"
+JOBS = {"algorithms", "contract", "docs", "examples", "local_mode", "reports", "training"}
+"""Folders whose tests run whole jobs, servers or pictures: each takes seconds."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the image have their marker, and come first: they take longest."""
+    """Tests of the image have their marker, and come first: they take longest. Those of whole jobs are slow."""
     for item in items:
         if DOCKER in item.path.parents:
             item.add_marker(pytest.mark.docker)
+        if item.path.relative_to(TESTS).parts[0] in JOBS:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: DOCKER not in item.path.parents)
 
 
