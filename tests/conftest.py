@@ -10,6 +10,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 DOCKER = TESTS / "contract" / "docker"
+IMAGE_SECONDS = 1800
+"""The first test of the image builds it, and that of an SDK installs it."""
 JOBS = {"algorithms", "contract", "docs", "examples", "local_mode", "reports", "training"}
 """Folders whose tests run whole jobs, servers or pictures: each takes seconds."""
 
@@ -20,6 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if DOCKER in item.path.parents:
             item.add_marker(pytest.mark.docker)
+            item.add_marker(pytest.mark.timeout(IMAGE_SECONDS))
         if item.path.relative_to(TESTS).parts[0] in JOBS:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: DOCKER not in item.path.parents)
