@@ -384,7 +384,7 @@ def every_case(world: World, folder: Path, cases: dict[str, Case]) -> dict[str, 
 def answers_of(folder: Path, ranks: int, hosts: int, cases: dict[str, Case]) -> list[dict[str, Any]]:
     for what, case in cases.items():
         lay_out(folder / what, case)
-    return on_ranks(ranks, every_case, folder, cases, hosts=hosts)
+    return on_ranks(ranks, every_case, folder, cases, hosts=hosts, fresh=True)
 
 
 @pytest.fixture(scope="module")
