@@ -164,7 +164,9 @@ def test_a_killed_job_ends_with_the_weights_of_one_never_killed(tmp_path: Path, 
     for name, value in tensors(killed).items():
         np.testing.assert_array_equal(value, expected[name])
     kept = [path.name for path in (killed.base / "checkpoints").iterdir()]
-    assert len(kept) == 5 or (algorithm == "cp" and 0 < len(kept) <= 5), kept
+    # The kill may fall between the sixth one's writing and the oldest one's removal; an epoch later saves again, a
+    # sweep of cp within the minute does not.
+    assert len(kept) == 5 or (algorithm == "cp" and 0 < len(kept) <= 6), kept
 
 
 def test_a_checkpoint_of_other_hyperparameters_is_refused(tmp_path: Path) -> None:
