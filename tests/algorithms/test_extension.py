@@ -33,11 +33,10 @@ from polyadic.distributed import World
 from polyadic.errors import UserError, shorten
 from polyadic.formats import npy
 from polyadic.jobs.algorithm import Algorithm, TinyJob
-from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.hyperparameters import Hyperparameters
 from polyadic.jobs.metrics import Metric
 from polyadic.options import option
-from polyadic.readers.tensor import content_types, read_tensor
+from polyadic.readers.tensor import read_tensor, tensor_channel
 
 
 class SlabMeansHyperparameters(Hyperparameters):
@@ -98,7 +97,7 @@ ALGORITHM = Algorithm(
     reads="arrays",
     answers="means",
     hyperparameters=SlabMeansHyperparameters,
-    channels=(ChannelSpec("train", "a tensor", content_types()),),
+    channels=(tensor_channel("train"),),
     metrics=(Metric("train largest_mean", minimize=False),),
     fit=fit,
     load=load,

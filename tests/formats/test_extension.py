@@ -161,7 +161,7 @@ class Adder:
 
 @pytest.mark.usefixtures("bars")
 def test_its_files_are_tensors(tmp_path: Path) -> None:
-    assert ".bars" in tensor.sparse_suffixes() and "text/x-bars" in tensor.content_types()
+    assert ".bars" in tensor.sparse_suffixes() and "text/x-bars" in tensor.tensor_channel("train").content_types
     data = read_tensor(job_of(tmp_path, {"a.bars": NUMBERS}), dtype=torch.float64).data
     assert isinstance(data, SparseTensor) and data.shape == (3, 4)
     assert data.to_dense().nonzero().tolist() == [[0, 3], [1, 1], [2, 1]]

@@ -12,6 +12,7 @@ import torch
 
 from polyadic.errors import UserError
 from polyadic.formats import FORMATS, Format, by_file_name
+from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.job import Job
 from polyadic.readers import dense, sparse
 from polyadic.readers.shares import Holding, agreed, few
@@ -75,10 +76,12 @@ def _suffixes(formats: Iterable[Format]) -> tuple[str, ...]:
     return tuple(suffix for format_ in ordered for suffix in format_.suffixes)
 
 
-def content_types() -> tuple[str, ...]:
-    """The content types of a channel that holds a tensor."""
+def tensor_channel(name: str) -> ChannelSpec:
+    """A channel that holds a tensor."""
     formats = [format_ for format_ in FORMATS.values() if format_.open_tensor or format_.read_coordinates]
-    return tuple(sorted(content_type for format_ in formats for content_type in format_.content_types))
+    content_types = tuple(sorted(content_type for format_ in formats for content_type in format_.content_types))
+    about = "a tensor: dense or sparse, in one file or several, or a folder of pictures"
+    return ChannelSpec(name, about, content_types)
 
 
 def _files(job: Job[Any], channel: str) -> list[Path]:

@@ -5,10 +5,9 @@ from polyadic.algorithms.cp.hyperparameters import Hyperparameters
 from polyadic.algorithms.cp.model import load
 from polyadic.algorithms.cp.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
-from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.earlier_model import channel_spec
 from polyadic.jobs.metrics import Metric
-from polyadic.readers.tensor import content_types
+from polyadic.readers.tensor import tensor_channel
 from polyadic.reports.decomposition import write_report
 
 __all__ = ["ALGORITHM", "Hyperparameters", "fit", "load"]
@@ -19,12 +18,7 @@ ALGORITHM = Algorithm(
     reads="arrays, images, coordinates",
     answers="entries, slices, rankings, embeddings",
     hyperparameters=Hyperparameters,
-    channels=(
-        ChannelSpec(
-            "train", "a tensor: dense or sparse, in one file or several, or a folder of pictures", content_types()
-        ),
-        channel_spec("cp", "for init=model"),
-    ),
+    channels=(tensor_channel("train"), channel_spec("cp", "for init=model")),
     metrics=(
         Metric("train relative_error", about="|X - Y| / |X| over the observed entries, after a sweep"),
         Metric("train seconds_per_sweep", unit="seconds"),

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
 
-from polyadic.formats import npy
 from polyadic.jobs.algorithm import TinyJob
-
-
-def _channels() -> dict[str, dict[str, bytes]]:
-    """A tensor of 6 x 5 x 4, of rank 3 but for some noise, three of its entries not known."""
-    random = np.random.default_rng(0)
-    factors = [random.random((rows, 3)) for rows in (6, 5, 4)]
-    tensor = np.einsum("ir,jr,kr->ijk", *factors) + 0.05 * random.random((6, 5, 4))
-    tensor[[0, 3, 5], [0, 2, 4], [1, 2, 3]] = np.nan
-    return {"train": {"tensor.npy": npy.encode(tensor)}}
-
+from polyadic.lowrank.tiny import tiny_tensor
 
 TINY_JOB = TinyJob(
     hyperparameters={
@@ -26,7 +16,7 @@ TINY_JOB = TinyJob(
         "stop_tol": "0",
         "dtype": "float64",
     },
-    channels=_channels,
+    channels=partial(tiny_tensor, gaps=True),
     instances=[{"index": [5, 4, 3]}, {"index": [0, None, 1]}, {"index": [2, 1, None], "top_k": 2}],
     steps="max_iterations",
 )

@@ -5,9 +5,8 @@ from polyadic.algorithms.tucker.hyperparameters import Hyperparameters
 from polyadic.algorithms.tucker.model import load
 from polyadic.algorithms.tucker.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
-from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.metrics import Metric
-from polyadic.readers.tensor import content_types
+from polyadic.readers.tensor import tensor_channel
 from polyadic.reports.decomposition import write_report
 
 __all__ = ["ALGORITHM", "Hyperparameters", "fit", "load"]
@@ -18,11 +17,7 @@ ALGORITHM = Algorithm(
     reads="arrays, images, coordinates",
     answers="entries, slices, rankings, embeddings",
     hyperparameters=Hyperparameters,
-    channels=(
-        ChannelSpec(
-            "train", "a tensor: dense or sparse, in one file or several, or a folder of pictures", content_types()
-        ),
-    ),
+    channels=(tensor_channel("train"),),
     metrics=(
         Metric("train relative_error", about="|X - Y| / |X|, of hooi and nonnegative after a sweep"),
         Metric("train seconds_per_sweep", unit="seconds"),
