@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.data import Data, check_norm, check_rank, check_shape, overflow
+from polyadic.decomposition.data import Data, check_norm, check_shape, overflow
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -28,6 +28,11 @@ from tests.helpers.tensors import low_rank, slab_of, sparse
         (torch.zeros(2, 3), "the tensor is all zero: there is nothing to decompose"),
         (torch.tensor([[1.0, math.nan]]), "NaN or infinite: fill them in, or leave out their rows"),
         (torch.tensor([[1.0, math.inf]]), "NaN or infinite"),
+        (
+            torch.tensor([[1e300, 1]], dtype=torch.float64),
+            "too large: the largest is 1e.300 in float64",
+        ),
+        (torch.tensor([[1e-300, 0]], dtype=torch.float64), "too small: .* Divide the tensor by 1e-300"),
     ],
 )
 def test_what_cannot_be_decomposed_is_refused(tensor: Tensor, message: str) -> None:
@@ -37,10 +42,7 @@ def test_what_cannot_be_decomposed_is_refused(tensor: Tensor, message: str) -> N
 
 def test_the_checks_let_the_rest_pass() -> None:
     check_shape((2, 3))
-    check_rank(1)
-    assert check_norm(2.5) == 2.5
-    with pytest.raises(UserError, match="rank is 0: it must be 1 or more"):
-        check_rank(0)
+    assert check_norm(2.5, torch.ones(1), World.alone()) == 2.5
     assert "overflow float32: divide it by a constant, or use dtype float64" in str(overflow(torch.float32))
 
 
@@ -51,6 +53,8 @@ def test_the_gaps_of_a_dense_tensor_are_masked_and_its_infinities_stay() -> None
     assert isinstance(data.share, DenseShare) and isinstance(data.mask, DenseShare)
     assert data.mask.slab.local.sum() == 59 and data.mask.slab.local[1, 2, 3] == 0
     assert data.norm == pytest.approx(float(tensor.nan_to_num().norm()))
+    with pytest.raises(UserError, match="no entry of the tensor is observed"):
+        Data.of(torch.full((3, 4), torch.nan), observed=True)
     tensor[0, 0, 0] = -torch.inf
     with pytest.raises(UserError, match="NaN or infinite"):
         Data.of(tensor, observed=True)

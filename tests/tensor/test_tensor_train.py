@@ -228,9 +228,9 @@ def test_trains_of_different_shapes_are_refused() -> None:
         ({}, "neither tol nor max_rank is given: set tol"),
         ({"tol": -0.1}, r"tol is -0\.1: it must be a relative error, 0 or more"),
         ({"tol": math.nan}, "tol is nan"),
-        ({"max_rank": 0}, "max_rank is 0: it must be 1 or more, or a list of 2 such numbers for a tensor of 3 modes"),
-        ({"max_rank": [2]}, r"max_rank is \[2\]: it must be 1 or more, or a list of 2"),
-        ({"max_rank": [2, 0]}, r"max_rank is \[2, 0\]"),
+        ({"max_rank": 0}, "max_rank is 0: it must be a whole number, 1 or more"),
+        ({"max_rank": [2]}, r"max_rank is \[2\]: give one number, or a list of 2"),
+        ({"max_rank": [2, 0]}, r"max_rank\[1\] is 0"),
     ],
 )
 def test_limits_that_say_nothing_are_refused(limits: dict[str, Any], message: str) -> None:

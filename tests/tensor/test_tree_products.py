@@ -22,7 +22,7 @@ ranks = st.sampled_from([1, 3, 8, 9, 16, 17, 50, 130])
 def entries_in_the_order_of(tree: Tree, factors: list[Tensor], tensor: SparseTensor) -> Tensor:
     """The model's entries at the nonzeros of a tensor without duplicates, in the order in which a tree has them."""
     numbers = SparseTensor(tensor.indices, torch.arange(len(tensor.values)), tensor.shape)
-    indices = tensor.indices[:, Tree.of(numbers, tree.mode).values].long()
+    indices = tensor.indices[:, Tree.of(numbers, tree.mode).values.long()].long()
     rows = [factor[mode_index] for factor, mode_index in zip(factors, indices, strict=True)]
     return torch.stack(rows).prod(0).sum(1)
 

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.layout import whole_factor
-from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse import SparseTensor, tensor_of
 from polyadic.tensor.sparse_share import Mask, SparseShare
 
 
@@ -33,7 +34,7 @@ class Data:
     world: World
 
     @staticmethod
-    def of(tensor: Tensor | Slab | SparseTensor | Data, world: World | None = None, *, observed: bool = False) -> Data:
+    def of(tensor: Dense | Slab | SparseTensor | Data, world: World | None = None, *, observed: bool = False) -> Data:
         """The data of a tensor I_1 x ... x I_N, or of this rank's part of one; what is `Data` already stays as it is.
 
         tensor: dense, this rank's Slab of a dense one, or any part of the nonzeros of a sparse one.
@@ -44,6 +45,8 @@ class Data:
         """
         if isinstance(tensor, Data):
             return tensor
+        if not isinstance(tensor, Slab | SparseTensor):
+            tensor = tensor_of(tensor)
         check_shape(tensor.shape)
         world = world or World.alone()
         share: DenseShare | SparseShare
@@ -53,7 +56,11 @@ class Data:
             mask = Mask(share) if observed else None
         else:
             share, mask = _dense(tensor if isinstance(tensor, Slab) else Slab.whole(tensor), world, observed)
-        return Data(share=share, mask=mask, norm=check_norm(share.square().sqrt().item()), world=world)
+        held = share.block.tensor.values if isinstance(share, SparseShare) else share.slab.local
+        norm = share.square().sqrt().item()
+        if isinstance(mask, DenseShare) and not 0 < norm < math.inf:
+            held = held[mask.slab.local > 0]
+        return Data(share=share, mask=mask, norm=check_norm(norm, held, world), world=world)
 
     def held(self, factors: Sequence[Tensor]) -> list[Tensor]:
         """This rank's rows of whole factors I_n x R, as copies."""
@@ -86,22 +93,26 @@ def check_shape(shape: Sequence[int]) -> None:
         raise UserError(f"the tensor is empty: its shape is {tuple(shape)}")
 
 
-def check_norm(norm: float) -> float:
-    """The Frobenius norm of a tensor again.
+def check_norm(norm: float, entries: Tensor, world: World) -> float:
+    """The Frobenius norm of a tensor again, where it is finite and not 0.
 
-    Raises UserError where the norm says that the tensor has entries that are not finite, or is all zero.
+    entries: those of this rank that count. Raises UserError that says of the entries of all ranks why it is not: a
+    collective then, for the norm is the same on every rank.
     """
-    if not math.isfinite(norm):
+    if 0 < norm < math.inf:
+        return norm
+    if world.any(not bool(entries.isfinite().all())):
         raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
-    if norm == 0:
+    if not world.any(len(entries.reshape(-1)) > 0):
+        raise UserError("no entry of the tensor is observed: there is nothing to decompose")
+    if not world.any(bool((entries != 0).any())):
         raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
-    return norm
-
-
-def check_rank(rank: int) -> None:
-    """Raises UserError for a number of components under 1."""
-    if rank < 1:
-        raise UserError(f"rank is {rank}: it must be 1 or more")
+    largest = max(world.collect(float(entries.abs().max()) if entries.numel() else 0.0))
+    name = str(entries.dtype).removeprefix("torch.")
+    raise UserError(
+        f"the tensor's entries are too {'large' if norm else 'small'}: the largest is {largest:.3g} in {name}, and its "
+        f"square leaves the range of float64. Divide the tensor by {largest:.0e}"
+    )
 
 
 def overflow(dtype: torch.dtype) -> UserError:

@@ -4,8 +4,7 @@ What a notebook uses is in this list: the operations, and the tensors that decom
 """
 
 from polyadic.tensor.cp_tensor import CPTensor
-from polyadic.tensor.dense import khatri_rao
-from polyadic.tensor.operations import contract, fold, mode_product, mttkrp, multi_mode_product, unfold
+from polyadic.tensor.operations import contract, fold, khatri_rao, mode_product, mttkrp, multi_mode_product, unfold
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.tensor_train import TensorTrain
 from polyadic.tensor.tucker_tensor import TuckerTensor

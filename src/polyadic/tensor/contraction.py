@@ -9,7 +9,7 @@ import opt_einsum
 import torch
 from torch import Tensor
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.tensor.sparse import SparseTensor
 
 WORK_NUMBERS = 2**24
@@ -49,6 +49,29 @@ def contract(spec: str, *operands: Tensor | SparseTensor) -> Tensor:
         out.index_add_(0, place, values)
     shaped = out.reshape([*(rows[letter] for letter in kept), *free_sizes])
     return shaped.permute([[*kept, *free].index(letter) for letter in result])
+
+
+def check_spec(spec: str, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises UserError where a spec without an ellipsis does not name the modes of operands of these shapes."""
+    if not isinstance(spec, str):
+        raise UserError(f"spec is {shorten(spec)}: write one term per operand and ->, such as 'ijk,jr->ikr'")
+    left, _, result = spec.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        raise UserError(f"{spec!r} has {len(terms)} terms for {len(shapes)} operands: write one for each")
+    if "." in left:
+        return
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        if len(term) != len(shape):
+            raise UserError(f"{term!r} names {len(term)} modes of an operand of shape {shape}: write a letter for each")
+        for letter, size in zip(term, shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise UserError(f"the letter {letter!r} of {spec!r} stands for {sizes[letter]} and for {size} rows")
+    if missing := sorted(set(result) - set(left)):
+        raise UserError(f"{spec!r} has {', '.join(missing)} on its right alone: those letters stand for no mode")
+    if len(set(result)) < len(result):
+        raise UserError(f"{spec!r} has a letter twice on its right: each mode of the result needs its own")
 
 
 def _terms(spec: str, operands: Sequence[Tensor | SparseTensor]) -> tuple[list[str], str]:

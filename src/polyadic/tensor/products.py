@@ -41,7 +41,7 @@ def multi_mode_product(tensor: Tensor, operands: Sequence[Tensor], modes: Sequen
     Raises UserError where a mode does not exist or is given twice, or where shapes do not match.
     """
     modes = range(len(operands)) if modes is None else modes
-    _check(tensor, operands, modes)
+    check_operands(tensor.shape, operands, modes)
     pairs = list(zip(modes, operands, strict=True))
     product = tensor
     for mode, operand in sorted(pairs, key=lambda pair: math.prod(pair[1].shape[:-1]) / max(1, pair[1].shape[-1])):
@@ -79,14 +79,15 @@ def _for_a_kernel(view: Tensor, matrix: Tensor) -> bool:
     return plain and not differentiated and len(matrix) <= MOST_KERNEL_COLUMNS and view.numel() >= LEAST_KERNEL_NUMBERS
 
 
-def _check(tensor: Tensor, operands: Sequence[Tensor], modes: Sequence[int]) -> None:
+def check_operands(shape: Sequence[int], operands: Sequence[Tensor], modes: Sequence[int]) -> None:
+    """Raises UserError where a mode does not exist or is given twice, or an operand's last dimension does not fit."""
     if len(modes) != len(operands) or len(set(modes)) < len(modes):
         raise UserError(f"modes are {list(modes)} for {len(operands)} operands: give a different mode for each")
     for mode, operand in zip(modes, operands, strict=True):
-        if not 0 <= mode < tensor.ndim:
-            raise UserError(f"mode is {mode}: the tensor has modes 0 to {tensor.ndim - 1}")
-        if operand.ndim == 0 or operand.shape[-1] != tensor.shape[mode]:
+        if not 0 <= mode < len(shape):
+            raise UserError(f"mode is {mode}: the tensor has modes 0 to {len(shape) - 1}")
+        if operand.ndim == 0 or operand.shape[-1] != shape[mode]:
             raise UserError(
                 f"an operand of shape {tuple(operand.shape)} does not fit mode {mode}: "
-                f"its last dimension must be the mode's {tensor.shape[mode]} rows"
+                f"its last dimension must be the mode's {shape[mode]} rows"
             )

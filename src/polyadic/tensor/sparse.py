@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+import polyadic.tensor.arguments as arguments
 from polyadic.errors import UserError
 
 MOST_ROWS = 2**31 - 1
@@ -24,8 +27,8 @@ MOST_DENSE_ENTRIES = 2**31
 class SparseTensor:
     """The nonzeros of a tensor of `shape`, or a rank's part of them: indices (N x M, int32) and values (M).
 
-    Several nonzeros may have the same indices; they stand for their sum.
-    Raises UserError for indices of another shape or outside `shape`, and for a mode of 2^31 rows or more.
+    Several nonzeros may have the same indices; they stand for their sum. Arrays and lists of any real type are taken.
+    Raises UserError for indices of another shape, outside `shape` or not whole, and for a mode of 2^31 rows or more.
     """
 
     indices: Tensor
@@ -33,10 +36,16 @@ class SparseTensor:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        shape, values = arguments.shape_of(self.shape), arguments.dense(self.values, "values")
+        indices = self.indices
+        if not isinstance(indices, Tensor) or indices.dtype != torch.int32:
+            indices = arguments.whole_numbers(indices, "indices")
+        for name, value in (("shape", shape), ("values", values), ("indices", indices)):
+            object.__setattr__(self, name, value)
         if self.indices.shape != (len(self.shape), len(self.values)):
             raise UserError(
                 f"indices are {tuple(self.indices.shape)}: for {len(self.values)} values of a tensor of order "
-                f"{len(self.shape)} they must be {(len(self.shape), len(self.values))}"
+                f"{len(self.shape)} they must be {(len(self.shape), len(self.values))}, one column for each value"
             )
         if max(self.shape, default=0) > MOST_ROWS:
             raise UserError(f"a mode has {max(self.shape)} rows: {MOST_ROWS} at most are taken")
@@ -46,10 +55,19 @@ class SparseTensor:
                     f"mode {mode} has indices from {int(row.min())} to {int(row.max())}: "
                     f"they must be from 0 to {self.shape[mode] - 1}"
                 )
+        object.__setattr__(self, "indices", self.indices.to(torch.int32))
 
     @staticmethod
-    def of(tensor: Tensor) -> SparseTensor:
-        """The nonzeros of a dense tensor (I_1 x ... x I_N)."""
+    def of(tensor: Any) -> SparseTensor:
+        """The nonzeros of a dense tensor (I_1 x ... x I_N), or of one in torch's or scipy's sparse layouts."""
+        if hasattr(tensor, "tocoo"):
+            coordinates = tensor.tocoo()
+            index = torch.from_numpy(np.stack([coordinates.row, coordinates.col]))
+            return SparseTensor(index, arguments.dense(coordinates.data), coordinates.shape)
+        if isinstance(tensor, Tensor) and tensor.layout != torch.strided:
+            coordinates = tensor.to_sparse().coalesce()
+            return SparseTensor(coordinates.indices(), coordinates.values(), tuple(tensor.shape))
+        tensor = arguments.dense(tensor)
         indices = tensor.nonzero().T
         return SparseTensor(indices.to(torch.int32), tensor[tuple(indices)], tuple(tensor.shape))
 
@@ -74,6 +92,14 @@ class SparseTensor:
         # Sums in a fixed order on a GPU too, where index_add_ would not.
         summed = torch.segment_reduce(values, "sum", offsets=torch.cat([place, place.new_tensor([len(values)])]))
         return SparseTensor(indices[:, first], summed, self.shape), len(values) - len(summed)
+
+
+def tensor_of(value: Any, name: str = "tensor") -> Tensor | SparseTensor:
+    """A sparse tensor, also from torch's or scipy's sparse layouts, or a dense one as `arguments.dense` takes it."""
+    laid_out = isinstance(value, Tensor) and value.layout != torch.strided
+    if isinstance(value, SparseTensor) or laid_out or hasattr(value, "tocoo"):
+        return value if isinstance(value, SparseTensor) else SparseTensor.of(value)
+    return arguments.dense(value, name)
 
 
 def sorting(indices: Tensor, modes: Sequence[int]) -> Tensor:

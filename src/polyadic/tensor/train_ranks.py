@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import numbers_of
 
 ROUND_OFFS = 30
 """A relative error of so many round-offs is no part of a tensor."""
@@ -25,14 +26,8 @@ def feasible_ranks(shape: Sequence[int], max_rank: int | Sequence[int] | None, t
         raise UserError("neither tol nor max_rank is given: set tol (the relative error allowed), max_rank, or both")
     if tol is not None and not 0 <= tol < math.inf:
         raise UserError(f"tol is {tol}: it must be a relative error, 0 or more")
-    caps = [max_rank] * (len(shape) - 1) if isinstance(max_rank, int) else list(max_rank or [])
-    if max_rank is None:
-        caps = [math.prod(shape)] * (len(shape) - 1)
-    if len(caps) != len(shape) - 1 or any(cap < 1 for cap in caps):
-        raise UserError(
-            f"max_rank is {max_rank}: it must be 1 or more, or a list of {len(shape) - 1} such numbers for a tensor "
-            f"of {len(shape)} modes"
-        )
+    count = len(shape) - 1
+    caps = [math.prod(shape)] * count if max_rank is None else numbers_of(max_rank, count, "max_rank")
     for n, rows in enumerate(shape[:-1]):
         caps[n] = min(caps[n], rows * (caps[n - 1] if n else 1))
     for n in reversed(range(len(caps))):

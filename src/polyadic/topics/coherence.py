@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
+from polyadic.tensor.arguments import checked
 from polyadic.topics.collectives import sum_over_ranks
-from polyadic.topics.corpus import Corpus
+from polyadic.topics.corpus import Corpus, as_corpus
 from polyadic.topics.refinement import mixtures
 from polyadic.topics.spectral import Topics
 
@@ -53,12 +54,14 @@ def _mixed(number: Tensor) -> Tensor:
     return number
 
 
+@checked()
 def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World, seed: int = 0) -> float:
     """The mean log-likelihood, in nats per token, of the second halves of all ranks' documents given the first halves.
 
     This is document completion: Wallach, Murray, Salakhutdinov and Mimno, ICML 2009, section 5.1. NaN where no document
     has a token in its second half. A collective of all ranks.
     """
+    corpus = as_corpus(corpus)
     sums, columns = torch.zeros(2, dtype=torch.float64), topics.beta.T.contiguous()
     for part in corpus.batches(max(1, WORK_NUMBERS // max(1, len(topics.alpha)))):
         seen, scored = halves(part, seed)
@@ -69,11 +72,13 @@ def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World, seed: 
     return float(likelihood / tokens) if tokens else float("nan")
 
 
+@checked()
 def top_words(topics: Topics, count: int) -> Tensor:
     """The most probable words of each topic, the most probable first: K x min(count, V), integers from 0."""
     return topics.beta.topk(min(count, topics.beta.shape[1]), dim=1).indices
 
 
+@checked()
 def coherence(topics: Topics, corpus: Corpus, world: World, count: int = 10) -> tuple[Tensor, Tensor]:
     """NPMI and UMass of each topic's `count` top words: K and K, float64; 0 where there are no pairs or no documents.
 
@@ -82,6 +87,7 @@ def coherence(topics: Topics, corpus: Corpus, world: World, count: int = 10) -> 
     document holds (Lau, Newman and Baldwin, EACL 2014). UMass is the mean of log((D_ij + 1) / D_j), where j is the more
     probable word (Mimno, Wallach, Talley, Leenders and McCallum, EMNLP 2011). A collective of all ranks.
     """
+    corpus = as_corpus(corpus)
     words = top_words(topics, count).cpu()
     known = torch.unique(words)
     together, documents = _together(known, corpus, world)
@@ -101,6 +107,7 @@ def coherence(topics: Topics, corpus: Corpus, world: World, count: int = 10) -> 
     return npmi.mean(1), ((both + 1) / count_earlier.clamp_min(1)).log().mean(1)
 
 
+@checked()
 def diversity(topics: Topics, count: int = 25) -> float:
     """The share of different words among all topics' `count` top words, 0 to 1: Dieng, Ruiz and Blei, TACL 2020."""
     words = top_words(topics, count)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from polyadic.errors import UserError
+from polyadic.tensor.sparse import SparseTensor, tensor_of
 
 BATCH_NONZEROS = 2**24
 """Nonzero counts that are worked on at a time; the others may lie on the disk."""
@@ -49,6 +53,22 @@ class Corpus:
         key, counts = key[kept], counts[kept]
         offsets = torch.searchsorted(key, torch.arange(documents + 1) * terms)
         return Corpus(offsets, key % max(terms, 1), counts.float(), terms)
+
+    @staticmethod
+    def of_matrix(counts: Any) -> Corpus:
+        """The corpus of a matrix D x V of counts: an array, nested lists, or a sparse layout of torch or scipy.
+
+        scikit-learn's CountVectorizer makes such. Raises UserError for what is no matrix, and for counts that are
+        negative or not finite.
+        """
+        given = tensor_of(counts, "counts")
+        if len(given.shape) != 2:
+            raise UserError(f"counts have the shape {tuple(given.shape)}: give a matrix, documents x terms")
+        matrix = given if isinstance(given, SparseTensor) else SparseTensor.of(given)
+        if not bool((matrix.values.isfinite() & (matrix.values >= 0)).all()):
+            raise UserError("counts hold a negative number, NaN or an infinite one: give how often each term occurs")
+        document, word = matrix.indices
+        return Corpus.of_places(document, word, matrix.values, *matrix.shape)
 
     def __len__(self) -> int:
         """D."""
@@ -95,3 +115,8 @@ class Corpus:
         """The corpus of documents [first, last)."""
         begin, end = int(self.offsets[first]), int(self.offsets[last])
         return Corpus(self.offsets[first : last + 1] - begin, self.words[begin:end], self.counts[begin:end], self.terms)
+
+
+def as_corpus(documents: Any) -> Corpus:
+    """A corpus as it is, or that of a matrix of counts, D x V."""
+    return documents if isinstance(documents, Corpus) else Corpus.of_matrix(documents)

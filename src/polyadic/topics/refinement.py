@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
+from polyadic.tensor.arguments import checked
 from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.topics import kernels
 from polyadic.topics.collectives import sum_over_ranks
-from polyadic.topics.corpus import BATCH_NONZEROS, Corpus
+from polyadic.topics.corpus import BATCH_NONZEROS, Corpus, as_corpus
 from polyadic.topics.products import document_edges
 from polyadic.topics.spectral import Topics
 
@@ -67,6 +68,7 @@ def smoothed(words: Tensor) -> Tensor:
     return (words + ETA) / (words.sum(1, keepdim=True) + words.shape[1] * ETA)
 
 
+@checked(least={"iterations": 0})
 def refine(
     corpus: Corpus,
     start: Topics,
@@ -83,6 +85,7 @@ def refine(
     start. The counts of a start are those of its topics mixed with the corpus's frequencies of words, so that no topic
     excludes a word; tokens_of_start is the share of the frequencies. A collective of all ranks.
     """
+    corpus = as_corpus(corpus)
     world = world or World.alone()
     state = progress or _beginning(corpus, start, tokens_of_start, world)
     while state.iteration < iterations:
@@ -98,30 +101,36 @@ def refine(
     return state
 
 
+@checked(least={"iterations": 0})
 def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, world: World | None = None) -> Refined:
     """The start under which the documents are likeliest after a trial, refined so far.
 
     The trial is of TRIAL_ITERATIONS, or of `iterations` where that is less. A single start is not tried. A collective
     of all ranks.
     """
+    corpus = as_corpus(corpus)
     candidates = list(starts)
     trial = min(TRIAL_ITERATIONS, iterations) if len(candidates) > 1 else 0
     tried = [refine(corpus, start, iterations=trial, world=world) for start in candidates]
     return max(tried, key=lambda state: state.log_likelihood)
 
 
+@checked()
 def fold_in(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
     """The expected counts of fixed topics in documents: D x K, float32. Those of a document depend on it alone.
 
     passes: the most updates; a document's updates end when its counts move by less than STILL_SHARE of its tokens.
     """
+    corpus = as_corpus(corpus)
     beta, alpha = topics.beta.float(), topics.alpha.float()
     even = torch.ones(len(corpus), len(alpha)) / len(alpha) * corpus.lengths.float()[:, None]
     return expect(corpus, beta, alpha, even, passes=passes, words=False, still=STILL_SHARE**2)[0]
 
 
+@checked()
 def mixtures(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
     """The topic mixtures of documents: D x K, rows that sum to 1, float64. Empty ones have the Dirichlet's mean."""
+    corpus = as_corpus(corpus)
     counts = fold_in(corpus, topics, passes=passes).double() + topics.alpha
     return counts / counts.sum(1, keepdim=True)
 

@@ -14,8 +14,10 @@ from polyadic.decomposition.cp.als import cp
 from polyadic.decomposition.cp.start import Init
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import checked
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.topics.collectives import from_rank_0
+from polyadic.topics.corpus import Corpus, as_corpus
 from polyadic.topics.moments import Documents, Whitening, whiten, whitened_third
 
 GAP_FACTOR = 20.0
@@ -51,8 +53,9 @@ class Spectrum:
     relative_error: float
 
 
+@checked(least={"power_steps": 0})
 def spectral_lda(
-    documents: Documents,
+    documents: Documents | Corpus,
     terms: int,
     num_topics: int,
     *,
@@ -66,9 +69,10 @@ def spectral_lda(
 ) -> tuple[Topics, Spectrum]:
     """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu, NIPS 2012.
 
-    documents: a function whose every call gives a pass over this rank's share of the corpus; terms: V; num_topics: K;
-    alpha0: the sum of the Dirichlet's parameters; max_iterations and tol: of each decomposition, which stops when its
-    relative error falls by less than `tol` in a sweep. A collective of all ranks.
+    documents: this rank's corpus or matrix of counts, D x V, or a function whose every call gives a pass over its share
+    of the corpus. terms: V; num_topics: K; alpha0: the sum of the Dirichlet's parameters; max_iterations and tol: of
+    each decomposition, which stops when its relative error falls by less than `tol` in a sweep. A collective of all
+    ranks.
 
     The whitened third moment is decomposed by alternating least squares, from the eigenvectors of a random mix of its
     slices and from random starts: `max_restarts` in all, fewer where two starts reach the same error or one of them a
@@ -80,6 +84,8 @@ def spectral_lda(
     topics.
     """
     world = world or World.alone()
+    if not callable(documents):
+        documents = as_corpus(documents).batches
     whitening = whiten(documents, terms, min(num_topics, terms), alpha0, world, power_steps=power_steps, seed=seed)
     if not whitening.documents:
         raise UserError(

@@ -122,7 +122,7 @@ def test_a_sparse_tensor_that_is_too_large_is_refused(tmp_path: Path) -> None:
     [
         ({"ranks": None}, r"one of the hyperparameters ranks, such as \[20, 20, 5\], and tol, .* neither is set"),
         ({"tol": "0.1"}, "and tol, the relative error that the ranks follow from, is needed: both are set"),
-        ({"ranks": "[2, 2]"}, "there are 2 ranks for 3 modes: give one number per mode"),
+        ({"ranks": "[2, 2]"}, r"ranks is \[2, 2\]: give one number, or a list of 3"),
         ({"ranks": "[2, 2, 5]"}, r"ranks\[2\] is 5: mode 2 has 4 rows, so it must be from 1 to 4"),
         ({"ranks": "[2, 0, 2]"}, r"hyperparameter ranks is \[2, 0, 2\]: each must be 1 or more"),
         ({"ranks": "[2, 2.5, 2]"}, r"hyperparameter ranks is '2.5': it must be a list such as \[20, 20, 5\], or empty"),

@@ -256,8 +256,8 @@ def test_the_unit_of_the_data_does_not_matter(factor: float) -> None:
 @pytest.mark.parametrize(
     ("tensor", "rank", "message"),
     [
-        (torch.ones(2, 3), 0, "rank is 0: it must be 1 or more"),
-        (torch.ones(2, 3), -4, "rank is -4: it must be 1 or more"),
+        (torch.ones(2, 3), 0, "rank is 0: it must be a whole number, 1 or more"),
+        (torch.ones(2, 3), -4, "rank is -4: it must be a whole number, 1 or more"),
         (torch.ones(5), 1, "the tensor has 1 modes: a decomposition needs 2 or more"),
         (torch.ones(()), 1, "the tensor has 0 modes"),
         (torch.zeros(2, 3), 1, "the tensor is all zero: there is nothing to decompose"),
@@ -289,7 +289,8 @@ def test_a_tensor_of_large_numbers_whose_sums_do_not_overflow_is_fitted() -> Non
 
 
 @pytest.mark.parametrize(
-    ("fixed", "message"), [((3,), r"are \[3\]"), ((0, 1, 2), r"some of 0 to 2, but not all of them")]
+    ("fixed", "message"),
+    [((3,), "a fixed mode is 3: the tensor has modes 0 to 2"), ((0, 1, 2), r"some of 0 to 2, but not all of them")],
 )
 def test_fixed_modes_that_leave_nothing_to_fit_are_refused(fixed: tuple[int, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):

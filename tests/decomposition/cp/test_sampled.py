@@ -31,7 +31,7 @@ def test_sampling_reaches_the_fit_of_all_columns() -> None:
     [
         (sparse((4, 3), 0.5), 1, "sampling needs a sparse tensor of order 3 or more .* this one is of order 2, sparse"),
         (torch.ones(4, 3, 2), 1, "this one is of order 3, dense. Use method als"),
-        (sparse((4, 3, 2), 0.5), 0, "rank is 0: it must be 1 or more"),
+        (sparse((4, 3, 2), 0.5), 0, "rank is 0: it must be a whole number, 1 or more"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused(tensor: Any, rank: int, message: str) -> None:

@@ -178,5 +178,5 @@ def test_observed_infinities_are_refused_and_nothing_observed_too() -> None:
     tensor[0, 0, 0] = torch.inf
     with pytest.raises(UserError, match="NaN or infinite"):
         cp(tensor, 1, observed=True)
-    with pytest.raises(UserError, match="all zero"):
+    with pytest.raises(UserError, match="no entry of the tensor is observed"):
         cp(torch.full((4, 3, 5), torch.nan), 1, observed=True)

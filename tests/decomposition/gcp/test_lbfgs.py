@@ -299,8 +299,8 @@ def test_all_ranks_stop_together_and_are_refused_together() -> None:
 @pytest.mark.parametrize(
     ("tensor", "rank", "loss", "message"),
     [
-        (torch.ones(2, 3), 0, "gaussian", "rank is 0: it must be 1 or more"),
-        (torch.ones(2, 3), 1, "laplace", "loss is 'laplace': it may be bernoulli-logit, gamma, gaussian"),
+        (torch.ones(2, 3), 0, "gaussian", "rank is 0: it must be a whole number, 1 or more"),
+        (torch.ones(2, 3), 1, "laplace", "unknown loss 'laplace': known are bernoulli-logit, gamma, gaussian"),
         (torch.ones(5), 1, "gaussian", "the tensor has 1 modes: a decomposition needs 2 or more"),
         (torch.zeros(2, 3), 1, "poisson", "the tensor is all zero"),
         (torch.tensor([[1.0, math.nan]]), 1, "gaussian", "NaN or infinite"),

@@ -260,11 +260,11 @@ def test_a_tensor_whose_zeros_nobody_could_visit_is_sampled(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("tensor", "settings", "message"),
     [
-        (torch.ones(2, 3), {"rank": 0}, "rank is 0: it must be 1 or more"),
-        (torch.ones(2, 3), {"samples": 1}, "samples is 1: it must be 2 or more"),
-        (torch.ones(2, 3), {"loss_samples": 0}, "loss_samples is 0: it must be 2 or more"),
-        (torch.ones(2, 3), {"iterations": 0}, "iterations is 0: it must be 1 or more"),
-        (torch.ones(2, 3), {"loss": "laplace"}, "loss is 'laplace'"),
+        (torch.ones(2, 3), {"rank": 0}, "rank is 0: it must be a whole number, 1 or more"),
+        (torch.ones(2, 3), {"samples": 1}, "samples is 1: it must be a whole number, 2 or more"),
+        (torch.ones(2, 3), {"loss_samples": 0}, "loss_samples is 0: it must be a whole number, 2 or more"),
+        (torch.ones(2, 3), {"iterations": 0}, "iterations is 0: it must be a whole number, 1 or more"),
+        (torch.ones(2, 3), {"loss": "laplace"}, "unknown loss 'laplace'"),
         (torch.tensor([[1.0, -1.0]]), {"loss": "poisson"}, "the tensor holds -1: loss poisson takes counts, 0 or more"),
         (torch.full((4, 5, 6), 1e30), {}, "overflow float32: divide it by a constant, or use dtype float64"),
     ],

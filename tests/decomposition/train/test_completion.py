@@ -195,7 +195,7 @@ INDICES = torch.tensor([[0, 1], [0, 2], [0, 3]])
             r"an index of mode 2 is outside 0 to 2: the tensor has shape \(2, 3, 3\)",
         ),
         (-INDICES, torch.ones(2), (2, 3, 4), 1, "an index of mode 0 is outside 0 to 1"),
-        (INDICES, torch.ones(2), (2, 3, 4), 0, "max_rank is 0: it must be 1 or more"),
+        (INDICES, torch.ones(2), (2, 3, 4), 0, "max_rank is 0: it must be a whole number, 1 or more"),
         (INDICES[:1], torch.ones(2), (2,), 1, "the tensor has 1 modes: a decomposition needs 2 or more"),
         (INDICES[:, :0], torch.ones(0), (2, 3, 4), 1, "the tensor has no observed entry"),
         (INDICES, torch.zeros(2), (2, 3, 4), 1, "the tensor is all zero"),

@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_train() -> None:
     [
         ((5,), one_over, {"max_rank": 2}, "the tensor has 1 modes: a decomposition needs 2 or more"),
         ((5, 0, 2), one_over, {"max_rank": 2}, r"the tensor is empty: its shape is \(5, 0, 2\)"),
-        ((5, 5), one_over, {"max_rank": 0}, "max_rank is 0: it must be 1 or more"),
+        ((5, 5), one_over, {"max_rank": 0}, "max_rank is 0: it must be a whole number, 1 or more"),
         ((5, 5), one_over, {"max_rank": 2, "tol": -1.0}, r"tol is -1\.0"),
         ((5, 5), lambda index: index[:, 0] * 0.0, {"max_rank": 2}, "entries looked at are zero"),
         ((5, 5), lambda index: 1 / index[:, 0].double(), {"max_rank": 2}, r"the entry at index \[0, \d\] is inf"),

@@ -209,13 +209,13 @@ def test_modes_of_one_row_are_modes(shape: tuple[int, ...]) -> None:
     ("tensor", "limits", "message"),
     [
         (torch.ones(2, 3), {}, r"neither tol nor max_rank is given: set tol \(the relative error allowed\), max_rank"),
-        (torch.ones(2, 3), {"max_rank": 0}, "max_rank is 0: it must be 1 or more"),
+        (torch.ones(2, 3), {"max_rank": 0}, "max_rank is 0: it must be a whole number, 1 or more"),
         (
             torch.ones(2, 3, 4),
             {"max_rank": [2]},
-            r"max_rank is \[2\]: .* a list of 2 such numbers for a tensor of 3 modes",
+            r"max_rank is \[2\]: give one number, or a list of 2",
         ),
-        (torch.ones(2, 3), {"tol": -1.0}, r"tol is -1\.0: it must be a relative error, 0 or more"),
+        (torch.ones(2, 3), {"tol": -1.0}, r"tol is -1\.0: it must be a finite number, 0 or more"),
         (torch.ones(5), {"tol": 0.1}, "the tensor has 1 modes: a decomposition needs 2 or more"),
         (torch.ones(()), {"tol": 0.1}, "the tensor has 0 modes"),
         (torch.zeros(2, 3), {"tol": 0.1}, "the tensor is all zero: there is nothing to decompose"),

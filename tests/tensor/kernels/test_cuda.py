@@ -95,7 +95,7 @@ def products(device: str, case: Case, nonzeros_per_fibre: float, length: int = 8
             assert not case.nonzeros or (tree.fibre_starts is None) == (nonzeros_per_fibre > 1 or len(case.shape) == 2)
             # A tree of the nonzeros' own numbers tells which is which.
             numbered = SparseTensor(tensor.indices, torch.arange(case.nonzeros, device=device), tensor.shape)
-            indices = tensor.indices[:, Tree.of(numbered, mode).values]
+            indices = tensor.indices[:, Tree.of(numbered, mode).values.long()]
             product, entries = tree_products.mttkrp(tree, stack, case.rank), tree_products.entries(tree, stack)
             answers.append(Answer(product.cpu(), entries.cpu(), indices.cpu(), tree.chunks.extra_lines))
     return answers

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from torch import Tensor
-
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.sweep import Sweep
-from polyadic.decomposition.data import Data, check_rank
-from polyadic.decomposition.renamed import renamed
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense, checked, mode_of
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 
 
-@renamed(tol="stop_tol")
+@checked(renamed={"tol": "stop_tol"})
 def cp(
-    tensor: Tensor | Slab | SparseTensor | Data,
+    tensor: Dense | Slab | SparseTensor | Data,
     rank: int,
     *,
     world: World | None = None,
@@ -43,7 +41,8 @@ def cp(
     observed: absent entries of a sparse tensor and the NaN of a dense one are unknown, and each row is fitted to the
     observed entries alone; otherwise absent entries are zeros.
     nonnegative: keeps every factor nonnegative. l2: added to the diagonal of the normal equations, which belong to a
-    tensor of norm 1. fixed: modes whose factors stay as they begin.
+    tensor of norm 1. fixed: modes whose factors stay as they begin, but for
+    the lengths of their columns, which go to the weights.
     init: where a restart begins: at factors uniform on [0, 1) drawn from (seed, restart), at the leading singular
     vectors of the unfoldings (in the first restart), or at a model of the same shape and rank.
     stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep, or after `max_iterations`
@@ -63,7 +62,6 @@ def cp(
     Raises UserError for a rank under 1, an order under 2, fixed modes that do not exist or leave none free, and a
     tensor that is empty, all zero, not finite, or too large for sums in its precision.
     """
-    check_rank(rank)
     data = Data.of(tensor, world, observed=observed)
     sweep = Sweep(data, nonnegative=nonnegative, l2=l2, modes=_free(fixed, len(data.share.shape)))
     progress = progress or Progress()
@@ -79,11 +77,10 @@ def cp(
 
 def _free(fixed: Collection[int], order: int) -> list[int]:
     """The modes to update; UserError for a fixed one that does not exist, or where none is left."""
-    unknown = [mode for mode in fixed if not 0 <= mode < order]
-    free = [mode for mode in range(order) if mode not in fixed]
-    if unknown or not free:
-        raise UserError(f"fixed modes are {sorted(fixed)}: they may be some of 0 to {order - 1}, but not all of them")
-    return free
+    held = {mode_of(mode, order, "a fixed mode") for mode in fixed}
+    if len(held) == order:
+        raise UserError(f"fixed modes are {sorted(held)}: they may be some of 0 to {order - 1}, but not all of them")
+    return [mode for mode in range(order) if mode not in held]
 
 
 def _descend(

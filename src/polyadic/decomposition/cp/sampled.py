@@ -19,10 +19,10 @@ from polyadic.decomposition.cp.leverage import draw
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.updates import NormalMatrix, column_lengths, gram_of
-from polyadic.decomposition.data import Data, check_rank
-from polyadic.decomposition.renamed import renamed
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import checked
 from polyadic.tensor.columns import Columns, Rows, khatri_rao_at
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.layout import whole_factor
@@ -34,7 +34,7 @@ FAILED_CHECKS = 3
 """A fit ends after so many checks without a better error: sampled sweeps jitter about their optimum."""
 
 
-@renamed(tol="stop_tol")
+@checked(renamed={"tol": "stop_tol"})
 def sampled_cp(
     tensor: SparseTensor | Data,
     rank: int,
@@ -68,7 +68,6 @@ def sampled_cp(
     Raises UserError for a rank under 1, an order under 3, a dense tensor, one with unknown entries, one that is all
     zero or not finite, and modes whose other modes have 2^62 columns or more.
     """
-    check_rank(rank)
     data = Data.of(tensor, world)
     fit, progress = _Fit(data, _sparse_share(data), samples, seed), progress or Progress()
     exact = min(exact_sweeps, max_iterations)

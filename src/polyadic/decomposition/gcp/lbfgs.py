@@ -13,18 +13,17 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
 from polyadic.decomposition.cp.start import Init
-from polyadic.decomposition.data import Data, check_rank, overflow
+from polyadic.decomposition.data import Data, overflow
 from polyadic.decomposition.gcp.loss import Loss
 from polyadic.decomposition.gcp.losses import named
 from polyadic.decomposition.gcp.model import begin, finish, split
 from polyadic.decomposition.gcp.objective import Evaluation, Objective, check, relative_error
 from polyadic.decomposition.gcp.progress import Progress
-from polyadic.decomposition.renamed import renamed
 from polyadic.distributed import World
+from polyadic.tensor.arguments import Dense, checked
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -35,9 +34,9 @@ STOPPED, DONE, EVALUATE, STEP = -1, 0, 1, 2
 """The orders that rank 0 gives to all ranks."""
 
 
-@renamed(tol="stop_tol")
+@checked(renamed={"tol": "stop_tol"})
 def gcp(
-    tensor: Tensor | Slab | SparseTensor | Data,
+    tensor: Dense | Slab | SparseTensor | Data,
     rank: int,
     loss: Loss | str,
     *,
@@ -76,7 +75,6 @@ def gcp(
     Raises UserError for a rank under 1, a loss that is not known, data that the loss is not for, data that `cp`
     refuses, and more than 2^27 entries to go through.
     """
-    check_rank(rank)
     loss = named(loss)
     data = Data.of(tensor, world, observed=observed)
     check(data, loss)
@@ -130,6 +128,9 @@ class _Descent:
         return self._tell(DONE if self.going else STOPPED) == DONE
 
     def _drive(self, iterations: int) -> None:
+        # Here and not above: it takes half a second to read, which no other method shall wait for.
+        from scipy.optimize import Bounds, minimize
+
         start = self.point.cpu().numpy()
         unit = FIRST_STEP * float(np.linalg.norm(start))
         # The first gradient has length 1: L-BFGS-B then does the same in any unit of the data.

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from polyadic.decomposition.cp.start import Init
-from polyadic.decomposition.data import Data, check_rank, overflow
+from polyadic.decomposition.data import Data, overflow
 from polyadic.decomposition.gcp.estimates import Estimator
 from polyadic.decomposition.gcp.loss import Loss
 from polyadic.decomposition.gcp.losses import named
@@ -22,7 +21,7 @@ from polyadic.decomposition.gcp.model import begin, finish, split
 from polyadic.decomposition.gcp.objective import check, relative_error
 from polyadic.decomposition.gcp.progress import StochasticProgress
 from polyadic.distributed import World
-from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense, checked
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -33,8 +32,9 @@ RATE_AFTER_FAILURE = 0.5
 """The learning rate is multiplied by this after an epoch that failed."""
 
 
+@checked(least={"samples": 2, "loss_samples": 2})
 def gcp_stochastic(
-    tensor: Tensor | Slab | SparseTensor | Data,
+    tensor: Dense | Slab | SparseTensor | Data,
     rank: int,
     loss: Loss | str,
     *,
@@ -72,8 +72,6 @@ def gcp_stochastic(
     Raises UserError for a rank under 1, samples or loss_samples under 2, iterations under 1, a loss that is not known,
     data that the loss is not for, and data that `cp` refuses.
     """
-    check_rank(rank)
-    _check_at_least(samples=(samples, 2), loss_samples=(loss_samples, 2), iterations=(iterations, 1))
     loss = named(loss)
     data = Data.of(tensor, world, observed=observed)
     check(data, loss)
@@ -90,12 +88,6 @@ def gcp_stochastic(
             progress.next_restart()
     assert progress.best is not None
     return progress.best
-
-
-def _check_at_least(**settings: tuple[int, int]) -> None:
-    for name, (value, least) in settings.items():
-        if value < least:
-            raise UserError(f"{name} is {value}: it must be {least} or more")
 
 
 def _model(data: Data, loss: Loss, progress: StochasticProgress) -> CPTensor:

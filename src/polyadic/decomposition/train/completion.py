@@ -12,10 +12,10 @@ from torch import Tensor
 
 from polyadic.decomposition.data import check_norm, check_shape, overflow
 from polyadic.decomposition.precision import sum_of_squares
-from polyadic.decomposition.renamed import renamed
 from polyadic.decomposition.train.regression import ModeEntries, best_core
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import checked, dense, shape_of, whole_numbers
 from polyadic.tensor.tensor_train import TensorTrain
 from polyadic.tensor.train_ranks import feasible_ranks
 
@@ -38,7 +38,7 @@ class Progress:
     seconds: float = 0.0
 
 
-@renamed(tol="stop_tol")
+@checked(renamed={"tol": "stop_tol"})
 def complete_tensor_train(
     indices: Tensor,
     values: Tensor,
@@ -73,10 +73,12 @@ def complete_tensor_train(
     entries that are not finite, and sums that overflow.
     """
     world = world or World.alone()
+    shape, values = shape_of(shape), dense(values, "values")
+    indices = whole_numbers(indices, "indices").to(values.device)
     check_shape(shape)
     ranks = feasible_ranks(shape, max_rank, None)
     _check_entries(indices, values, shape, world)
-    norm = check_norm(world.sum_(sum_of_squares(values)).sqrt().item())
+    norm = check_norm(world.sum_(sum_of_squares(values)).sqrt().item(), values, world)
     density = world.sum_(torch.tensor(float(len(values)), dtype=torch.float64, device=values.device)).item()
     density /= math.prod(map(float, shape))
     modes = [ModeEntries(indices, values, mode, rows) for mode, rows in enumerate(shape)]

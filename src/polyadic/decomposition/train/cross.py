@@ -13,6 +13,7 @@ from torch import Tensor
 from polyadic.decomposition.data import check_shape
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import checked, shape_of, whole_numbers
 from polyadic.tensor.tensor_train import TensorTrain
 from polyadic.tensor.train_ranks import feasible_ranks, kept_rank, tolerance
 
@@ -30,6 +31,7 @@ VOLUME_GAIN = 1.05
 """A submatrix is of maximal volume when exchanging one of its rows gains no more than this factor."""
 
 
+@checked()
 def tensor_cross(
     function: Entries,
     shape: Sequence[int],
@@ -64,17 +66,19 @@ def tensor_cross(
     Raises UserError for an order under 2, an empty shape, ranks under 1, a negative tol, values that are not finite,
     and where all entries looked at are zero.
     """
+    shape = shape_of(shape)
     check_shape(shape)
     caps = feasible_ranks(shape, max_rank, tol)
     random = torch.Generator().manual_seed(seed)
-    start = _random_index(shape, 2, random) if initial is None else initial.long()
+    start = _random_index(shape, 2, random) if initial is None else whole_numbers(initial, "initial")
+    extra = None if checks is None else whole_numbers(checks, "checks")
     search = _Search(function, tuple(shape), caps, tol, world or World.alone())
     suffixes = [torch.unique(start[:, n:], dim=0) for n in range(1, len(shape))]
     best, idle, largest = TensorTrain([], math.inf), 0, 0
     for _ in range(2 * sweeps):
         cores, prefixes = search.interpolate(suffixes)
         index = _random_index(shape, ERROR_SAMPLES, random)
-        train, missed = search.validate(cores, index if checks is None else torch.cat([index, checks.long()]))
+        train, missed = search.validate(cores, index if extra is None else torch.cat([index, extra]))
         gained = sum(train.ranks) > largest or train.relative_error < LEAST_PROGRESS * best.relative_error
         idle = 0 if gained else idle + 1
         largest = max(largest, sum(train.ranks))

@@ -12,6 +12,7 @@ from polyadic.decomposition.data import check_norm, check_shape, overflow
 from polyadic.decomposition.precision import SAFE_NORM, in_safe_unit, sum_of_squares
 from polyadic.decomposition.train.bases import noise_of, project, range_finder_widths, singular_basis, sketched_basis
 from polyadic.distributed import World
+from polyadic.tensor.arguments import Dense, checked, dense
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.tensor_train import TensorTrain
 from polyadic.tensor.train_cores import residual
@@ -23,8 +24,9 @@ SMALL_TENSOR_ENTRIES = 2**20
 """A tensor of no more entries is reconstructed in no time."""
 
 
+@checked()
 def tensor_train(
-    tensor: Tensor | Slab,
+    tensor: Dense | Slab,
     *,
     tol: float | None = None,
     max_rank: int | Sequence[int] | None = None,
@@ -48,10 +50,11 @@ def tensor_train(
     finite, and where sums over it overflow.
     """
     world = world or World.alone()
-    check_shape(tensor.shape)
-    caps = feasible_ranks(tensor.shape, max_rank, tol)
-    slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
-    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item())
+    given = tensor if isinstance(tensor, Slab) else dense(tensor)
+    check_shape(given.shape)
+    slab = given if isinstance(given, Slab) else Slab.whole(given)
+    caps = feasible_ranks(slab.shape, max_rank, tol)
+    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world)
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
     allowed = (tolerance(tol, slab.local.dtype) * norm) ** 2 / len(caps)
     cores = _Peeling(slab, world, allowed, tol is not None, norm**2).cores(caps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from polyadic.decomposition.tucker.progress import Progress
 from polyadic.decomposition.tucker.subspaces import ordered
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense, checked, dense, numbers_of
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.tucker_tensor import TuckerTensor
 
@@ -29,8 +30,9 @@ SAFE_NORM = 1e8
 """The squares of the squares of norms between 1 / SAFE_NORM and SAFE_NORM stay within float32."""
 
 
+@checked()
 def tucker(
-    tensor: Tensor | Slab,
+    tensor: Dense | Slab,
     ranks: Sequence[int] | None = None,
     *,
     tol: float | None = None,
@@ -68,9 +70,12 @@ def tucker(
     nonnegative, has negative entries, and where sums over it overflow.
     """
     world = world or World.alone()
-    slab = tensor if isinstance(tensor, Slab) else Slab.whole(tensor)
+    given = tensor if isinstance(tensor, Slab) else dense(tensor)
+    check_shape(given.shape)
+    slab = given if isinstance(given, Slab) else Slab.whole(given)
+    ranks = None if ranks is None else numbers_of(ranks, len(slab.shape), "ranks")
     _check(slab, ranks, tol, method, range_finder)
-    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item())
+    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world)
     if method == "nonnegative" and world.any(bool((slab.local < 0).any())):
         raise UserError("the tensor has negative entries: method nonnegative needs none. Use st-hosvd or hooi")
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
@@ -90,12 +95,6 @@ def tucker(
 def _check(
     slab: Slab, ranks: Sequence[int] | None, tol: float | None, method: Method, range_finder: RangeFinder
 ) -> None:
-    check_shape(slab.shape)
-    if slab.local.dtype not in (torch.float32, torch.float64):
-        raise UserError(f"the tensor holds {slab.local.dtype}: convert it to torch.float32 or torch.float64")
-    for name, value, known in (("method", method, Method), ("range_finder", range_finder, RangeFinder)):
-        if value not in get_args(known):
-            raise UserError(f"{name} is {value!r}: it must be {' or '.join(get_args(known))}")
     if (ranks is None) == (tol is None):
         raise UserError(
             "give one of ranks, such as [20, 20, 5], and tol, the relative error that the ranks follow from"

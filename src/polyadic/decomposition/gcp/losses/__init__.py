@@ -7,7 +7,7 @@ without the model, but for Huber's.
 from __future__ import annotations
 
 from polyadic.decomposition.gcp.loss import Loss
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten, unknown
 from polyadic.registry import Registry
 
 LOSSES: Registry[type[Loss]] = Registry(__name__, "LOSS", Loss)
@@ -21,6 +21,8 @@ def named(loss: Loss | str) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
+    if not isinstance(loss, str):
+        raise UserError(f"loss is {shorten(loss)}: it must be a Loss, or the name of one: {', '.join(LOSSES)}")
     if loss not in LOSSES:
-        raise UserError(f"loss is {loss!r}: it may be {', '.join(LOSSES)}")
+        raise UserError(unknown("loss", loss, list(LOSSES)))
     return LOSSES[loss]()
