@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.series import Series
 from polyadic.formats import jsonlines
 from polyadic.readers.series.files import read_files
+from polyadic.readers.series.formats import SERIES_FORMATS, SeriesFormat
 
 HOUR = Frequency.parse("H")
 
@@ -23,12 +25,15 @@ HOUR = Frequency.parse("H")
 def read_series_files(files: dict[str, bytes], frequency: Frequency = HOUR) -> list[Series]:
     """The series of files of these names and bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
         for name, data in files.items():
-            path = Path(folder) / name
-            path.write_bytes(data)
-            paths.append(path)
-        return list(read_files(paths, "train", frequency, lambda target: None)[0])
+            (Path(folder) / name).write_bytes(data)
+        paths = with_formats(Path(folder) / name for name in files)
+        return list(read_files(paths, "train", frequency, lambda target: None).series)
+
+
+def with_formats(paths: Iterable[Path]) -> dict[Path, SeriesFormat]:
+    """Files with their formats, by their names."""
+    return {path: next(format_ for format_ in SERIES_FORMATS.values() if format_.has_file(path.name)) for path in paths}
 
 
 def json_lines_of(records: list[dict[str, Any]]) -> bytes:

@@ -198,7 +198,7 @@ def test_a_mode_has_labels_in_every_file_where_it_has_in_one(tmp_path: Path) -> 
 
 REFUSED: dict[str, tuple[Mapping[str, bytes], str]] = {
     "nothing": ({}, "channel train holds no data: no file ends in .npy or .npz or "),
-    "text": ({"a.txt": b"1 2"}, "(found: a.txt in "),
+    "text": ({"a.txt": b"one two"}, "(found: a.txt in "),
     "both kinds": (
         {"a.npy": npy.encode(ARRAY), "b.tns": tns(RECORDS), "c.npz": npz.encode(coordinates(RECORDS))},
         "channel train holds dense files (a.npy) and sparse ones (b.tns, c.npz): give one kind. Dense are ",

@@ -9,7 +9,8 @@ import orjson
 
 from polyadic.errors import UserError, shorten
 from polyadic.formats._cells import is_unbounded, parse_number
-from polyadic.formats._csv_text import BYTE_ORDER_MARK, split_csv_line
+from polyadic.formats._csv_text import split_csv_line
+from polyadic.formats._gzip import BYTE_ORDER_MARK
 from polyadic.formats._rows import Dealer, Row, Rows, rows_of_lines
 
 _PLAIN = b"0123456789.,eE+- \t\r\n"

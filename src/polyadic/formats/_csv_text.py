@@ -9,9 +9,6 @@ from typing import NamedTuple
 from polyadic.errors import UserError
 from polyadic.formats._lines import Lines
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What some programs begin a text of UTF-8 with."""
-
 
 class CsvLine(NamedTuple):
     """A line of CSV: its number from 1, the offsets where its text begins and where the next line does, its cells."""
@@ -34,8 +31,6 @@ def csv_lines(text: Lines) -> Iterator[CsvLine]:
     """The lines of a text that are not blank, in their order; UserError, with its place, for what is no CSV."""
     for number, end, line in text:
         begin = end - len(line)
-        if number == 1 and line.startswith(BYTE_ORDER_MARK):
-            begin, line = len(BYTE_ORDER_MARK), line.removeprefix(BYTE_ORDER_MARK)
         if line.rstrip(b"\r\n"):
             try:
                 cells = split_csv_line(line)

@@ -58,7 +58,7 @@ class Format:
     These raise UserError that names the file, and the line or the record.
 
     names: a pattern of file names, in small letters, that have none of the suffixes.
-    begins: whether a file of rows begins with these bytes, up to 4,096 of them, where its name says nothing.
+    begins: whether a file begins with these bytes, up to 4,096 of them, where its name says nothing.
     """
 
     name: str

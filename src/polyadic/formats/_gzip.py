@@ -13,6 +13,8 @@ from typing import Any
 from polyadic.formats._refusal import refusing
 
 _MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some programs begin a text of UTF-8 with."""
 
 
 def is_gzipped(path: Path) -> bool:
@@ -23,7 +25,7 @@ def is_gzipped(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
-    """A file, or a FIFO, to be read from its beginning; unpacked where it is gzipped.
+    """A file, or a FIFO, to be read from its beginning, past a byte order mark; unpacked where it is gzipped.
 
     Raises UserError, which names it, for gzip that is broken or ends early.
     """
@@ -33,6 +35,12 @@ def opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
     ):
         if file.peek(len(_MAGIC)).startswith(_MAGIC):
             with gzip.GzipFile(fileobj=file) as packed, io.BufferedReader(packed) as unpacked:
-                yield unpacked
+                yield _past_mark(unpacked)
         else:
-            yield file
+            yield _past_mark(file)
+
+
+def _past_mark(file: io.BufferedReader[Any]) -> io.BufferedReader[Any]:
+    if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
+        file.read(len(BYTE_ORDER_MARK))
+    return file

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyadic.errors import UserError
-from polyadic.formats._gzip import is_gzipped, opened
+from polyadic.formats._gzip import BYTE_ORDER_MARK, is_gzipped, opened
 
 BLOCK_BYTES = 2**20
 LONGEST_LINE_BYTES = 2**20
@@ -29,8 +29,8 @@ class Lines:
 
     def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
         """Each line from the first: its number from 1, the offset after it, its bytes."""
-        offset = 0
         with self._open() as file:
+            offset = file.tell()
             for number, line in enumerate(iter(lambda: self._line(file), b""), 1):
                 offset += len(line)
                 yield number, offset, line
@@ -43,6 +43,7 @@ class Lines:
         """
         gzipped = isinstance(self.source, Path) and is_gzipped(self.source)
         with self._open() as file:
+            begin = max(begin, file.tell())
             yield from self._dealt(file, begin, part, parts) if gzipped else self._cut(file, begin, part, parts)
 
     def _cut(self, file: io.BufferedIOBase, begin: int, part: int, parts: int) -> Iterator[tuple[int, bytes]]:
@@ -76,6 +77,7 @@ class Lines:
         """The number of the line that starts at an offset, from 1."""
         number = 1
         with self._open() as file:
+            file.seek(0)
             while offset > 0 and (block := file.read(min(BLOCK_BYTES, offset))):
                 number, offset = number + block.count(b"\n"), offset - len(block)
         return number
@@ -105,4 +107,9 @@ class Lines:
         return line
 
     def _open(self) -> AbstractContextManager[io.BufferedIOBase]:
-        return nullcontext(io.BytesIO(self.source)) if isinstance(self.source, bytes) else opened(self.source)
+        """The text, past a byte order mark."""
+        if not isinstance(self.source, bytes):
+            return opened(self.source)
+        body = io.BytesIO(self.source)
+        body.seek(len(BYTE_ORDER_MARK) if self.source.startswith(BYTE_ORDER_MARK) else 0)
+        return nullcontext(body)

@@ -109,4 +109,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    begins=lambda head: head.startswith((b"\x89PNG", b"\xff\xd8\xff")),
 )

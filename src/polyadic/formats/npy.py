@@ -70,4 +70,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    begins=lambda head: head.startswith(b"\x93NUMPY"),
 )

@@ -160,4 +160,5 @@ FORMAT = Format(
     open_tensor=open_tensor,
     read_coordinates=read_coordinates,
     is_sparse=is_sparse,
+    begins=lambda head: head.startswith(b"PK\x03\x04"),
 )

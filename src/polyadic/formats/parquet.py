@@ -181,4 +181,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     read_coordinates=read_coordinates,
+    begins=lambda head: head.startswith(b"PAR1"),
 )

@@ -90,4 +90,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    begins=lambda head: head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 2**32,
 )

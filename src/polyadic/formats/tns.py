@@ -22,6 +22,8 @@ from polyadic.formats._lines import Lines
 
 _SPACES = bytes.maketrans(b"\t\v\f", b"   ")
 _COMMENT = re.compile(rb"#[^\n]*")
+_BEGINNING = re.compile(rb"(?:\s*#[^\n]*\n|\s*\n)*[ \t]*[0-9]+(?:[ \t]+[-+.0-9eE]+)+[ \t\r]*(?:\n|$)")
+"""Comments and blank lines, then whole numbers and a number."""
 
 
 def decode(data: bytes) -> Coordinates:
@@ -135,4 +137,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     read_coordinates=read_coordinates,
+    begins=lambda head: _BEGINNING.match(head) is not None,
 )

@@ -213,7 +213,7 @@ class _Gathered:
 
 def _holding(channel: Channel, paths: list[Path], world: World) -> Holding:
     """This rank's part in reading the files; the one rank of a host that reads a pipe reads all that comes of it."""
-    holding = Holding.of(channel, paths, world)
+    holding = Holding.of(channel, dict.fromkeys(paths), world)
     holding.refuse_differing_hosts(world)
     return replace(holding, part=0, parts=1) if channel.piped and holding.divided else holding
 

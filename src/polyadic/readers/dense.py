@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import DenseFile, by_file_name
+from polyadic.formats import DenseFile
 from polyadic.readers.shares import Holding, agreed, refuse, refuse_order
 from polyadic.tensor.dense import Slab, longest, share
 
@@ -116,7 +115,7 @@ def _stack(holding: Holding, world: World, min_order: int, divided_mode: int | N
 
     def heads() -> list[Piece]:
         """The ranks of a host share the reading of its files' heads."""
-        return [Piece(holding.names[n], host, _open(holding.paths[n]).shape, n) for n in range(first, stop)]
+        return [Piece(holding.names[n], host, _open(holding, n).shape, n) for n in range(first, stop)]
 
     pieces = [piece for of_rank in world.collect(agreed(world, heads)) for piece in of_rank]
     hosts = world.collect(host)
@@ -180,7 +179,7 @@ def _fill(local: NDArray[Any], stack: Stack, holding: Holding, start: int, stop:
     before = (slice(None),) * stack.mode
     for piece, low, high, first in stack.parts(start, stop):
         out = local[(*before, slice(low - start, high - start))]
-        _open(holding.paths[piece.place]).fill(out, stack.mode, low - first, high - first)
+        _open(holding, piece.place).fill(out, stack.mode, low - first, high - first)
 
 
 def _exchange(local: NDArray[Any], stack: Stack, holding: Holding, world: World, start: int) -> None:
@@ -216,10 +215,10 @@ def _gather(out: NDArray[Any], rows: NDArray[np.int64], stack: Stack, holding: H
             _fill(out[place : place + len(run)], stack, holding, int(run[0]), int(run[-1]) + 1)
 
 
-def _open(path: Path) -> DenseFile:
-    format_ = by_file_name(path.name)
+def _open(holding: Holding, place: int) -> DenseFile:
+    format_ = holding.formats[place]
     assert format_ is not None and format_.open_tensor is not None
-    return format_.open_tensor(path)
+    return format_.open_tensor(holding.paths[place])
 
 
 def refuse_gaps(slab: Slab, world: World, gaps: bool, advice: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.formats import Format
 from polyadic.jobs.channels import Channel
 
 T = TypeVar("T")
@@ -18,27 +19,36 @@ T = TypeVar("T")
 class Holding:
     """The files that this host holds, in the order of their names, and this rank's part in reading them.
 
+    formats: of each file, None where that is found when it is read.
+
     Where the channel is divided, the ranks of a host share its files. Where it is replicated, all `holders` share the
     files: the ranks whose host has any.
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
+    formats: tuple[Format | None, ...]
     divided: bool
     holders: tuple[int, ...]
     part: int
     parts: int
 
     @staticmethod
-    def of(channel: Channel, files: list[Path], world: World) -> Holding:
-        """The holding of some files of a channel; a collective."""
+    def of(channel: Channel, files: Mapping[Path, Format | None], world: World) -> Holding:
+        """The holding of some files of a channel, each with its format; a collective."""
         named = sorted((path.relative_to(channel.folder).as_posix(), path) for path in files)
         holders = tuple(rank for rank, count in enumerate(world.collect(len(files))) if count)
         part, parts = world.local_rank, world.local_size
         if not channel.divided:
             part, parts = holders.index(world.rank) if files else 0, len(holders)
         return Holding(
-            tuple(path for _, path in named), tuple(name for name, _ in named), channel.divided, holders, part, parts
+            paths=tuple(path for _, path in named),
+            names=tuple(name for name, _ in named),
+            formats=tuple(files[path] for _, path in named),
+            divided=channel.divided,
+            holders=holders,
+            part=part,
+            parts=parts,
         )
 
     def refuse_differing_hosts(self, world: World) -> None:

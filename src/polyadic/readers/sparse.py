@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import Coordinates, Gatherer, Labelled, by_file_name
+from polyadic.formats import Coordinates, Gatherer, Labelled
 from polyadic.readers.shares import Holding, refuse, refuse_order
 from polyadic.tensor.dense import share
 from polyadic.tensor.sparse import SparseTensor
@@ -71,7 +70,7 @@ def _records(holding: Holding, world: World) -> list[Coordinates]:
     while True:
         files, fault = list[Coordinates](), None
         try:
-            files = [_part(path, holding, labelled) for path in holding.paths]
+            files = [_part(holding, place, labelled) for place in range(len(holding.paths))]
         except UserError as error:
             fault = str(error)
         seen = labelled.union(*world.collect(labelled.union(*map(_labelled, files))))
@@ -81,10 +80,10 @@ def _records(holding: Holding, world: World) -> list[Coordinates]:
         labelled = seen
 
 
-def _part(path: Path, holding: Holding, labelled: frozenset[int]) -> Coordinates:
-    format_ = by_file_name(path.name)
+def _part(holding: Holding, place: int, labelled: frozenset[int]) -> Coordinates:
+    format_ = holding.formats[place]
     assert format_ is not None and format_.read_coordinates is not None
-    return format_.read_coordinates(path, holding.part, holding.parts, labelled)
+    return format_.read_coordinates(holding.paths[place], holding.part, holding.parts, labelled)
 
 
 def _labelled(records: Coordinates) -> frozenset[int]:

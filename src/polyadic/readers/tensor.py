@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from polyadic.errors import UserError
-from polyadic.formats import FORMATS, Format, by_file_name
+from polyadic.formats import FORMATS, Format
 from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.job import Job
 from polyadic.readers import dense, sparse
+from polyadic.readers.choice import choose
 from polyadic.readers.shares import Holding, agreed, few
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -51,8 +52,7 @@ def read_tensor(
     together, fewer than `min_order` modes (or than `divided_mode` needs), entries that are infinite, and, unless
     `gaps`, entries that are NaN.
     """
-    files = _files(job, channel)
-    holding = Holding.of(job.channels[channel], files, job.world)
+    holding = Holding.of(job.channels[channel], choose(job, channel, _formats()), job.world)
     min_order = max(min_order, 1 if divided_mode is None else divided_mode + 1)
     if _is_sparse(holding, job, channel):
         return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode))
@@ -76,24 +76,23 @@ def _suffixes(formats: Iterable[Format]) -> tuple[str, ...]:
     return tuple(suffix for format_ in ordered for suffix in format_.suffixes)
 
 
+def _formats() -> list[Format]:
+    """The formats of dense tensors, then those that hold sparse ones alone, in the order of their content types."""
+    formats = [format_ for format_ in FORMATS.values() if format_.open_tensor or format_.read_coordinates]
+    return sorted(formats, key=lambda format_: (format_.open_tensor is None, format_.content_types))
+
+
 def tensor_channel(name: str) -> ChannelSpec:
     """A channel that holds a tensor."""
-    formats = [format_ for format_ in FORMATS.values() if format_.open_tensor or format_.read_coordinates]
-    content_types = tuple(sorted(content_type for format_ in formats for content_type in format_.content_types))
+    content_types = tuple(sorted(content_type for format_ in _formats() for content_type in format_.content_types))
     about = "a tensor: dense or sparse, in one file or several, or a folder of pictures"
     return ChannelSpec(name, about, content_types)
 
 
-def _files(job: Job[Any], channel: str) -> list[Path]:
-    """This host's files of tensors, whatever the case of their suffixes; UserError where no host has any."""
-    known = tuple(dict.fromkeys(dense_suffixes() + sparse_suffixes()))
-    files = [path for path in job.channels[channel].files if path.name.lower().endswith(known)]
-    return files if job.world.any(bool(files)) else job.files(channel, known)
-
-
 def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:
     """Whether the files of all hosts are sparse; UserError where some are and some are not."""
-    kinds = agreed(job.world, lambda: [(_holds_coordinates(path), path.name) for path in holding.paths])
+    held = list(zip(holding.paths, holding.formats, strict=True))
+    kinds = agreed(job.world, lambda: [(_holds_coordinates(path, format_), path.name) for path, format_ in held])
     names = defaultdict[bool, list[str]](list)
     for is_sparse, name in {pair: None for pairs in job.world.collect(kinds) for pair in pairs}:
         names[is_sparse].append(name)
@@ -105,8 +104,7 @@ def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:
     return True in names
 
 
-def _holds_coordinates(path: Path) -> bool:
-    format_ = by_file_name(path.name)
+def _holds_coordinates(path: Path, format_: Format | None) -> bool:
     assert format_ is not None
     return format_.read_coordinates is not None if format_.is_sparse is None else format_.is_sparse(path)
 

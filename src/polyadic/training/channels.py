@@ -8,6 +8,9 @@ from polyadic.errors import UserError
 from polyadic.jobs.channels import Channel, ChannelSpec
 from polyadic.training.environment import Environment
 
+_BEGIN_NO_DATA = ("_SUCCESS", "_committed_", "_started_", "_metadata", "_common_metadata")
+_END_NO_DATA = (".crc", ".manifest")
+
 
 def open_channels(environment: Environment, specs: tuple[ChannelSpec, ...], algorithm: str) -> dict[str, Channel]:
     """The channels that an algorithm reads; UserError for one that is required and absent, or piped."""
@@ -42,5 +45,10 @@ def _pipe(environment: Environment, spec: ChannelSpec, algorithm: str, divided: 
 
 
 def _hidden(path: Path, folder: Path) -> bool:
+    """Whether a file is hidden, or one of those that Spark, Hadoop and SageMaker lay beside data."""
     parts = path.relative_to(folder).parts
-    return any(part.startswith(".") for part in parts) or parts[-1] == "_SUCCESS"
+    return (
+        any(part.startswith(".") for part in parts)
+        or parts[-1].startswith(_BEGIN_NO_DATA)
+        or parts[-1].endswith(_END_NO_DATA)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json as python_json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -255,10 +256,6 @@ FILES: dict[str, tuple[dict[str, bytes], str]] = {
     ),
     "an array of series": ({"a.json": b"[1, 2]"}, r"channel train, a\.json, line 1: got \[1, 2\]: a series is"),
     "no start": ({"a.json": lines([{"target": [1] * 20}])}, r"channel train, a\.json, line 1: got .*: a series is"),
-    "no value at all": (
-        {"a.json": GOOD + lines([query(target=[None] * 20)])},
-        r"channel train, a\.json, line 5: target has no value, but nulls alone: give a number, or leave",
-    ),
 }
 
 
@@ -297,8 +294,6 @@ def test_bad_hyperparameters_are_refused(changes: dict[str, object], message: st
     ("files", "message"),
     [
         ({}, "channel test holds no data"),
-        ({"a.json": lines(records(2, 3))}, "nothing to score: no series of more than prediction_length = 3 points"),
-        ({"a.json": lines([query(target=[1.0] * 20 + [None] * 3)])}, "channel test has nothing to score"),
         ({"a.json": lines([query(target=[1.0] * 20 + ["x"])])}, r"channel test, a\.json, line 1: target holds 'x'"),
     ],
 )
@@ -308,6 +303,68 @@ def test_a_bad_test_channel_is_refused_before_the_training(
     with pytest.raises(UserError, match=message):
         fit(tmp_path, {"a.json": GOOD}, files)
     assert "train loss" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "records_of_test",
+    [records(2, 3), [query(target=[1.0] * 20 + [None] * 3)], [query(target=[None] * 20)]],
+    ids=["all too short", "without a value to score", "nulls alone"],
+)
+def test_a_test_channel_with_nothing_to_score_costs_no_model(
+    records_of_test: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = fit(tmp_path, {"a.json": GOOD}, {"a.json": lines(records_of_test)})
+    assert "train:final_loss" in model.metrics and not any(name.startswith("test:") for name in model.metrics)
+    assert "warning: NOTHING TO SCORE in channel test: no series of more than prediction_length = 3 points" in (
+        capsys.readouterr().err
+    )
+
+
+def test_series_of_nulls_alone_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nulls = lines([query(target=[None] * 20), query(target=["NaN"] * 9)])
+    model = fit(tmp_path / "with", {"a.json": GOOD + nulls})
+    assert "warning: channel train: 2 series without any value left out, a.json, line 5, a.json, line 6" in (
+        capsys.readouterr().err
+    )
+    other = fit(tmp_path / "without", {"a.json": GOOD})
+    for name, weight in other.network.state_dict().items():
+        assert torch.equal(weight, model.network.state_dict()[name])
+
+
+def test_a_channel_of_nulls_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="channel train"):
+        fit(tmp_path, {"a.json": lines([query(target=[None] * 20)])})
+
+
+@pytest.mark.parametrize("value", [9e15, -9e15, 1e-30])
+@pytest.mark.parametrize("likelihood", ["student-T", "gaussian"])
+def test_what_is_within_the_limit_trains_and_answers(value: float, likelihood: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    target = (value * random.uniform(0.5, 1, 40)).tolist()
+    model = fit(tmp_path, {"a.json": lines([query(target=target)])}, likelihood=likelihood)
+    answer = model.predict([model.parse(query(target=target), {})])[0]
+    assert np.isfinite(answer["mean"]).all()
+
+
+@pytest.mark.parametrize("value", [1.1e16, -3.3e38, 10**400], ids=["large", "very large", "400 digits"])
+@pytest.mark.parametrize("field", ["target", "dynamic_feat"])
+def test_what_is_beyond_the_limit_is_refused_with_its_place(value: float, field: str, tmp_path: Path) -> None:
+    given: list[Any] = [1.0] * 20
+    record = query(target=given) | ({"dynamic_feat": [[*given[1:], value]]} if field == "dynamic_feat" else {})
+    record |= {"target": [*given[1:], value]} if field == "target" else {}
+    text = python_json.dumps(record).encode() + b"\n"
+    with pytest.raises(UserError, match=r"a\.json, line 1: .*place 20, which is beyond 1.0e\+16: scale"):
+        fit(tmp_path, {"a.json": text})
+
+
+def test_what_python_writes_for_no_number_is_missing(tmp_path: Path) -> None:
+    target = [1.0, float("nan"), 3.0, float("inf"), 5.0, -float("inf")] * 4
+    text = python_json.dumps(query(target=target)).encode() + b"\n"
+    assert b"NaN" in text and b"-Infinity" in text
+    model = fit(tmp_path / "a", {"a.json": text})
+    nulls = fit(tmp_path / "b", {"a.json": lines([query(target=[1.0, None, 3.0, None, 5.0, None] * 4)])})
+    for name, weight in nulls.network.state_dict().items():
+        assert torch.equal(weight, model.network.state_dict()[name])
 
 
 def test_short_series_are_left_out_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

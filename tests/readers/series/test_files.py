@@ -20,16 +20,17 @@ from tests.helpers.series_files import (
     parquet_of,
     read_series_files,
     record_of,
+    with_formats,
 )
 
 
 def test_a_share_is_every_so_many_series_of_all_files(tmp_path: Path) -> None:
     for name, of_file in (("a.json", flat_records(4)), ("b.json", flat_records(3, 30))):
         (tmp_path / name).write_bytes(json_lines_of(of_file))
-    paths = [tmp_path / "a.json", tmp_path / "b.json"]
-    whole, extent = read_files(paths, "train", HOUR, lambda target: None)
+    paths = with_formats([tmp_path / "a.json", tmp_path / "b.json"])
+    whole, extent, _ = read_files(paths, "train", HOUR, lambda target: None)
     for part in range(3):
-        series, same_extent = read_files(paths, "train", HOUR, lambda target: None, share=Share(part, 3))
+        series, same_extent, _ = read_files(paths, "train", HOUR, lambda target: None, share=Share(part, 3))
         assert_same(list(series), list(whole)[part::3])
         assert same_extent == extent
 
@@ -61,4 +62,4 @@ def test_a_target_that_is_refused_is_told_with_its_place(tmp_path: Path) -> None
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=f"channel test, {re.escape(name)}, {place}: target is below 0"):
-            read_files([tmp_path / name], "test", HOUR, refuse)
+            read_files(with_formats([tmp_path / name]), "test", HOUR, refuse)

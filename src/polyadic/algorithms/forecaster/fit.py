@@ -39,8 +39,10 @@ def fit(job: Job[Hyperparameters]) -> Model:
     return model
 
 
-def _read_test(job: Job[Hyperparameters], model: Model) -> SeriesStore:
+def _read_test(job: Job[Hyperparameters], model: Model) -> SeriesStore | None:
     test = read_test(job, model.frequency, model.likelihood, model.settings.prediction_length)
+    if test is None:
+        return None
     refuse_unfit(model.covariates, test, "test")
     return test
 

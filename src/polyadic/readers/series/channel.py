@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.likelihoods import Likelihood
 from polyadic.forecasting.series import Floats
 from polyadic.forecasting.store import SeriesStore
 from polyadic.jobs.job import Job
+from polyadic.readers.choice import choose
 from polyadic.readers.series.files import EVERY, Share, read_files, refuse_differing
-from polyadic.readers.series.formats import suffixes
+from polyadic.readers.series.formats import in_order
+from polyadic.readers.shares import few
 
 FEWEST_OBSERVATIONS = 300
 """As many as DeepAR asks for in all of the training data."""
@@ -39,19 +40,21 @@ def read_seen(job: Job[Any], channel: str, frequency: Frequency, likelihood: Lik
     return _read(job, channel, frequency, likelihood, likelihood.see, EVERY)
 
 
-def read_test(job: Job[Any], frequency: Frequency, likelihood: Likelihood, horizon: int) -> SeriesStore:
+def read_test(job: Job[Any], frequency: Frequency, likelihood: Likelihood, horizon: int) -> SeriesStore | None:
     """This rank's test series that have a past before their last `horizon` points.
 
-    Raises UserError where no rank has a series with a value to score.
+    None, and a warning, where no rank has a series with a value to score.
     """
     share = Share(job.world.rank, job.world.size)
     series = _read(job, "test", frequency, likelihood, lambda target: target, share)
     usable = series.where(series.length_S > horizon)
     if not job.world.any(any(np.isfinite(each.target[-horizon:]).any() for each in usable)):
-        raise UserError(
-            f"channel test has nothing to score: no series of more than prediction_length = {horizon} points has a "
-            "value in its last prediction_length ones"
+        job.note(
+            "warning: NOTHING TO SCORE in channel test: no series of more than prediction_length = "
+            f"{horizon} points has a value in its last prediction_length ones. The model is trained and kept; "
+            "there are no test metrics"
         )
+        return None
     if len(usable) < len(series):
         job.note(f"warning: {len(series) - len(usable)} test series have {horizon} points or fewer and are left out")
     return usable
@@ -68,7 +71,11 @@ def _read(
     """The given share of a channel; where the hosts divide the channel, this rank's share of the host's series."""
     if job.channels[channel].divided:
         share = Share(job.world.local_rank, job.world.local_size)
-    paths = job.files(channel, suffixes())
-    series, extent = read_files(paths, channel, frequency, likelihood.refuse, see, share)
+    files = choose(job, channel, in_order())
+    series, extent, valueless = read_files(files, channel, frequency, likelihood.refuse, see, share)
     refuse_differing(extent, channel, job.world)
+    left_out = job.world.collect(valueless if job.world.local_rank == 0 else [])
+    places = [place for of_rank in left_out for place in of_rank] if job.channels[channel].divided else valueless
+    if places:
+        job.note(f"warning: channel {channel}: {len(places)} series without any value left out, {few(places)}")
     return series

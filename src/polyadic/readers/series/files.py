@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.series import Floats, Series
 from polyadic.forecasting.store import SeriesStore, Spool
-from polyadic.readers.series.formats import format_of
+from polyadic.readers.series.formats import SeriesFormat
 
 
 class Extent(NamedTuple):
@@ -29,6 +29,17 @@ class Extent(NamedTuple):
         return Extent(place, len(series.cat), 0 if series.dynamic is None else len(series.dynamic))
 
 
+class Files(NamedTuple):
+    """What files hold: a share of their series; what all series have in common, None where there are none.
+
+    valueless: the places of the series that were left out, for their targets have no value.
+    """
+
+    series: SeriesStore
+    extent: Extent | None
+    valueless: list[str]
+
+
 class Share(NamedTuple):
     """The series whose number, counted through all files from 0, is `part` modulo `parts`."""
 
@@ -40,25 +51,28 @@ EVERY = Share(0, 1)
 
 
 def read_files(
-    paths: Sequence[Path],
+    files: Mapping[Path, SeriesFormat],
     channel: str,
     frequency: Frequency,
     check: Callable[[Floats], None],
     see: Callable[[Floats], Floats] = lambda target: target,
     share: Share = EVERY,
-) -> tuple[SeriesStore, Extent | None]:
-    """A share of the series of files, in order, and what all series have in common; None where there are no series.
+) -> Files:
+    """A share of the series of files, each of its format, in order.
 
-    `see` is applied to each target. Raises UserError that names the channel, the file, and the line or the series:
-    for what does not read, for a target that `check` refuses, for series that differ in their extent, and for an item
-    in two files.
+    `see` is applied to each target. A series whose target has no value is left out. Raises UserError that names the
+    channel, the file, and the line or the series: for what does not read, for a target that `check` refuses, for series
+    that differ in their extent, and for an item in two files.
     """
-    extent, items, count = None, dict[str, str](), 0
+    extent, items, count, valueless = None, dict[str, str](), 0, list[str]()
     with Spool.open(frequency, see) as spool:
         try:
-            for path in paths:
-                for name, series, item in format_of(path).read(path, frequency):
+            for path, format_ in files.items():
+                for name, series, item in format_.read(path, frequency):
                     place = f"{path.name}, {name}"
+                    if len(series.target) and not np.isfinite(series.target).any():
+                        valueless.append(place)
+                        continue
                     _refuse_target(series, place, check)
                     extent_of_series = Extent.of(series, place)
                     extent = _same(extent or extent_of_series, extent_of_series)
@@ -69,7 +83,7 @@ def read_files(
                     count += 1
         except UserError as error:
             raise UserError(f"channel {channel}, {error}") from None
-        return spool.mapped(), extent
+        return Files(spool.mapped(), extent, valueless)
 
 
 def refuse_differing(extent: Extent | None, channel: str, world: World) -> None:
@@ -96,8 +110,6 @@ def _same(first: Extent, other: Extent) -> Extent:
 
 def _refuse_target(series: Series, place: str, check: Callable[[Floats], None]) -> None:
     try:
-        if len(series.target) and not np.isfinite(series.target).any():
-            raise UserError("target has no value, but nulls alone: give a number, or leave the series out")
         check(series.target)
     except UserError as error:
         raise UserError(f"{place}: {error}") from None

@@ -13,7 +13,8 @@ from polyadic.errors import UserError, shorten
 from polyadic.forecasting.calendar import Frequency, parse_start
 from polyadic.forecasting.series import Series
 
-LARGEST_VALUE = float(np.finfo(np.float32).max)
+LARGEST_VALUE = 1e16
+"""Beyond it the squares of a network's numbers, and the sums of these, would leave the range of float32."""
 
 
 class NamedSeries(NamedTuple):
@@ -43,14 +44,14 @@ def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
     """
     if not isinstance(record, dict) or not {"start", "target"} <= record.keys():
         raise UserError(f'got {shorten(record)}: a series is {{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}}')
-    target = _numbers(record["target"], "target", "a list of numbers, null where one is missing")
+    target = _numbers(record["target"], "target", "a list of numbers, null where one is missing", unbounded=math.nan)
     minutes = frequency.minutes(parse_start(record["start"]), len(target) + ahead)
     dynamic = _features(record.get("dynamic_feat"), len(target), ahead)
     return Series(target, minutes, _categories(record.get("cat")), dynamic)
 
 
-def _numbers(values: object, name: str, rule: str) -> NDArray[np.float32]:
-    """Values as float32, NaN for null and "NaN"; `rule` says what they must be."""
+def _numbers(values: object, name: str, rule: str, unbounded: float = math.inf) -> NDArray[np.float32]:
+    """Values as float32, NaN for null and "NaN", `unbounded` for infinite ones; `rule` says what they must be."""
     if not isinstance(values, (list, np.ndarray)):
         raise UserError(f"{name} is {shorten(values)}: it must be {rule}")
     if isinstance(values, list) and not set(map(type, values)) <= {int, float}:
@@ -58,12 +59,23 @@ def _numbers(values: object, name: str, rule: str) -> NDArray[np.float32]:
             if type(value) not in (int, float) and value is not None and value != "NaN":
                 raise UserError(f"{name} holds {shorten(value)} at place {place}: it must be {rule}")
         values = [value if type(value) in (int, float) else math.nan for value in values]
-    array = np.asarray(values, np.float64)
+    try:
+        array = np.asarray(values, np.float64)
+    except OverflowError:  # A whole number of more than 308 digits.
+        array = np.array([_bounded(value) for value in values])
+    array = np.where(np.isinf(array), unbounded, array)
     beyond = np.flatnonzero(np.abs(array) > LARGEST_VALUE)
     if len(beyond):
         value = f"{array[beyond[0]]} at place {beyond[0] + 1}"
         raise UserError(f"{name} holds {value}, which is beyond {LARGEST_VALUE:.1e}: scale the series down")
     return array.astype(np.float32)
+
+
+def _bounded(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float(np.finfo(np.float64).max) * (1 if value > 0 else -1)
 
 
 def _categories(cat: object) -> tuple[int, ...]:

@@ -5,8 +5,6 @@ A format of records such as DeepAR's reads them itself, and leaves the rest to `
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from polyadic.readers.series.formats._series_format import SeriesFormat
 from polyadic.readers.series.records import NamedSeries, read_named_series
 from polyadic.registry import Registry
@@ -16,7 +14,7 @@ __all__ = [
     "NamedSeries",
     "SeriesFormat",
     "content_types",
-    "format_of",
+    "in_order",
     "read_named_series",
     "suffixes",
 ]
@@ -27,18 +25,14 @@ SERIES_FORMATS: Registry[SeriesFormat] = Registry(__name__, "SERIES_FORMAT", Ser
 
 def suffixes() -> tuple[str, ...]:
     """The suffixes of files that hold series, in the order of their content types."""
-    return tuple(suffix for format_ in _ordered() for suffix in format_.suffixes)
+    return tuple(suffix for format_ in in_order() for suffix in format_.suffixes)
 
 
 def content_types() -> tuple[str, ...]:
     """The content types of a channel that holds series, those of one format together."""
-    return tuple(content_type for format_ in _ordered() for content_type in format_.content_types)
+    return tuple(content_type for format_ in in_order() for content_type in format_.content_types)
 
 
-def format_of(path: Path) -> SeriesFormat:
-    """The format of a file whose name ends in one of `suffixes()`."""
-    return next(format_ for format_ in SERIES_FORMATS.values() if path.name.endswith(format_.suffixes))
-
-
-def _ordered() -> list[SeriesFormat]:
+def in_order() -> list[SeriesFormat]:
+    """Every format, in the order of their content types."""
     return sorted(SERIES_FORMATS.values(), key=lambda format_: format_.content_types)

@@ -26,6 +26,7 @@ from polyadic.readers.series.grid import Misfit, lay
 from polyadic.readers.series.records import LARGEST_VALUE, NamedSeries
 
 TIMES = ("timestamp", "date")
+_TIMES_BYTES = tuple(name.encode() for name in TIMES)
 _FORMS = (
     "it must be item_id, timestamp, target (and dynamic features), with one row per item and time stamp; "
     "or begin with timestamp or date, each of the other columns a series"
@@ -209,6 +210,15 @@ def _value_fault(cell: str, name: str, feature: bool) -> str | None:
     return f"{name} is {shorten(cell)}: it must be a number, {largest}, or empty where it is missing"
 
 
+def _begins(head: bytes) -> bool:
+    """Whether the first line names a column of time stamps."""
+    return any(cell.strip().strip(b'"') in _TIMES_BYTES for cell in head.split(b"\n", 1)[0].split(b","))
+
+
 SERIES_FORMAT = SeriesFormat(
-    name="csv", suffixes=csv.FORMAT.suffixes, content_types=csv.FORMAT.content_types, read=read
+    name="csv",
+    suffixes=csv.FORMAT.suffixes,
+    content_types=(*csv.FORMAT.content_types, "csv"),
+    read=read,
+    begins=_begins,
 )

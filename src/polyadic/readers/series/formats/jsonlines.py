@@ -28,5 +28,10 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 SERIES_FORMAT = SeriesFormat(
-    name="jsonlines", suffixes=jsonlines.FORMAT.suffixes, content_types=jsonlines.FORMAT.content_types, read=read
+    name="jsonlines",
+    suffixes=jsonlines.FORMAT.suffixes,
+    # The last are what DeepAR's documentation says of a channel.
+    content_types=(*jsonlines.FORMAT.content_types, "application/json", "json", "json.gz"),
+    read=read,
+    begins=jsonlines.FORMAT.begins,
 )

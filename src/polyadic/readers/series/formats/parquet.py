@@ -108,5 +108,9 @@ def _arrays(row: Any, depth: int) -> Any:
 
 
 SERIES_FORMAT = SeriesFormat(
-    name="parquet", suffixes=parquet.FORMAT.suffixes, content_types=parquet.FORMAT.content_types, read=read
+    name="parquet",
+    suffixes=parquet.FORMAT.suffixes,
+    content_types=(*parquet.FORMAT.content_types, "parquet"),
+    read=read,
+    begins=lambda head: head.startswith(b"PAR1"),
 )
