@@ -1,10 +1,15 @@
 """Every server number in one place. Never imports torch: CUDA and OpenMP do not survive a fork."""
 
+import json
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
+from gunicorn import util
+
 from polyadic.devices import count_gpus
-from polyadic.serving import settings
+from polyadic.serving import places, settings
 
 _settings = settings.read()
 
@@ -26,9 +31,39 @@ raw_env = [
 ]
 
 
+def when_ready(server):
+    """The folder where workers tell that they are ready."""
+    os.environ.setdefault(places.FOLDER_VARIABLE, tempfile.mkdtemp(prefix="polyadic-ready-"))
+
+
+def pre_fork(server, worker):
+    """A place for each worker; one that takes a dead one's part has that one's."""
+    worker.place = places.lowest_free(other.place for other in server.WORKERS.values())
+
+
 def post_fork(server, worker):
-    """A GPU a worker, by the worker's place."""
+    """A GPU a worker, by its place."""
+    os.environ[places.PLACE_VARIABLE] = str(worker.place)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(number) for number in range(count_gpus())]
     if devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[(worker.age - 1) % len(devices)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[worker.place % len(devices)]
+
+
+def on_exit(server):
+    """Removes the folder."""
+    shutil.rmtree(os.environ.get(places.FOLDER_VARIABLE, ""), ignore_errors=True)
+
+
+def _write_error(client, status, reason, message):
+    """What gunicorn itself refuses is told in JSON, as all else is, and not as a page."""
+    text = f"{reason}: {message}" if message else reason
+    body = json.dumps({"error": text}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode("latin1", "replace") + body)
+
+
+util.write_error = _write_error

@@ -117,6 +117,10 @@ def create_app(router: Router) -> Flask:
         _check_endpoint(router, name)
         return router.invoke(request.headers.get(TARGET_VARIANT), _forwarded_headers(), body)
 
+    @app.get("/ping")
+    def ping() -> Response:
+        return Response(status=200)
+
     @app.get("/endpoints/<name>")
     def describe(name: str) -> Response:
         _check_endpoint(router, name)

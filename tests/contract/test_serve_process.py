@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -39,7 +40,13 @@ class Server:
     def __init__(self, job: OptMl, **environ: str) -> None:
         self.port = free_ports()
         self.run: Process = job.start(
-            "serve", SAGEMAKER_BIND_TO_PORT=str(self.port), MODEL_VARIANT="tt-lstm", MODEL_SERVER_WORKERS="1", **environ
+            "serve",
+            **{
+                "SAGEMAKER_BIND_TO_PORT": str(self.port),
+                "MODEL_VARIANT": "tt-lstm",
+                "MODEL_SERVER_WORKERS": "1",
+                **environ,
+            },
         )
 
     def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
@@ -182,6 +189,65 @@ def test_a_body_without_a_length_is_limited_as_well(server: Server) -> None:
             client.sendall(chunk)
         client.sendall(b"0\r\n\r\n")
         assert client.recv(64).startswith(b"HTTP/1.1 413")
+
+
+def raw(server: Server, request: bytes, *, closes: bool = False) -> tuple[bytes, Any]:
+    """The status line and the JSON of an answer to bytes that no client would send."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(request)
+        if closes:
+            client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while b"\r\n\r\n" not in answer or not answer.partition(b"\r\n\r\n")[2]:
+            got = client.recv(65536)
+            if not got:
+                break
+            answer += got
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0], json.loads(body)
+
+
+POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def test_a_body_cut_short_of_its_length_is_400(server: Server) -> None:
+    body = b'{"instances": [{"index": [0, 0, 0]}]}'
+    status, answer = raw(server, POST + b"Content-Length: 500\r\n\r\n" + body, closes=True)
+    assert status.startswith(b"HTTP/1.1 400") and f"the body ends after {len(body)} of 500 bytes" in answer["error"]
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n{}\r\n0\r\n\r\n", b"5\r\n{}", b"2\r\n{}xx\r\n0\r\n\r\n"])
+def test_broken_chunks_are_400(server: Server, chunks: bytes) -> None:
+    status, answer = raw(server, POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks, closes=True)
+    assert status.startswith(b"HTTP/1.1 400") and "chunks are broken" in answer["error"]
+    assert server.ping() == 200
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        POST + b"Content-Length: many\r\n\r\n",
+        POST + b"Expect: the-impossible\r\nContent-Length: 0\r\n\r\n",
+        POST + b"X-Long: " + b"a" * 10_000 + b"\r\n\r\n",
+    ],
+    ids=["no request", "no length", "an expectation", "a long header"],
+)
+def test_what_the_server_itself_refuses_is_told_in_json(server: Server, request_bytes: bytes) -> None:
+    status, answer = raw(server, request_bytes)
+    assert status.split()[1] in (b"400", b"417", b"431") and answer["error"], status
+
+
+def test_ping_is_200_only_when_no_worker_would_refuse(tensor: CPTensor, tmp_path: Path) -> None:
+    job = model_folder(tmp_path, cp_model(tensor))
+    server = Server(job, MODEL_SERVER_WORKERS="3").ready()
+    body = b'{"instances": [{"index": [0, 0, 0]}]}'
+    assert {server.send("POST", "/invocations", body, **JSON).status for _ in range(60)} == {200}
+    tasks = Path(f"/proc/{server.run.process.pid}/task").glob("*/children")
+    children = [int(pid) for task in tasks for pid in task.read_text().split()]
+    os.kill(children[0], signal.SIGKILL)
+    assert {server.send("POST", "/invocations", body, **JSON).status for _ in range(60)} == {200}
+    server.stop()
 
 
 def test_an_unknown_path_names_the_known_ones(server: Server) -> None:

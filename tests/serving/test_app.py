@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,14 @@ from flask.testing import FlaskClient
 from polyadic.errors import UserError
 from polyadic.formats import npy
 from polyadic.serving import app as serving
-from polyadic.serving import settings
+from polyadic.serving import places, settings
 from polyadic.serving.batching import Batcher
 from tests.helpers.small_models import PEOPLE, small_cp
+
+
+def packed(body: bytes) -> bytes:
+    """In gzip, the same bytes at any time."""
+    return gzip.compress(body, mtime=0)
 
 
 class Faulty:
@@ -31,7 +38,12 @@ class Faulty:
 
 def ready(monkeypatch: pytest.MonkeyPatch, model: Any, **environ: str) -> FlaskClient:
     """A client of an application that serves the model."""
-    monkeypatch.setattr(serving.Service, "load", lambda service: setattr(service, "batcher", Batcher(model, 2)))
+
+    def load(service: serving.Service) -> None:
+        service.batcher = Batcher(model, 2)
+        service.loaded.set()
+
+    monkeypatch.setattr(serving.Service, "load", load)
     client = serving.application(settings.read(environ)).test_client()
     while client.get("/ping").status_code != 200:
         pass
@@ -52,10 +64,36 @@ def test_a_fault_is_answered_with_an_id_that_the_log_has(
 
 def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.Service, "load", lambda service: None)
-    client = serving.application(settings.read({})).test_client()
+    client = serving.application(settings.read({"MODEL_SERVER_TIMEOUT": "6"})).test_client()
     assert client.get("/ping").status_code == 503
     answer = client.post("/invocations", json={"instances": [1]})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_request_waits_for_a_model_that_is_still_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, load = threading.Event(), serving.Service.load
+
+    def late(service: serving.Service) -> None:
+        go.wait(10)
+        load(service)
+
+    monkeypatch.setattr(serving.Service, "load", late)
+    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder: Echo())
+    client = serving.application(settings.read({})).test_client()
+    assert client.get("/ping").status_code == 503
+    threading.Timer(0.3, go.set).start()
+    assert client.post("/invocations", json={"instances": [1]}).get_json() == {"predictions": [{"value": 1}]}
+
+
+def test_ping_waits_for_every_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(places.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(places.PLACE_VARIABLE, "1")
+    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder: Echo())
+    client = serving.application(settings.read({"MODEL_SERVER_WORKERS": "2"})).test_client()
+    assert client.post("/invocations", json={"instances": [1]}).status_code == 200
+    assert client.get("/ping").status_code == 503
+    (tmp_path / "0").touch()
+    assert client.get("/ping").status_code == 200
 
 
 class Echo:
@@ -77,6 +115,72 @@ def test_a_transform_job_s_lines_end_without_a_break(monkeypatch: pytest.MonkeyP
         "/invocations", data=b"1\n", content_type="application/jsonlines", headers={"Accept": "application/json"}
     )
     assert json.loads(one.data) == {"predictions": [{"value": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json;verbose=true", "application/json"),
+        ("application/json; charset=utf-8", "application/json"),
+        ("*", "application/jsonlines"),
+        ("*/*;q=0.8", "application/jsonlines"),
+        ("text/html, application/*;q=0.5", "application/json"),
+        ("APPLICATION/JSON", "application/json"),
+        ("application/jsonlines;q=0, application/json", "application/json"),
+        ("application/json;q=0.1, application/jsonlines;q=0.9", "application/jsonlines"),
+    ],
+)
+def test_parameters_that_are_not_understood_exclude_no_type(
+    monkeypatch: pytest.MonkeyPatch, accept: str, kind: str
+) -> None:
+    client = ready(monkeypatch, Echo())
+    answer = client.post("/invocations", data=b"1\n", content_type="application/jsonlines", headers={"Accept": accept})
+    assert (answer.status_code, answer.content_type) == (200, kind), answer.data
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity", ""])
+def test_a_packed_body_is_unpacked(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    client = ready(monkeypatch, Echo())
+    body = b'\xef\xbb\xbf{"instances": [1]}'
+    sent = packed(body) if "zip" in encoding.lower() else body
+    answer = client.post(
+        "/invocations", data=sent, content_type="application/json", headers={"Content-Encoding": encoding}
+    )
+    assert answer.get_json() == {"predictions": [{"value": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "message"),
+    [
+        (b"1", "br", 415, "Content-Encoding 'br' is not taken here: send the body as it is, or gzip"),
+        (b"not gzip", "gzip", 400, "the body is not gzip, as its Content-Encoding says"),
+        (packed(b'{"instances": [1]}')[:-9], "gzip", 400, "the body is not gzip"),
+        (packed(b" " * 2_000_000), "gzip", 413, "the body is larger than 1 MiB"),
+        (
+            packed(b'{"instances": [1]}'),
+            "identity",
+            400,
+            "it is gzipped. Unpack it (in a request, say",
+        ),
+        ('{"instances": [1]}'.encode("utf-16"), "identity", 400, "it is UTF-16 or UTF-32. Write it in UTF-8"),
+        ('{"instances": [1]}'.encode("utf-16-le"), "identity", 400, "it is UTF-16 or UTF-32"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_is_refused(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, encoding: str, status: int, message: str
+) -> None:
+    client = ready(monkeypatch, Echo(), MAX_CONTENT_LENGTH=str(2**20))
+    answer = client.post(
+        "/invocations", data=body, content_type="application/json", headers={"Content-Encoding": encoding}
+    )
+    assert (answer.status_code, message in answer.get_json()["error"]) == (status, True), answer.data
+
+
+def test_a_refused_body_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ready(monkeypatch, Echo(), MODEL_SERVER_THREADS="5")
+    for _ in range(5):
+        assert client.post("/invocations", data=b"{", content_type="application/json").status_code == 400
+    assert client.post("/invocations", json={"instances": [1]}).status_code == 200
 
 
 class Asked(Echo):

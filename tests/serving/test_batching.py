@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -25,11 +26,16 @@ class Doubler:
         return [{"value": 2 * one} for one in instances]
 
 
+def submitted(batcher: Batcher, instances: list[Any]) -> Future[list[dict[str, Any]]]:
+    batcher.reserve()
+    return batcher.submit(instances)
+
+
 def test_what_waits_is_predicted_together_in_order() -> None:
     model = Doubler()
     batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
-    first = batcher.submit([1])
-    others = [batcher.submit([number, 10 * number]) for number in range(2, 6)]
+    first = submitted(batcher, [1])
+    others = [submitted(batcher, [number, 10 * number]) for number in range(2, 6)]
     model.go.set()
     assert first.result(5) == [{"value": 2}]
     assert [one.result(5) for one in others] == [[{"value": 2 * n}, {"value": 20 * n}] for n in range(2, 6)]
@@ -40,24 +46,33 @@ def test_what_waits_is_predicted_together_in_order() -> None:
 def test_a_full_queue_refuses_at_once_and_frees_up() -> None:
     model = Doubler()
     batcher = Batcher(model, slots=2)  # type: ignore[arg-type]  # It is asked to predict alone.
-    taken = [batcher.submit([1]), batcher.submit([2])]
+    taken = [submitted(batcher, [1]), submitted(batcher, [2])]
     with pytest.raises(Full):
-        batcher.submit([3])
+        submitted(batcher, [3])
     model.go.set()
     assert [one.result(5) for one in taken] == [[{"value": 2}], [{"value": 4}]]
     for _ in range(1000):
         try:
-            assert batcher.submit([4]).result(5) == [{"value": 8}]
+            assert submitted(batcher, [4]).result(5) == [{"value": 8}]
             return
         except Full:
             threading.Event().wait(0.005)
     raise AssertionError("the slots were never given back")
 
 
+def test_a_place_that_was_not_used_is_free_again() -> None:
+    batcher = Batcher(Doubler(), slots=1)  # type: ignore[arg-type]  # It is asked to predict alone.
+    for _ in range(3):
+        batcher.reserve()
+        with pytest.raises(Full):
+            batcher.reserve()
+        batcher.release()
+
+
 def test_a_bad_request_fails_alone() -> None:
     model = Doubler()
     batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
-    works = [batcher.submit([one]) for one in (1, "bad", 3)]
+    works = [submitted(batcher, [one]) for one in (1, "bad", 3)]
     model.go.set()
     assert works[0].result(5) == [{"value": 2}]
     with pytest.raises(ValueError, match="bad"):
@@ -68,7 +83,7 @@ def test_a_bad_request_fails_alone() -> None:
 def test_batches_stay_small_but_a_large_request_goes_alone() -> None:
     model = Doubler()
     batcher = Batcher(model, slots=10)  # type: ignore[arg-type]  # It is asked to predict alone.
-    works = [batcher.submit([1] * size) for size in (1, LARGEST_BATCH + 5, 40, 40)]
+    works = [submitted(batcher, [1] * size) for size in (1, LARGEST_BATCH + 5, 40, 40)]
     model.go.set()
     assert [len(one.result(5)) for one in works] == [1, LARGEST_BATCH + 5, 40, 40]
     assert LARGEST_BATCH + 5 in model.batches

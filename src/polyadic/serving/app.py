@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from polyadic.errors import InstanceError, UserError, classify
 from polyadic.formats import FORMATS, Format, json
-from polyadic.serving import content
+from polyadic.serving import content, places
 from polyadic.serving import settings as configuration
 from polyadic.serving.batching import Batcher, Full
 from polyadic.serving.content import Refusal
@@ -53,6 +53,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.batcher: Batcher | None = None
+        self.loaded = threading.Event()
 
     def load(self) -> None:
         """Loads and warms the model; a model that cannot be loaded ends the server, with the reason."""
@@ -61,6 +62,8 @@ class Service:
 
             list(FORMATS.values())  # Those that are slow to import are so now, not in the first request.
             self.batcher = Batcher(repository.load(self.settings.model_folder), self.settings.slots)
+            self.loaded.set()
+            places.tell_ready()
         except Exception as error:  # There is no one else to tell: the server must not live without a model.
             failure = classify(error)
             if not isinstance(failure, UserError):
@@ -75,8 +78,8 @@ class Service:
         return content.spoken_formats(self.batcher.model)
 
     def ping(self) -> Response:
-        """200 once a prediction has been made, 503 before."""
-        return Response(status=200 if self.batcher else 503)
+        """200 once every worker has made a prediction, 503 before."""
+        return Response(status=200 if self.loaded.is_set() and places.all_ready(self.settings.workers) else 503)
 
     def execution_parameters(self) -> Response:
         """What a transform job should send."""
@@ -90,18 +93,25 @@ class Service:
         )
 
     def invocations(self) -> Response:
-        """Checks in the order 413, 415, 400, 406, 503, then predicts."""
-        body = self._body()
-        if self.batcher is None:
+        """Checks in the order 503, 413, 415, 400, 406, then predicts; waits for a model that is still being loaded."""
+        if not self.loaded.wait(self.settings.deadline):
+            _drain()
             raise Refusal(503, "the model is still being loaded: try again shortly", retry_after="1")
-        model, spoken = self.batcher.model, self.spoken
-        asked = content.request_format(spoken)
-        instances = self._parse(model, asked, body)
-        wanted = content.answer_format(spoken, asked, self.settings.default_accept)
+        assert self.batcher is not None
         try:
-            answer = self.batcher.submit(instances)
+            self.batcher.reserve()
         except Full:
+            _drain()
             raise Refusal(503, f"{self.batcher.slots} requests are under way: try again", retry_after="1") from None
+        try:
+            model, spoken, body = self.batcher.model, self.spoken, self._body()
+            asked = content.request_format(spoken)
+            instances = self._parse(model, asked, body)
+            wanted = content.answer_format(spoken, asked, self.settings.default_accept)
+        except BaseException:
+            self.batcher.release()
+            raise
+        answer = self.batcher.submit(instances)
         try:
             predictions = answer.result(timeout=self.settings.deadline)
         except UserError as error:
@@ -117,14 +127,27 @@ class Service:
         return response
 
     def _body(self) -> bytes:
-        limit = self.settings.largest_body
+        """The body, unpacked; 413 where it is too large, 415 for an unknown encoding, 400 where it is cut or broken."""
+        limit, stated = self.settings.largest_body, request.content_length
+        too_large = Refusal(
+            413, f"the body is larger than {limit / configuration.MIB:g} MiB: send fewer instances a request"
+        )
         body: bytes = b""
-        if (request.content_length or 0) <= limit:
-            body = request.environ["wsgi.input"].read(limit + 1)  # A chunked body states no length.
-            if len(body) <= limit:
-                return body
-        _drain()
-        raise Refusal(413, f"the body is larger than {limit / configuration.MIB:g} MiB: send fewer instances a request")
+        try:
+            if (stated or 0) <= limit:
+                body = request.environ["wsgi.input"].read(limit + 1)  # A chunked body states no length.
+        except Exception as error:  # Each server has errors of its own for a body that it cannot read.
+            text = f"the body breaks off, or its chunks are broken: {error}"
+            raise Refusal(400, text.rstrip(": "), connection="close") from None
+        if (stated or 0) > limit or len(body) > limit:
+            _drain()
+            raise too_large
+        if len(body) < (stated or 0):
+            raise Refusal(400, f"the body ends after {len(body)} of {stated} bytes: send it whole", connection="close")
+        unpacked = content.unpacked(body, limit)
+        if unpacked is None:
+            raise too_large
+        return unpacked
 
     def _parse(self, model: Model, asked: Format, body: bytes) -> list[Any]:
         """The instances of a body, each checked by the model; 400 for the first that it refuses."""

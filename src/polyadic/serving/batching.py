@@ -40,13 +40,22 @@ class Batcher:
         self._taken = 0
         threading.Thread(target=self._serve, name="predict", daemon=True).start()
 
-    def submit(self, instances: list[Any]) -> Future[list[dict[str, Any]]]:
-        """Queues a request; Full where `slots` requests are under way."""
+    def reserve(self) -> None:
+        """Takes a place for a request that is still to be read; Full where `slots` requests are under way."""
         with self._arrival:
             if self._taken >= self.slots:
                 raise Full
             self._taken += 1
-            work = Work(instances)
+
+    def release(self) -> None:
+        """Gives back the place of a request that was not submitted."""
+        with self._arrival:
+            self._taken -= 1
+
+    def submit(self, instances: list[Any]) -> Future[list[dict[str, Any]]]:
+        """Queues a request that has a place, which is free again once it is predicted."""
+        work = Work(instances)
+        with self._arrival:
             self._waiting.append(work)
             self._arrival.notify()
         return work.answer
