@@ -54,5 +54,7 @@ RUN /opt/venv/bin/python -c "import matplotlib.font_manager"
 COPY --from=package /dist /tmp/dist
 RUN pip install --no-cache-dir --no-deps --no-index /tmp/dist/*.whl
 COPY container /opt/program
+# The kernels are compiled once, here rather than in every job.
+RUN mkdir /opt/kernels && . /opt/program/kernels.sh && python3 -m polyadic.training.compile > /dev/null 2>&1
 WORKDIR /opt/program
 CMD ["train"]

@@ -37,9 +37,11 @@ def sdk_python(version: int) -> Path:
 
 
 def make_environment(folder: Path, lock: Path) -> None:
+    """A virtual environment with what a lock file names; by uv, which takes seconds where pip takes minutes."""
+    uv = [sys.executable, "-m", "uv", "--native-tls"]
     commands = [
-        [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(folder / "bin" / "python"), "-m", "pip", "install", "--requirement", str(lock)],
+        [*uv, "venv", "--clear", "--python", sys.executable, str(folder)],
+        [*uv, "pip", "install", "--python", str(folder / "bin" / "python"), "--requirement", str(lock)],
     ]
     for command in commands:
         result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -43,22 +43,39 @@ def normal(rows: int, columns: int) -> NDArray[np.float64]:
     return np.random.default_rng(0).normal(size=(rows, columns))
 
 
-def test_columns_of_few_rows_are_bars(drawn: list[Figure]) -> None:
+def names_of_bands(axis: Axes) -> list[str]:
+    return [text.get_text() for text in axis.texts]
+
+
+def test_columns_of_few_rows_are_bars_in_bands(drawn: list[Figure]) -> None:
     rows = normal(5, 3)
     draw_factor(rows)
-    axes = drawn[0].axes
-    assert [axis.get_title(loc="left") for axis in axes] == ["component 0", "component 1", "component 2"]
-    for axis, column in zip(axes, rows.T, strict=True):
-        assert heights(axis) == column.tolist()
-    assert axes[-1].get_xlabel() == "row" and axes[-1].get_xlim() == (-0.5, 4.5)
+    (axis,) = drawn[0].axes
+    assert names_of_bands(axis) == ["component 0", "component 1", "component 2"]
+    assert heights(axis) == pytest.approx(rows.T.ravel().tolist())
+    bottoms = [bar.get_y() for bar in axis.patches]  # type: ignore[attr-defined]  # Each patch is a rectangle.
+    zeros = [bottoms[band * 5] for band in range(3)]
+    assert bottoms == [zero for zero in zeros for _ in range(5)] and zeros[0] == 0
+    assert zeros[0] - zeros[1] == zeros[1] - zeros[2] > np.ptp(rows), "a band would reach into the next"
+    assert axis.get_xlabel() == "row" and axis.get_xlim() == (-0.5, 4.5)
 
 
-def test_columns_of_many_rows_are_lines(drawn: list[Figure]) -> None:
+def test_columns_of_many_rows_are_lines_in_bands(drawn: list[Figure]) -> None:
     rows = normal(POINTS_MARKED + 1, 2)
     draw_factor(rows)
-    for axis, column in zip(drawn[0].axes, rows.T, strict=True):
-        assert not axis.patches
-        np.testing.assert_array_equal(axis.lines[-1].get_ydata(), column)
+    (axis,) = drawn[0].axes
+    assert not axis.patches
+    curves = [np.asarray(line.get_ydata()) for line in axis.lines if len(line.get_ydata()) == len(rows)]  # type: ignore[arg-type]
+    np.testing.assert_allclose(curves[0], rows[:, 0])
+    np.testing.assert_allclose(curves[1] - curves[1][0], rows[:, 1] - rows[0, 1])
+    marks = dict(zip(axis.get_yticks(), (label.get_text() for label in axis.get_yticklabels()), strict=True))
+    assert [name for _, name in sorted(marks.items())].count("0") == 2, "each band has its own marks"
+
+
+@pytest.mark.parametrize("rows", [np.zeros((5, 2)), np.full((50, 1), 3.0), np.full((1, 3), -2.0), normal(3, 6) * 1e-12])
+def test_bands_of_odd_values_are_drawn(rows: NDArray[np.float64], drawn: list[Figure]) -> None:
+    draw_factor(rows)
+    assert len(names_of_bands(drawn[0].axes[0])) == rows.shape[1]
 
 
 def test_many_columns_are_a_heat_map(drawn: list[Figure]) -> None:

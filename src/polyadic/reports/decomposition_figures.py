@@ -38,6 +38,9 @@ LABEL_CHARACTERS = 24
 LABEL_CHARACTERS_ABREAST = 90
 """Labels with more characters than this, taken together, are turned by 90 degrees."""
 NAMES_DOWN_A_HEAT_MAP = 25
+BAND_HEIGHT = 1.35
+"""The height of a column's band, as a part of what its values span: the rest is for its name."""
+MARKS_A_BAND = 3
 
 
 def factor(
@@ -75,20 +78,41 @@ def _lines(
     rows: NDArray[np.float64], names: Sequence[str], row_numbers: NDArray[np.int64], label_inches: float
 ) -> tuple[Figure, Axes]:
     """One line per column, or bars where the rows are few; `label_inches` of height are left for the rows' labels."""
+    from matplotlib.ticker import MaxNLocator
+
     columns = rows.shape[1]
     figure = new_figure(1.0 + 1.15 * columns + label_inches)
-    axes = figure.subplots(columns, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    for axis, column, name in zip(axes, rows.T, names, strict=True):
-        tidy(axis)
-        axis.axhline(0, color=GREY, lw=0.6, zorder=1)
+    # One pair of axes with a band for each column: a pair for each would take three times as long.
+    axis = figure.subplots()
+    tidy(axis, grid=False)
+    low, high = min(0.0, float(rows.min())), max(0.0, float(rows.max()))
+    height = (high - low or 1.0) * BAND_HEIGHT
+    marks = [mark for mark in MaxNLocator(MARKS_A_BAND).tick_values(low, high) if low <= mark <= high]
+    for number, (column, name) in enumerate(zip(rows.T, names, strict=True)):
+        zero = -height * number
+        axis.axhline(zero, color=GREY, lw=0.6, zorder=1)
         if len(row_numbers) <= POINTS_MARKED:
-            axis.bar(row_numbers, column, color=BLUE, width=_bar_width(len(row_numbers)), zorder=2)
+            axis.bar(row_numbers, column, bottom=zero, color=BLUE, width=_bar_width(len(row_numbers)), zorder=2)
         else:
-            axis.plot(row_numbers, column, color=BLUE, lw=1.1, zorder=2)
-        axis.set_title(name, loc="left", fontsize=9, color=GREY, pad=3)
-    span(axes[-1], row_numbers[0], row_numbers[-1])
-    figure.supylabel("loading", fontsize=10, color=INK)
-    return figure, axes[-1]
+            axis.plot(row_numbers, column + zero, color=BLUE, lw=1.1, zorder=2)
+        axis.annotate(
+            name,
+            xy=(0, zero + high),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 3),
+            textcoords="offset points",
+            fontsize=9,
+            color=GREY,
+            parse_math=False,
+        )
+    axis.set_yticks(
+        [mark - height * number for number in range(columns) for mark in marks],
+        labels=[f"{mark:g}" for _ in range(columns) for mark in marks],
+    )
+    span(axis, row_numbers[0], row_numbers[-1])
+    axis.set_ylim(low - height * (columns - 1) - 0.05 * height, low + height)
+    axis.set_ylabel("loading", fontsize=10, color=INK)
+    return figure, axis
 
 
 def _heat_map(

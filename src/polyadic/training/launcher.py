@@ -19,6 +19,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _on_signal)
     signal.signal(signal.SIGINT, _on_signal)
 
+import contextlib  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
 import socket  # noqa: E402
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 def _train(environment: Environment, arguments: Sequence[str]) -> PolyadicError | None:
     """Runs this host's workers beside the other hosts'; the verdict of all."""
     folder = Path(tempfile.mkdtemp(prefix="polyadic-"))
-    agent = subprocess.Popen(
+    workers = subprocess.Popen(
         _command(environment, arguments),
         env=_variables(environment, folder),
         start_new_session=True,
@@ -79,33 +80,33 @@ def _train(environment: Environment, arguments: Sequence[str]) -> PolyadicError 
     )
     try:
         if len(environment.hosts) == 1:
-            return _own_end(_watch(agent, folder), folder)
+            return _own_end(_watch(workers, folder), folder)
         from polyadic.training.verdict import Verdict
 
         verdict = Verdict(environment)
         peer = None
-        while agent.poll() is None and peer is None:
+        while workers.poll() is None and peer is None:
             _pass_on_stop(folder)
             peer = verdict.failed_peer()
             time.sleep(POLL_SECONDS)
-        if peer is not None and agent.poll() is None:
-            agent.kill()
-            agent.wait()
+        if peer is not None and workers.poll() is None:
+            workers.kill()
+            workers.wait()
             return verdict.reach(messages.first_failure(folder) or peer)
-        return verdict.reach(_own_end(agent.wait(), folder))
+        return verdict.reach(_own_end(workers.wait(), folder))
     except RuntimeError as error:
         raise PlatformError(f"host {environment.hosts[0]} stopped answering ({str(error).splitlines()[0]})") from None
     finally:
-        agent.kill()
-        agent.wait()
+        workers.kill()
+        workers.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(agent: subprocess.Popen[bytes], folder: Path) -> int:
-    while agent.poll() is None:
+def _watch(workers: subprocess.Popen[bytes], folder: Path) -> int:
+    while True:
         _pass_on_stop(folder)
-        time.sleep(POLL_SECONDS)
-    return agent.returncode
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return workers.wait(POLL_SECONDS)
 
 
 def _pass_on_stop(folder: Path) -> None:
@@ -125,14 +126,17 @@ def _own_end(code: int, folder: Path) -> PolyadicError | None:
             "a worker was killed (signal 9), most likely because the instance ran out of memory: "
             "choose one with more, lower mini_batch_size or rank, or use more hosts"
         )
-    return AlgorithmError(f"a worker ended with code {code} and gave no reason")
+    return AlgorithmError(f"a worker ended with code {abs(code)} and gave no reason")
 
 
 def _command(environment: Environment, arguments: Sequence[str]) -> list[str]:
+    """The only worker of this host; where it has several GPUs, the agent that starts one for each."""
+    if environment.num_gpus < 2:
+        return [sys.executable, "-u", "-m", "polyadic.training.job", *arguments]
     return [
         *(sys.executable, "-u", "-m", "polyadic.training.agent"),
         *("--nnodes", str(len(environment.hosts)), "--node-rank", str(environment.host_rank)),
-        *("--nproc-per-node", str(max(1, environment.num_gpus)), "--max-restarts", "0"),
+        *("--nproc-per-node", str(environment.num_gpus), "--max-restarts", "0"),
         *("--master-addr", environment.master_address, "--master-port", str(environment.master_port)),
         *("-m", "polyadic.training.job", *arguments),
     ]
@@ -154,7 +158,16 @@ def _variables(environment: Environment, folder: Path) -> dict[str, str]:
             "NCCL_SOCKET_IFNAME": environment.network_interface,
             "GLOO_SOCKET_IFNAME": environment.network_interface,
         }
-    return {**environment.variables(), **ours, **os.environ, messages.FOLDER_VARIABLE: str(folder)}
+    place = {
+        "RANK": str(environment.host_rank),
+        "WORLD_SIZE": str(len(environment.hosts)),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": environment.master_address,
+        "MASTER_PORT": str(environment.master_port),
+        messages.FOLDER_VARIABLE: str(folder),
+    }
+    return {**environment.variables(), **ours, **os.environ, **place}
 
 
 def _await_peers(environment: Environment) -> None:

@@ -1,0 +1,118 @@
+"""A job on files at hand: files in; a model, a report and its pictures out. The job itself is SageMaker's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import webbrowser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from polyadic.errors import UserError
+
+_METRIC = re.compile(r"#quality_metric: host=[^,]+, (?:(?P<where>\w+=\d+), )?(?P<name>\S+ \S+) <\w+>=(?P<value>\S+)")
+CLEAR_LINE = "\r\033[K"
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The files among arguments, and the hyperparameters, which are written `--rank 5` or `--rank=5`.
+
+    Raises UserError for a hyperparameter without a value.
+    """
+    files, hyperparameters = list[str](), dict[str, str]()
+    left = list(arguments)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            files.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not left or left[0].startswith("--"):
+                raise UserError(f"--{name} has no value: write --{name} VALUE")
+            value = left.pop(0)
+        hyperparameters[name.replace("-", "_")] = value
+    return files, hyperparameters
+
+
+def train(channels: Mapping[str, Sequence[Path]], hyperparameters: Mapping[str, str], output: Path, show: bool) -> int:
+    """Trains on the files of channels, and leaves model.tar.gz and the report in `output`; the job's exit code.
+
+    show: whether to open the report. Raises UserError for a file that is not there.
+    """
+    for path in (path for paths in channels.values() for path in paths):
+        if not path.exists():
+            raise UserError(f"{path} does not exist: give a file, or a folder of files")
+    with tempfile.TemporaryDirectory(prefix="polyadic-") as folder:
+        base = Path(folder)
+        _lay_out(base, channels, hyperparameters)
+        code = _run(base)
+        if code == 0:
+            _collect(base, output)
+            print(f"model: {output / 'model.tar.gz'}")
+    report = output / "report.html"
+    if code == 0 and report.exists():
+        print(f"report: {report}")
+        if show:
+            webbrowser.open(report.resolve().as_uri())
+    return code
+
+
+def _lay_out(base: Path, channels: Mapping[str, Sequence[Path]], hyperparameters: Mapping[str, str]) -> None:
+    """The folder of a job, as SageMaker lays it out; data are linked, not copied."""
+    (base / "input" / "config").mkdir(parents=True)
+    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    for name, paths in channels.items():
+        folder = base / "input" / "data" / name
+        folder.mkdir(parents=True)
+        for path in paths:
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    link = folder / file.relative_to(path if path.is_dir() else path.parent)
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to(file.resolve())
+
+
+def _run(base: Path) -> int:
+    """Runs the job; its metrics are one line that changes on a terminal, and plain lines elsewhere."""
+    environ = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
+    command = [sys.executable, "-m", "polyadic.training.launcher"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        # Ctrl-C is for the job, which has it too and saves the model at its next step.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            _show(job.stdout)
+            return job.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _show(lines: IO[str]) -> None:
+    terminal, written = sys.stdout.isatty(), False
+    for line in lines:
+        metric = _METRIC.match(line) if terminal else None
+        if metric is None or metric["where"] is None:
+            print((CLEAR_LINE if written else "") + line, end="", flush=True)
+            written = False
+        else:
+            text = f"{metric['where'].replace('=', ' ')}: {metric['name']} {float(metric['value']):.6g}"
+            print(CLEAR_LINE + text, end="", flush=True)
+            written = True
+
+
+def _collect(base: Path, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(output / "model.tar.gz", "w:gz") as archive:
+        for path in sorted((base / "model").iterdir()):
+            archive.add(path, path.name)
+    if (base / "output" / "data").is_dir():
+        shutil.copytree(base / "output" / "data", output, dirs_exist_ok=True)
