@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from local_mode.backend import Backend
 from local_mode.containers import ContainerBackend
@@ -84,8 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="train | endpoint | demo")
 
     training = commands.add_parser("train", parents=[where], help="run a training job")
-    training.add_argument("--data", metavar="CHANNEL=DIR", action="append", default=[], help="repeatable")
-    training.add_argument("--hyperparameters", metavar="FILE|KEY=VALUE", action="append", default=[], help="repeatable")
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
+    training.add_argument("--data", metavar="CHANNEL=DIR", **several, help="one or more, repeatable")
+    training.add_argument("--hyperparameters", metavar="FILE|KEY=VALUE", **several, help="one or more, repeatable")
     training.add_argument("--hosts", metavar="N", type=int, default=1)
     training.add_argument("--distribution", choices=DISTRIBUTIONS, default=DISTRIBUTIONS[0])
     training.add_argument("--checkpoints", metavar="DIR", type=Path, help="kept as /opt/ml/checkpoints")

@@ -1,4 +1,4 @@
-"""python -m polyadic train [--dry-run] | schema ALGORITHM [--table] | algorithms."""
+"""The command line of the package: train, describe, schema, algorithms."""
 
 from __future__ import annotations
 
@@ -7,36 +7,97 @@ import json
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from polyadic.errors import PolyadicError
+from polyadic.errors import PolyadicError, UserError
+
+TRAIN = """\
+Without FILE it runs the job that /opt/ml (or SAGEMAKER_BASE_DIR) describes. With files it trains on them; every other
+option is a hyperparameter of the algorithm (docs/hyperparameters.md):
+
+  polyadic train tensor.npy --algorithm cp --rank 5 --output out/tensor
+"""
+DESCRIBE = """\
+  polyadic describe out/tensor/model.tar.gz
+"""
+SCHEMA = """\
+  polyadic schema cp --table
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of the package."""
-    parser = argparse.ArgumentParser(prog="polyadic", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="run the job that /opt/ml (or SAGEMAKER_BASE_DIR) describes")
-    train.add_argument("--dry-run", action="store_true", help="check everything, run one batch, write nothing")
-    schema = commands.add_parser("schema", help="print an algorithm's CreateAlgorithm training specification")
-    schema.add_argument("algorithm")
-    schema.add_argument("--table", action="store_true", help="its hyperparameters as a Markdown table instead")
-    commands.add_parser("algorithms", help="print the names of the algorithms")
-    given = parser.parse_args(arguments)
-    if given.command == "train":
-        sys.argv[1:] = ["--dry-run"] if given.dry_run else []
-        runpy.run_module("polyadic.training.launcher", run_name="__main__", alter_sys=True)
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if rest and given.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        print(_describe(given))
+        if given.command == "train":
+            return _train(given, rest)
+        print(_answer(given))
     except PolyadicError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _describe(given: argparse.Namespace) -> str:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="polyadic", description="Tensor methods, trained and served.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    as_written = argparse.RawDescriptionHelpFormatter
+
+    train = commands.add_parser(
+        "train", help="train a model", description=TRAIN, formatter_class=as_written, allow_abbrev=False,
+        usage="polyadic train [FILE ...] [--HYPERPARAMETER VALUE ...] [--channel NAME=FILE] [--output DIR] [--open]",
+    )  # fmt: skip
+    train.add_argument("--dry-run", action="store_true", help="check everything, run one batch, write nothing")
+    train.add_argument("--output", metavar="DIR", type=Path, default=Path("out"), help="gets the model and its report")
+    train.add_argument("--channel", metavar="NAME=FILE", action="append", default=[], help="beside train, such as test")
+    train.add_argument("--open", action="store_true", help="open the report in a browser")
+
+    describe = commands.add_parser(
+        "describe", help="print what a model is", description=DESCRIBE, formatter_class=as_written
+    )
+    describe.add_argument("model", type=Path, metavar="MODEL.tar.gz", help="or the folder of a model")
+
+    schema = commands.add_parser(
+        "schema", help="print an algorithm's CreateAlgorithm specification", description=SCHEMA,
+        formatter_class=as_written,
+    )  # fmt: skip
+    schema.add_argument("algorithm")
+    schema.add_argument("--table", action="store_true", help="its hyperparameters as a Markdown table instead")
+    commands.add_parser(
+        "algorithms", help="print the names of the algorithms", description="  polyadic algorithms\n",
+        formatter_class=as_written,
+    )  # fmt: skip
+    return parser
+
+
+def _train(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    from polyadic.training import on_files
+
+    files, hyperparameters = on_files.split_options(rest)
+    if not files and not hyperparameters and not given.channel:
+        sys.argv[1:] = ["--dry-run"] if given.dry_run else []
+        runpy.run_module("polyadic.training.launcher", run_name="__main__", alter_sys=True)
+    channels: dict[str, list[Path]] = {"train": [Path(file) for file in files]}
+    for text in given.channel:
+        name, equals, file = text.partition("=")
+        if not equals:
+            raise UserError(f"--channel is {text!r}: write NAME=FILE, such as test={text}")
+        channels.setdefault(name, []).append(Path(file))
+    if not channels["train"]:
+        raise UserError("no file to train on: give one or more, such as `polyadic train tensor.npy --rank 5`")
+    return on_files.train(channels, hyperparameters, given.output, given.open)
+
+
+def _answer(given: argparse.Namespace) -> str:
     from polyadic import algorithms
     from polyadic.jobs import schema
+    from polyadic.jobs.describe import describe
 
+    if given.command == "describe":
+        return describe(given.model)
     if given.command == "algorithms":
         return "\n".join(f"{algorithm.name}: {algorithm.summary}" for algorithm in algorithms.ALGORITHMS.values())
     algorithm = algorithms.named(given.algorithm)

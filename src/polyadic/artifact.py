@@ -63,7 +63,7 @@ class Artifact:
     @staticmethod
     def read(folder: Path) -> Artifact:
         """The artifact in a folder, whatever else lies there."""
-        description = _describe(folder)
+        description = read_description(folder)
         try:
             tensors = load_file(folder / TENSORS)
         except (SafetensorError, OSError) as error:
@@ -83,7 +83,8 @@ class Artifact:
         )
 
 
-def _describe(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
+    """What model.json in a folder says; UserError where there is none, or none of this format."""
     path = folder / DESCRIPTION
     if not path.is_file():
         names = ", ".join(sorted(entry.name for entry in folder.glob("*"))[:10]) if folder.is_dir() else ""
