@@ -49,12 +49,14 @@ def answers(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     return on_ranks(request.param, every_collective)
 
 
+@pytest.mark.slow
 def test_ranks_know_their_place(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     assert [(answer["rank"], answer["size"]) for answer in answers] == [(rank, n) for rank in range(n)]
     assert [answer["local"] for answer in answers] == [(rank, n) for rank in range(n)]
 
 
+@pytest.mark.slow
 def test_sum_adds_over_the_ranks_in_place(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     for answer in answers:
@@ -62,6 +64,7 @@ def test_sum_adds_over_the_ranks_in_place(answers: list[dict[str, Any]]) -> None
         assert answer["in place"].tolist() == [n, sum(range(n))]
 
 
+@pytest.mark.slow
 def test_gather_rows_stacks_unequal_and_empty_shares(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     for answer in answers:
@@ -72,6 +75,7 @@ def test_gather_rows_stacks_unequal_and_empty_shares(answers: list[dict[str, Any
         assert answer["no rows"].shape == (0, 4)
 
 
+@pytest.mark.slow
 def test_objects_are_collected_and_broadcast(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     for answer in answers:
@@ -79,16 +83,19 @@ def test_objects_are_collected_and_broadcast(answers: list[dict[str, Any]]) -> N
         assert answer["from_first"] == "from 0"
 
 
+@pytest.mark.slow
 def test_rank_0s_numbers_replace_those_of_the_others(answers: list[dict[str, Any]]) -> None:
     assert [answer["first in place"].tolist() for answer in answers] == [[1.0, 1.0]] * len(answers)
 
 
+@pytest.mark.slow
 def test_rows_are_exchanged_in_the_order_of_the_ranks(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     for answer in answers:
         assert answer["exchanged"].tolist() == [[float(rank)] * 2 for rank in range(n) for _ in range(rank + 1)]
 
 
+@pytest.mark.slow
 def test_a_sum_is_cut_into_parts_that_join_again(answers: list[dict[str, Any]]) -> None:
     n = len(answers)
     summed = [[row * n * (n + 1) / 2] for row in range(3)]
@@ -106,10 +113,12 @@ def test_ranks_of_one_color_are_a_world_of_their_own() -> None:
     assert on_ranks(4, colored) == [[0, 2, [0, 2], 2], [0, 2, [1, 3], 4], [1, 2, [0, 2], 2], [1, 2, [1, 3], 4]]
 
 
+@pytest.mark.slow
 def test_any_sees_every_rank(answers: list[dict[str, Any]]) -> None:
     assert [answer["any"] for answer in answers] == [[False, True, len(answers) == 2, True]] * len(answers)
 
 
+@pytest.mark.slow
 def test_data_parallel_averages_gradients(answers: list[dict[str, Any]]) -> None:
     mean = sum(range(1, len(answers) + 1)) / len(answers)
     for answer in answers:
@@ -162,6 +171,7 @@ def strided_sum(world: World) -> Tensor:
     return world.sum_(part)
 
 
+@pytest.mark.slow
 def test_a_strided_tensor_is_summed_too() -> None:
     for answer in on_ranks(2, strided_sum):
         assert torch.equal(answer, 2 * torch.arange(12.0).reshape(3, 4)[:, :2])

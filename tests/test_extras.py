@@ -38,11 +38,13 @@ def without_extras(code: str, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_a_notebook_needs_no_extra() -> None:
     result = without_extras(NOTEBOOK)
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_a_job_without_matplotlib_says_how_to_get_its_pictures(tmp_path: Path) -> None:
     result = without_extras(JOB, str(tmp_path))
     assert result.returncode == 0, result.stderr

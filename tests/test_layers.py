@@ -111,6 +111,7 @@ def test_no_file_imports_another_rooms_private_names(path: Path) -> None:
     assert private_imports(path, room_of(module_of(path))) == []
 
 
+@pytest.mark.slow
 def test_no_circle_of_files() -> None:
     modules = {module_of(path): path for path in FILES}
     assert circle({module: modules_imported(path, modules) for module, path in modules.items()}) == []
@@ -137,6 +138,7 @@ def test_the_container_is_reached_through_the_contract(folder: str) -> None:
         assert allowed or not list(names_imported(path)), f"{path} imports {list(names_imported(path))}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["training.launcher", "training.environment", "serving.settings", "serving.app"])
 def test_what_starts_first_is_light(module: str) -> None:
     """PID 1 installs its handler before torch is read; gunicorn's master never reads it."""

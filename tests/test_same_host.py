@@ -43,6 +43,7 @@ def both_ways(world: World) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_the_sums_are_those_of_gloo(ranks: int) -> None:
     assert on_ranks(ranks, both_ways, fresh=True) == [[]] * ranks
@@ -60,6 +61,7 @@ def rank_1_leaves(world: World) -> str:
     return "no error"
 
 
+@pytest.mark.slow
 def test_a_rank_that_has_gone_is_missed() -> None:
     said, _ = on_ranks(2, rank_1_leaves, fresh=True)
     assert said.startswith("rank 1 of this host has gone") and float(said.split()[-2]) < 30
@@ -104,6 +106,7 @@ def test_memory_is_shared_on_one_host_that_keeps_the_order_of_writes(
     assert same_host.possible(ranks, local_ranks) is expected
 
 
+@pytest.mark.slow
 def test_a_living_rank_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "memory"
     path.touch()

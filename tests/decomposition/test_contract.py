@@ -87,6 +87,7 @@ def test_every_decomposition_has_a_case() -> None:
     assert set(CASES) == set(decomposition.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", decomposition.__all__)
 def test_the_relative_error_is_that_of_the_entries(name: str, alone: dict[str, tuple[float, Tensor]]) -> None:
     error, entries = alone[name]
@@ -97,6 +98,7 @@ def test_the_relative_error_is_that_of_the_entries(name: str, alone: dict[str, t
     assert error == pytest.approx(float((entries - tensor).norm() / tensor.norm()), abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", decomposition.__all__)
 def test_two_ranks_equal_one(
     name: str, alone: dict[str, tuple[float, Tensor]], two_ranks: list[dict[str, tuple[float, Tensor]]]

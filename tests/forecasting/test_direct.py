@@ -97,6 +97,7 @@ def test_forecasts_are_such_as_the_likelihood_takes(likelihood: str) -> None:
         np.testing.assert_allclose(found.mean_BP, found.samples_BSP.mean(1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_learning_quantiles_of_noise_finds_them() -> None:
     """Of standard normal values after a context that says nothing: the head's biases alone can tell."""
     torch.manual_seed(0)

@@ -51,6 +51,7 @@ def test_poisson_quantiles_are_scipys() -> None:
     assert np.array_equal(poisson_quantile(mean, p).numpy(), expected)
 
 
+@pytest.mark.slow
 def test_poisson_quantiles_of_large_means_are_near() -> None:
     """Where torch's incomplete Gamma loses digits beyond four deviations."""
     mean, p = grid(torch.logspace(6.5, 10, 40))

@@ -53,6 +53,7 @@ def same(found: Series, expected: Series) -> None:
         np.testing.assert_array_equal(found.dynamic, expected.dynamic[:, :length])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(some_series(), st.data())
 def test_series_come_back_as_they_were(case: tuple[Frequency, list[Series]], data: st.DataObject) -> None:
@@ -69,6 +70,7 @@ def test_series_come_back_as_they_were(case: tuple[Frequency, list[Series]], dat
         assert found.observed_S.tolist() == [np.isfinite(one.target).sum() for one in expected]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(some_series(), st.integers(1, 9), st.data())
 def test_blocks_are_all_points_of_the_series_that_are_left(
@@ -107,6 +109,7 @@ def test_what_is_mapped_cannot_be_written_and_has_no_name(tmp_path: Path, monkey
             values[0] = 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
 def test_a_file_is_mapped_as_long_as_one_of_its_series_is_in_use() -> None:
     def mapped() -> bool:

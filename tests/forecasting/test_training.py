@@ -73,6 +73,7 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 PLAN = Plan(epochs=3, batch_size=8, learning_rate=0.02, seed=5, patience=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 6, 9, 12])
 def test_resuming_equals_never_stopping_to_the_bit(steps: int) -> None:
     whole, losses, kept = prepare(PLAN, dropout=0.3), [], []
@@ -104,6 +105,7 @@ def test_resuming_after_the_last_epoch_keeps_the_best() -> None:
     assert_equal(weights(again), weights(whole))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss() -> None:
     losses: list[float] = []
     plan = Plan(epochs=8, batch_size=16, learning_rate=0.02, seed=0)
@@ -135,6 +137,7 @@ def test_a_decay_pulls_weights_that_no_gradient_moves_to_nothing() -> None:
             torch.testing.assert_close(weight.detach(), by * old, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best() -> None:
     """A rate so high that the loss soon grows again."""
     training = prepare(Plan(epochs=40, batch_size=4, learning_rate=0.3, seed=0, patience=2))
@@ -290,6 +293,7 @@ def two_ranks() -> list[Any]:
     return on_ranks(2, all_on_each_rank, FOUR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FOUR)
 def test_two_ranks_equal_one(two_ranks: list[Any], kind: str) -> None:
     losses, expected = train_on_each_rank(World.alone(), [kind])[0]
@@ -302,6 +306,7 @@ def test_two_ranks_equal_one(two_ranks: list[Any], kind: str) -> None:
             assert torch.equal(found[name], two_ranks[0][0][number][1][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FOUR)
 def test_two_ranks_agree_when_to_stop(two_ranks: list[Any], kind: str) -> None:
     losses, best = validate_on_each_rank(World.alone(), [kind])[0]
@@ -312,6 +317,7 @@ def test_two_ranks_agree_when_to_stop(two_ranks: list[Any], kind: str) -> None:
     assert their_losses[:1] == pytest.approx(losses[:1], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FOUR)
 def test_two_ranks_resume_to_the_bit(two_ranks: list[Any], kind: str) -> None:
     number = FOUR.index(kind)

@@ -151,6 +151,7 @@ cells = (
 tables = st.integers(1, 4).flatmap(lambda columns: st.lists(st.lists(cells, min_size=columns, max_size=columns)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=tables, data=st.data())
 def test_any_table_comes_back(value: list[list[Any]], data: st.DataObject) -> None:

@@ -75,6 +75,7 @@ def test_disorder_is_seen_between_batches() -> None:
         docword.decode(b"60\n1\n60\n" + b"".join(lines) + b"58 1 1\n")
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=rows(stated="alike"), data=st.data())
 def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:

@@ -32,6 +32,7 @@ def test_broken_json_is_located() -> None:
         json.decode(b'{"a": 1,\n "b": x}')
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=json_values, data=st.data())
 def test_any_value_comes_back(value: Any, data: st.DataObject) -> None:

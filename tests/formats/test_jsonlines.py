@@ -32,6 +32,7 @@ def test_null_is_written_for_a_number_that_is_not_finite() -> None:
     assert jsonlines.encode([float("nan")]) == b"null\n"
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=st.lists(json_values, max_size=5), data=st.data())
 def test_any_list_comes_back(value: Any, data: st.DataObject) -> None:

@@ -73,6 +73,7 @@ def test_the_associated_press_is_read() -> None:
     assert len(found) == 2_246 and found.columns.max() + 1 == 10_473 and found.values.sum() == 435_838
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=rows(stated="never"), data=st.data())
 def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:

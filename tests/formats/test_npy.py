@@ -82,6 +82,7 @@ def test_an_npy_file_is_read_in_place(dtype: str, order: Any, tmp_path: Path) ->
     assert found.dtype == array.dtype and np.array_equal(found, array)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=arrays, data=st.data())
 def test_any_array_comes_back(value: Any, data: st.DataObject) -> None:

@@ -157,6 +157,7 @@ def test_labels_have_no_place_in_an_archive() -> None:
         npz.encode(replace(found, shape=None, labels=(("a", "b", "c"), None)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=plain_arrays | coordinates(stated=True), data=st.data())
 def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:

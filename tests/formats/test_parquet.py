@@ -87,6 +87,7 @@ def test_a_value_alone_is_no_record(columns: dict[str, Any], tmp_path: Path) -> 
     assert "a.parquet has no index in a record: a record is 1 or more indices, and a value after them" in said
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=coordinates(labels=True), data=st.data())
 def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:

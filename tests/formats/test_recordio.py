@@ -76,6 +76,7 @@ def records(draw: st.DrawFn) -> tuple[bytes, Row]:
     return frame(record(tensor(values, columns, shape, kind, packed))), Row(0, columns, values, width)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(records(), max_size=6), st.integers(1, 3))
 def test_every_form_is_read(some: list[tuple[bytes, Row]], parts: int) -> None:
@@ -87,6 +88,7 @@ def test_every_form_is_read(some: list[tuple[bytes, Row]], parts: int) -> None:
             assert np.array_equal(getattr(found, name), column), name
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(records(), max_size=6))
 def test_batches_make_no_difference(some: list[tuple[bytes, Row]]) -> None:
@@ -199,6 +201,7 @@ def test_amazons_own_file_is_read() -> None:
     assert recordio.encode(found) == NIPS.read_bytes()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=rows(stated="each"), data=st.data())
 def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:

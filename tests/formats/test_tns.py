@@ -64,6 +64,7 @@ def plainly(text: str) -> list[tuple[float, ...]] | None:
 TOKENS = ["1", "2", "7", "30", " ", "  ", "\t", "\n", "\r\n", "1 1 1\n", "\n2 1 3.5", ".5", "-", "+", "e1", "0x1", "#"]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), min_size=3, max_size=12).map("".join))
 @example("1e11 1 1\n")
@@ -144,6 +145,7 @@ def test_a_real_tensor_is_read_whole() -> None:
     assert np.array_equal(found.indices.T + 1, expected[:, :3]) and np.array_equal(found.values, expected[:, 3])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(value=coordinates(), data=st.data())
 def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:

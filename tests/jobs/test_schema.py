@@ -119,6 +119,7 @@ def test_a_tunable_hyperparameter_has_a_range(name: str) -> None:
 VARIANTS = {"cp": [{"method": "lbfgs"}, {"rank": "auto", "max_rank": "2"}]}
 
 
+@pytest.mark.slow
 @each
 def test_metric_definitions_match_what_a_job_prints(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -144,6 +145,7 @@ def test_metric_definitions_match_what_a_job_prints(
             assert sum(bool(re.search(one["Regex"], line)) for one in definitions) == 1, line
 
 
+@pytest.mark.slow
 @each
 def test_a_tuners_objective_is_printed_once(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = specification(name)["TrainingSpecification"]

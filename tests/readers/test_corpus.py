@@ -301,6 +301,7 @@ def answers_of(folder: Path, hosts: int, cases: dict[str, Case]) -> list[dict[st
     return on_ranks(2, read_all, folder, cases, hosts=hosts)
 
 
+@pytest.mark.slow
 def test_the_ranks_of_a_host_deal_documents_out(tmp_path: Path) -> None:
     cases = SHARED | {what: case for what, (case, _) in REFUSED_BY_ALL.items()} | {"odd": ODD}
     answers = answers_of(tmp_path, 1, cases)

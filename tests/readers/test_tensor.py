@@ -435,6 +435,7 @@ def check_division(answers: list[Any], expected: Any, mode: int) -> None:
             assert ((rows >= start) & (rows < stop)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(BY_MODE))
 def test_the_ranks_of_a_host_have_their_rows_of_a_given_mode(what: str, one_host: list[dict[str, Any]]) -> None:
     case, expected = BY_MODE[what]
@@ -442,6 +443,7 @@ def test_the_ranks_of_a_host_have_their_rows_of_a_given_mode(what: str, one_host
     check_division([answers[f"divided {what}"] for answers in one_host], expected, case.divided_mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(BY_MODE_ON_HOSTS))
 def test_the_ranks_of_all_hosts_have_their_rows_of_a_given_mode(what: str, two_hosts: list[dict[str, Any]]) -> None:
     case, expected = BY_MODE_ON_HOSTS[what]
@@ -449,28 +451,33 @@ def test_the_ranks_of_all_hosts_have_their_rows_of_a_given_mode(what: str, two_h
     check_division([answers[f"divided {what}"] for answers in two_hosts], expected, case.divided_mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(SHARED))
 def test_the_ranks_of_a_host_share_a_tensor(what: str, one_host: list[dict[str, Any]]) -> None:
     check([answers[f"read {what}"] for answers in one_host], SHARED[what][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(DIVIDED))
 def test_the_ranks_of_all_hosts_share_a_tensor(what: str, two_hosts: list[dict[str, Any]]) -> None:
     check([answers[f"read {what}"] for answers in two_hosts], DIVIDED[what][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(REFUSED_BY_ALL))
 def test_every_rank_refuses_alike(what: str, one_host: list[dict[str, Any]]) -> None:
     said = [answers[f"refused {what}"] for answers in one_host]
     assert REFUSED_BY_ALL[what][1] in said[0] and said[0] == said[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(REFUSED_ON_HOSTS))
 def test_every_host_refuses_alike(what: str, two_hosts: list[dict[str, Any]]) -> None:
     said = [answers[f"refused {what}"] for answers in two_hosts]
     assert all(REFUSED_ON_HOSTS[what][1] in one for one in said)
 
 
+@pytest.mark.slow
 def test_rows_are_shared_evenly(one_host: list[dict[str, Any]], two_hosts: list[dict[str, Any]]) -> None:
     rows = [len(answers["read dense pictures"][0]) for answers in one_host]
     assert rows == [3, 4]

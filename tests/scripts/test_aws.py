@@ -130,6 +130,7 @@ def test_ctrl_c_is_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatc
     assert (code, err) == (130, "error: interrupted; what AWS was already asked for goes on\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_runs_as_a_module_and_explains_itself(name: str) -> None:
     process = subprocess.run(

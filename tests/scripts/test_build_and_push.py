@@ -44,6 +44,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     return install
 
 
+@pytest.mark.slow
 def test_an_image_is_built_and_pushed(docker: Docker, command: Command) -> None:
     called = docker()
     code, out, _ = command("build_and_push", "--tag", "v1")

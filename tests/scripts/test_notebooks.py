@@ -20,6 +20,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "product.ipynb"
 
 
+@pytest.mark.slow
 def test_outputs_are_kept_without_what_tells_of_the_machine(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The outputs of a run stay in the file, and of the metadata only what every machine would write."""
     notebooks.main([])
@@ -30,6 +31,7 @@ def test_outputs_are_kept_without_what_tells_of_the_machine(written: Path, capsy
     assert capsys.readouterr().out == "product.ipynb: run, outputs kept\n"
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_leaves_the_file_as_it_was(written: Path) -> None:
     """The error goes to whoever called, and no half of a run is kept."""
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), written)

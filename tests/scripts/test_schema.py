@@ -52,6 +52,7 @@ def test_a_schema_that_is_none(recipe: Recipe, command: Command, schema: Path, t
     assert err == "error: `python -m polyadic schema cp` printed no TrainingSpecification\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in sorted(RECIPES.glob("*.yaml"))])
 def test_an_example_recipe_is_legal_by_the_real_schema(command: Command, calls: Calls, name: str) -> None:
     code, out, err = command("train", str(RECIPES / name), "--dry-run")

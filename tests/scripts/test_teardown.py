@@ -31,6 +31,7 @@ def left() -> tuple[list[str], list[str], list[str]]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ["ab", "an-endpoint-with-a-name-of-more-than-24-characters"])
 def test_everything_of_the_endpoint_is_removed(command: Command, endpoint: str) -> None:
     deploy(command, endpoint)
@@ -59,6 +60,7 @@ def test_what_is_half_gone_is_finished(command: Command) -> None:
     assert out.count("gone already") == 2  # the endpoint, and the model that the configuration still names
 
 
+@pytest.mark.slow
 def test_what_earlier_deployments_left_is_removed(command: Command) -> None:
     deploy(command, "ab")
     boto3.client("sagemaker").delete_endpoint(EndpointName="ab")

@@ -82,6 +82,7 @@ def test_a_variant_left_out_keeps_its_weight(endpoint: str, command: Command) ->
     assert changes()[0]["after"] == {"A": 0.9, "B": 0.0}
 
 
+@pytest.mark.slow
 def test_rollback_goes_back_with_one_call(endpoint: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.sagemaker.models import SageMakerModelBackend
 

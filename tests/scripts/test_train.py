@@ -184,6 +184,7 @@ def test_a_refused_job_is_one_sentence(recipe: Recipe, command: Command, stub: S
     assert err == f"error: AWS refused CreateTrainingJob: {message} (ValidationException)\n"
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_following_and_says_that_the_job_goes_on(recipe: Recipe, job_story: Story) -> None:
     following = job_story(IN_PROGRESS, IN_PROGRESS)
     process = subprocess.Popen(

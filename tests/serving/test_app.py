@@ -62,6 +62,7 @@ def test_a_fault_is_answered_with_an_id_that_the_log_has(
     assert body["id"] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.Service, "load", lambda service: None)
     client = serving.application(settings.read({"MODEL_SERVER_TIMEOUT": "6"})).test_client()
@@ -210,6 +211,7 @@ class Slow:
         return [{} for _ in instances]
 
 
+@pytest.mark.slow
 def test_a_prediction_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     client = ready(monkeypatch, Slow(), MODEL_SERVER_TIMEOUT="6")
     answer = client.post("/invocations", json={"instances": [1]})

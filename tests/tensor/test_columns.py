@@ -17,6 +17,7 @@ from polyadic.tensor.stack import Stack
 from tests.helpers.tensors import sparse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(7, 5, 6), (4, 5, 3, 6), (40, 1, 9)])
 @pytest.mark.parametrize("rank", [1, 8, 20, 50, 70])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

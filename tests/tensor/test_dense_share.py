@@ -39,6 +39,7 @@ def assert_near(actual: Tensor, expected: Tensor) -> None:
     assert (actual.double() - expected).abs().max().item() <= 200 * torch.finfo(actual.dtype).eps * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [4, 1, 10**9], ids=["usual", "ample", "none"])
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes, rank=ranks, dtype=dtypes, sweeps=st.integers(1, 3))

@@ -36,6 +36,7 @@ def densify_on_each_rank(world: World) -> tuple[torch.Tensor, int, int]:
     return slab.local, slab.mode, slab.start
 
 
+@pytest.mark.slow
 def test_every_rank_gets_the_nonzeros_of_its_rows() -> None:
     parts = on_ranks(3, densify_on_each_rank)
     expected = torch.zeros(4, 11, 3)

@@ -66,6 +66,7 @@ def scatter_apart(world: World) -> Any:
     return scatter(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_every_nonzero_and_every_row_has_one_rank(ranks: int) -> None:
     answers = on_ranks(ranks, scatter_apart, fresh=True) if ranks > 1 else [scatter(World.alone())]
@@ -84,6 +85,7 @@ def test_every_nonzero_and_every_row_has_one_rank(ranks: int) -> None:
         assert torch.equal(whole, torch.arange(27.0).reshape(9, 3))
 
 
+@pytest.mark.slow
 def test_a_short_mode_that_all_ranks_hold_is_updated_by_all() -> None:
     for *_, own, summed, spread, whole in on_ranks(2, scatter):
         assert own[0] == (0, 7) and own[2] == (0, 8), "mode 1 alone is cut"

@@ -39,6 +39,7 @@ def test_a_matrix_may_lie_by_columns() -> None:
     assert torch.equal(times(rows, matrix.T)[0], rows @ matrix.T)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, 8, 16, 20, 50, 70])
 @pytest.mark.parametrize("padded", [False, True])
 def test_rows_are_scaled_in_place(rank: int, padded: bool) -> None:

@@ -27,6 +27,7 @@ def entries_in_the_order_of(tree: Tree, factors: list[Tensor], tensor: SparseTen
     return torch.stack(rows).prod(0).sum(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonzeros_per_fibre", [0.0, 1e9], ids=["fibres", "nonzeros"])
 @settings(max_examples=60, deadline=None)
 @given(shape=shapes, rank=ranks, seed=st.integers(0, 100))
@@ -42,6 +43,7 @@ def test_in_float64_a_kernel_agrees_with_its_oracle(
         torch.testing.assert_close(entries(tree, stack.of(factors)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [3, 4])
 @pytest.mark.parametrize("nonzeros_per_fibre", [0.0, 1e9])
 def test_in_float32_a_kernel_agrees_to_its_precision(order: int, nonzeros_per_fibre: float) -> None:

@@ -9,6 +9,7 @@ from polyadic.tensor.skinny import aligned
 from polyadic.tensor.weighted import weighted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(6,), (300, 7), (7, 300), (300, 301), (3, 90_000), (40, 30, 20), (2, 3, 4, 5)])
 @pytest.mark.parametrize("rank", [3, 16, 20])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -49,6 +50,7 @@ def corpus_with_short_documents() -> Corpus:
     return Corpus.of([*pairs, ([], []), *documents], 9)
 
 
+@pytest.mark.slow
 def test_moments_are_those_of_all_tuples_of_tokens() -> None:
     corpus = corpus_with_short_documents()
     first, second, third = naive(corpus)

@@ -119,6 +119,7 @@ def test_the_likeliest_start_is_taken() -> None:
     assert best_start(corpus, [good], iterations=50).iteration == 0
 
 
+@pytest.mark.slow
 def test_the_dirichlets_parameters_are_those_of_the_counts() -> None:
     random, alpha = np.random.default_rng(0), torch.tensor([0.2, 0.7, 0.1], dtype=torch.float64)
     counts = [random.multinomial(200, p) for p in random.dirichlet(alpha.numpy(), 4000)]

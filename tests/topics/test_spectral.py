@@ -14,6 +14,7 @@ from polyadic.topics.spectral import numerical_rank, simplex, spectral_lda
 from tests.helpers.corpora import bars, matched, sampled
 
 
+@pytest.mark.slow
 def test_ten_bars_of_rank_nine_are_found() -> None:
     corpus = sampled(bars(), 5400, 150, poisson=True)
     topics, spectrum = spectral_lda(lambda: [corpus], 25, 10)
@@ -23,6 +24,7 @@ def test_ten_bars_of_rank_nine_are_found() -> None:
     torch.testing.assert_close(topics.alpha, torch.full((10,), 0.1, dtype=torch.float64), rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_topics_of_a_thousand_terms_are_found() -> None:
     beta = np.random.default_rng(1).dirichlet(np.full(1000, 0.05), 10)
     topics, _ = spectral_lda(lambda: [sampled(beta, 10_000, 100)], 1000, 10)
@@ -42,6 +44,7 @@ def test_the_rank_ends_at_the_gap() -> None:
     assert [numerical_rank(part) for part in (values, values[:3], -values, values[:0])] == [3, 3, 0, 0]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=12))
 def test_the_projection_is_the_nearest_point_of_the_simplex(row: list[float]) -> None:
     given_row = torch.tensor([row], dtype=torch.float64)

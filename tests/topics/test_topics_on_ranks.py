@@ -49,6 +49,7 @@ def alone() -> dict[str, Tensor]:
     return everything(World.alone())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_any_number_of_ranks_finds_the_same(ranks: int, alone: dict[str, Tensor]) -> None:
     answers = on_ranks(ranks, everything)

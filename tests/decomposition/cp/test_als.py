@@ -47,6 +47,7 @@ def test_an_exact_low_rank_tensor_is_recovered(shape: tuple[int, ...], rank: int
         assert factor_match(model, factors) > 1 - 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("shape", [(9, 7), (6, 7, 8), (4, 5, 6, 3)])
 def test_the_relative_error_is_that_of_the_reconstruction(
@@ -90,6 +91,7 @@ def test_the_model_after_any_sweep_is_tensorlys(shape: tuple[int, ...], sweeps: 
         assert np.abs(mine.numpy() - other / np.linalg.norm(other, axis=0)).max() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [(), (1,)])
 def test_a_sweep_over_long_modes_turns_its_last_two(fixed: tuple[int, ...]) -> None:
     """Each factor is the least squares one given the newest others, in the order 0 1 2, 0 2 1, 0 1 2, ..."""
@@ -319,6 +321,7 @@ def fit_on_each_rank(world: World) -> list[CPTensor]:
     return [*models, cp(slab, 2, world=world, max_iterations=12, stop_tol=0, restarts=2, seed=1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_any_number_of_ranks_equals_one(ranks: int) -> None:
     answers = on_ranks(ranks, fit_on_each_rank)
@@ -353,6 +356,7 @@ def as_tensorly_measures(model: CPTensor, tensor: Tensor) -> float:
         return float(error / norm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_indian_pines_at_rank_10(ranks: int) -> None:
     """0.0787 is TensorLy 0.10's error after 50 sweeps in float64, 0.0700 what it prints in float32.

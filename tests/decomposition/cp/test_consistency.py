@@ -39,6 +39,7 @@ def test_the_right_rank_is_consistent_and_one_too_many_is_not() -> None:
     assert values[0] > 99 and values[1] < 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["dense", "sparse"])
 def test_entries_that_were_not_observed_are_the_models(form: str) -> None:
     tensor = low_rank((8, 7, 6), 2)[0]

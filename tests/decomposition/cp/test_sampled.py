@@ -15,6 +15,7 @@ from tests.helpers.cp_cases import sparse_low_rank
 from tests.helpers.tensors import factor_match, sparse, true_error
 
 
+@pytest.mark.slow
 def test_sampling_reaches_the_fit_of_all_columns() -> None:
     tensor, factors = sparse_low_rank((40, 30, 20), 3, seed=2)
     model = sampled_cp(SparseTensor.of(tensor), 3, samples=300, max_iterations=60, stop_tol=1e-7)

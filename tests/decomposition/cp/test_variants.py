@@ -35,6 +35,7 @@ def test_a_sparse_tensors_fit_is_that_of_its_dense_form(shape: tuple[int, ...]) 
         torch.testing.assert_close(mine, other, atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_known_factors_of_a_sparse_tensor_are_recovered(shape: tuple[int, ...]) -> None:
     tensor, factors = sparse_low_rank(shape, 3)
@@ -44,6 +45,7 @@ def test_known_factors_of_a_sparse_tensor_are_recovered(shape: tuple[int, ...]) 
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("form", ["sparse", "dense"])
 def test_known_factors_are_recovered_from_a_part_of_the_entries(shape: tuple[int, ...], form: str) -> None:
@@ -71,6 +73,7 @@ def test_the_error_over_observed_entries_is_true_and_never_grows() -> None:
     assert all(after <= before + 1e-9 for before, after in itertools.pairwise(seen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("observed", [False, True])
 def test_nonnegative_factors_are_recovered_and_nonnegative(shape: tuple[int, ...], observed: bool) -> None:
@@ -143,6 +146,7 @@ def many_ways_apart(world: World) -> dict[str, CPTensor]:
     return many_ways(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "ways"), [(2, many_ways), (4, many_ways), (4, many_ways_apart)])
 def test_any_number_of_ranks_equals_one(ranks: int, ways: Callable[[World], dict[str, CPTensor]]) -> None:
     expected = many_ways(World.alone())

@@ -36,6 +36,7 @@ def noting(values: list[float], name: str) -> Callable[[Progress], bool]:
     return after_iteration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "rank"), [((9, 8, 7), 2), ((6, 7, 5, 4), 3)])
 def test_gaussian_fits_as_cp_does(shape: tuple[int, ...], rank: int) -> None:
     tensor = normal(shape, rank, noise=0.5)[0]
@@ -45,6 +46,7 @@ def test_gaussian_fits_as_cp_does(shape: tuple[int, ...], rank: int) -> None:
     assert model.relative_error == pytest.approx(float((tensor - dense(model)).norm() / tensor.norm()), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "rank"), [((10, 12, 14), 4), ((4, 5, 6, 3), 3), ((3, 4, 3, 5, 2), 2)])
 @pytest.mark.parametrize("form", FORMS)
 def test_gaussian_recovers_the_factors(shape: tuple[int, ...], rank: int, form: str) -> None:
@@ -54,6 +56,7 @@ def test_gaussian_recovers_the_factors(shape: tuple[int, ...], rank: int, form: 
     assert factor_match(model, factors) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["dense", "zeros"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_poisson_recovers_the_factors_of_counts(form: str, dtype: torch.dtype) -> None:
@@ -64,12 +67,14 @@ def test_poisson_recovers_the_factors_of_counts(form: str, dtype: torch.dtype) -
     assert all(bool((factor >= 0).all()) and factor.dtype == dtype for factor in model.factors)
 
 
+@pytest.mark.slow
 def test_gamma_recovers_the_factors_under_noise_that_multiplies() -> None:
     rates, factors = means((20, 18, 16), 3)
     tensor = rates * torch.distributions.Gamma(4.0, 4.0).sample(rates.shape).double()
     assert factor_match(gcp(tensor, 3, "gamma"), factors) > 0.95
 
 
+@pytest.mark.slow
 def test_huber_is_not_moved_by_outliers() -> None:
     tensor, factors = normal((12, 10, 9), 2, seed=1)
     struck = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0)) < 0.02
@@ -78,6 +83,7 @@ def test_huber_is_not_moved_by_outliers() -> None:
     assert factor_match(robust, factors) > 0.99 > factor_match(squares, factors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_bernoulli_logit_finds_the_probabilities(form: str) -> None:
     logits = 3 * normal((20, 18, 16), 2, seed=3)[0]
@@ -92,6 +98,7 @@ def test_bernoulli_logit_finds_the_probabilities(form: str) -> None:
     assert model.relative_error == pytest.approx(float(error), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["masked", "observed"])
 @pytest.mark.parametrize("name", ["gaussian", "poisson"])
 def test_entries_that_were_not_observed_are_filled_in(form: str, name: str) -> None:
@@ -102,6 +109,7 @@ def test_entries_that_were_not_observed_are_filled_in(form: str, name: str) -> N
     assert (dense(model) - rates)[hidden].norm() < 0.15 * rates[hidden].norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_the_loss_never_grows(name: str) -> None:
     seen: list[float] = []
@@ -147,6 +155,7 @@ def test_a_fit_ends_after_max_iterations() -> None:
     assert seen == [1, 2, 3, 4, 5, 6] * 2
 
 
+@pytest.mark.slow
 def test_restarts_keep_the_least_loss() -> None:
     tensor = data("poisson", (6, 7, 8), 4)
     settings: dict[str, Any] = {"max_iterations": 25, "stop_tol": 0}
@@ -160,6 +169,7 @@ def test_restarts_keep_the_least_loss() -> None:
     assert cost(best) == pytest.approx(alone[middle], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iterations", [1, 7, 12])
 def test_a_fit_goes_on_from_its_progress(iterations: int) -> None:
     """L-BFGS forgets the curvature, so that the way is another, but not the end."""
@@ -192,6 +202,7 @@ def test_a_fit_that_had_converged_does_not_go_on() -> None:
     assert seen == [] and resumed.relative_error == whole.relative_error
 
 
+@pytest.mark.slow
 def test_stopping_in_the_second_restart_gives_the_better_of_the_two() -> None:
     tensor = data("poisson", (6, 7, 8), 3)
     first = gcp(tensor, 3, "poisson")
@@ -259,6 +270,7 @@ def fit_on_each_rank(world: World) -> list[CPTensor]:
     return [*models, gcp(mine, 1, "bernoulli-logit", world=world, max_iterations=3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_any_number_of_ranks_equals_one(ranks: int) -> None:
     expected, answers = fit_on_each_rank(World.alone()), on_ranks(ranks, fit_on_each_rank)

@@ -52,6 +52,7 @@ def test_the_gradient_is_autograds(
     torch.testing.assert_close(found.gradient, torch.autograd.grad(expected, stack)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_float32_is_evaluated_in_float32(form: str) -> None:
     tensor, loss = data("poisson", (6, 5, 4), 2), Poisson()

@@ -59,6 +59,7 @@ def rows(samples: list[Sample]) -> list[list[float]]:
     return sorted(row for some in parts for row in some if row[-2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_a_sample_is_the_same_for_any_number_of_ranks(ranks: int) -> None:
     expected, answers = draws_on_each_rank(World.alone()), on_ranks(ranks, draws_on_each_rank)
@@ -116,6 +117,7 @@ def test_the_sampled_gradient_is_unbiased(form: str, name: str) -> None:
     assert float(spread.norm() / exact.norm()) < 0.2, "the case must tell a bias from chance"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "form"), [("poisson", "dense"), ("poisson", "zeros"), ("gaussian", "observed")])
 def test_the_factors_are_recovered(name: str, form: str) -> None:
     rates, factors = means((20, 18, 16), 3, mean=5)
@@ -131,6 +133,7 @@ def test_the_factors_are_recovered(name: str, form: str) -> None:
     assert name == "gaussian" or model.relative_error == pytest.approx(float((tensor - found).norm() / tensor.norm()))
 
 
+@pytest.mark.slow
 def test_bernoulli_logit_finds_the_probabilities() -> None:
     odds = torch.sigmoid(3 * normal((20, 18, 16), 2, seed=3)[0])
     ones = SparseTensor.of(torch.bernoulli(odds, generator=torch.Generator().manual_seed(0)))
@@ -171,6 +174,7 @@ def test_a_fit_ends_after_its_epochs_or_when_the_caller_says_so() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["dense", "zeros"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_resuming_equals_never_stopping_to_the_bit(form: str, dtype: torch.dtype) -> None:
@@ -207,6 +211,7 @@ def test_a_fit_may_begin_from_a_model() -> None:
     assert again.relative_error == pytest.approx(model.relative_error, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_l2_makes_the_model_smaller() -> None:
     tensor = normal((6, 7, 8), 2, noise=0.3)[0]
     settings: dict[str, Any] = {"iterations": 200, "epochs": 4, "learning_rate": 0.02}
@@ -230,6 +235,7 @@ def fit_on_each_rank(world: World) -> list[CPTensor]:
     return [*models, gcp_stochastic(mine, 1, "bernoulli-logit", world=world, **settings)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_any_number_of_ranks_equals_one(ranks: int) -> None:
     expected, answers = fit_on_each_rank(World.alone()), on_ranks(ranks, fit_on_each_rank)

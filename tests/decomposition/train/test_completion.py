@@ -47,6 +47,7 @@ def miss(train: TensorTrain, tensor: Tensor, indices: Tensor) -> float:
 CASES = [((20, 20, 20), 3, 0.25), ((12, 11, 10, 9), 3, 0.2), ((8, 8, 8, 8, 8), 3, 0.1), ((30, 4, 25), 3, 0.4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(("shape", "rank", "part"), CASES)
 def test_what_was_not_observed_is_recovered(shape: tuple[int, ...], rank: int, part: float, seed: int) -> None:
@@ -125,6 +126,7 @@ def test_a_row_without_entries_is_zero_and_one_with_few_is_not_huge() -> None:
     assert all(core.isfinite().all() for core in train.cores)
 
 
+@pytest.mark.slow
 def test_l2_draws_the_train_to_zero() -> None:
     _, indices, values = observed((8, 9, 10), 2, 0.5)
     norms = [complete_tensor_train(indices, values, (8, 9, 10), 2, l2=l2).norm() for l2 in (0.0, 1.0, 100.0)]
@@ -234,6 +236,7 @@ def complete_on_each_rank(world: World, holders: int) -> list[TensorTrain]:
     return trains
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "holders"), [(2, 2), (4, 4), (3, 2)])
 def test_any_number_of_ranks_equals_one(ranks: int, holders: int) -> None:
     alone = complete_on_each_rank(World.alone(), 1)

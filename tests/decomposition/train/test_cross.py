@@ -200,6 +200,7 @@ def search_on_each_rank(world: World, shape: tuple[int, ...]) -> TensorTrain:
     return tensor_cross(lambda index: world.sum_(mine[tuple(index.T)]), shape, max_rank=6, tol=1e-10, world=world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_any_number_of_ranks_equals_one(ranks: int) -> None:
     """A mode of three rows leaves a rank of four without any."""

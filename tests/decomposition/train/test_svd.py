@@ -104,6 +104,7 @@ def test_the_error_is_that_of_full_decompositions(max_rank: int | list[int], mod
     assert true_error(train, tensor) <= 1.01 * by_svd(tensor, kept) + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
 def test_the_error_is_no_worse_than_tensorlys(power: float, dtype: torch.dtype) -> None:
@@ -257,6 +258,7 @@ def alone() -> list[TensorTrain]:
     return fit_on_each_rank(World.alone(), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "holders"), [(2, 2), (4, 4), (3, 2)])
 def test_any_number_of_ranks_equals_one(ranks: int, holders: int, alone: list[TensorTrain]) -> None:
     """Also where a rank holds nothing: the last of three, and of four those that a mode of two rows leaves out."""

@@ -150,6 +150,7 @@ def test_ranks_far_down_a_spectrum_are_not_lost_in_a_gram_matrix(dtype: torch.dt
     assert true_error(model, tensor) < 2 * best + tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.1, 1.0, 3.0])
 @pytest.mark.parametrize("finder", ["gram", "randomized"])
 def test_st_hosvd_is_within_1_percent_of_hooi(noise: float, finder: RangeFinder) -> None:
@@ -203,6 +204,7 @@ def test_the_error_never_grows_in_a_sweep(shape: tuple[int, ...], ranks: tuple[i
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
 
 
+@pytest.mark.slow
 def test_a_component_too_many_does_no_harm() -> None:
     tensor = low_rank((6, 5, 4), (1, 1, 1), positive=True)[0]
     methods: tuple[Method, ...] = ("st-hosvd", "hooi", "nonnegative")
@@ -274,6 +276,7 @@ def test_resuming_equals_never_stopping_to_the_bit(method: Method, sweeps: int, 
     assert all(map(torch.equal, resumed.factors, expected.factors))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-35, 1e-25, 1e-12, 1e12, 1e25, 1e35])
 @pytest.mark.parametrize("method", ["st-hosvd", "hooi", "nonnegative"])
 def test_the_unit_of_the_data_does_not_matter(factor: float, method: Method) -> None:

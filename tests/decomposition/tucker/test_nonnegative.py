@@ -11,6 +11,7 @@ from polyadic.decomposition.tucker.fit import tucker
 from tests.helpers.tucker_cases import each_case, low_rank, true_error
 
 
+@pytest.mark.slow
 @each_case
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_nonnegative_has_no_negative_entry_and_tells_its_true_error(
@@ -23,6 +24,7 @@ def test_nonnegative_has_no_negative_entry_and_tells_its_true_error(
     assert model.relative_error < tucker(tensor, ranks, method="hooi").relative_error + 0.03
 
 
+@pytest.mark.slow
 def test_nonnegative_finds_a_nonnegative_tensor() -> None:
     tensor = low_rank((12, 11, 10), (3, 2, 2), positive=True)[0]
     errors = [
@@ -32,6 +34,7 @@ def test_nonnegative_finds_a_nonnegative_tensor() -> None:
     assert min(errors) < 2e-3
 
 
+@pytest.mark.slow
 def test_nonnegative_is_as_good_as_tensorlys() -> None:
     tensor = low_rank((12, 11, 10), (3, 3, 3), 0.5, positive=True)[0]
     theirs = non_negative_tucker_hals(tensor.numpy(), (3, 3, 3), n_iter_max=50, tol=0)

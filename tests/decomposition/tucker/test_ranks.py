@@ -58,6 +58,7 @@ def alone() -> list[TuckerTensor]:
     return fit_all(World.alone())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_any_number_of_ranks_equals_one(ranks: int, alone: list[TuckerTensor]) -> None:
     answers = on_ranks(ranks, fit_all)

@@ -54,6 +54,7 @@ def test_a_step_of_a_forecast_is_the_references(name: str, dtype: torch.dtype) -
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @each
 def test_gradients_equal_the_references(name: str, options: Options) -> None:
     """Of everything that goes in, from everything that comes out."""

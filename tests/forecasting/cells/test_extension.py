@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CELL = '''
 """plain-gru: the gated recurrent unit of Cho et al. (2014)."""
 
@@ -102,6 +104,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "plain-gru", test_co
 """
 
 
+@pytest.mark.slow
 def test_a_new_cell_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "plain_gru.py").write_text(CELL)

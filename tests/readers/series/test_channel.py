@@ -33,6 +33,7 @@ def channel(folder: Path, files: dict[str, bytes], likelihood: str = "gaussian")
     return read_train(prepared, HOUR, LIKELIHOODS[likelihood])
 
 
+@pytest.mark.slow
 def test_a_job_reads_all_formats_of_a_channel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hours = stamps_of({"start": "2021-01-01 00:00:00", "target": [0.0] * 60}, HOUR)
     wide = csv_of([["date", "x"], *([hour, step] for step, hour in enumerate(hours))])
@@ -116,12 +117,14 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return on_ranks(2, on_each_rank, tmp_path_factory.mktemp("ranks"), hosts=2)
 
 
+@pytest.mark.slow
 def test_the_ranks_of_a_host_share_what_is_its_own_and_all_share_what_is_tested(two_ranks: list[Any]) -> None:
     for (_, dealt), part in zip(two_ranks, ([0, 2, 4], [1, 3]), strict=True):
         assert dealt.pop("train") == dealt.pop("validation") == [0, 1, 2, 3, 4]
         assert dealt == dict.fromkeys(("train, divided", "validation, divided", "test", "test, divided"), part)
 
 
+@pytest.mark.slow
 def test_hosts_that_differ_in_their_features_are_refused(two_ranks: list[Any]) -> None:
     for (taken, refused), _ in two_ranks:
         assert taken == "taken"

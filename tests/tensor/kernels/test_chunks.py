@@ -27,6 +27,7 @@ def roots(tree: Tree) -> Tensor:
     return torch.arange(len(begins) - 1).repeat_interleave(begins.diff())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     shape=shapes, count=st.integers(0, 90), length=st.integers(1, 20), least=nonzeros_per_fibre, seed=st.integers(0, 99)
@@ -49,6 +50,7 @@ def test_every_nonzero_is_in_one_chunk_and_every_chunk_in_one_row(
         assert bool((begins < tree.fibre_starts[divided.fibres + 1]).all())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(shape=shapes, count=st.integers(0, 90), length=st.integers(1, 20), seed=st.integers(0, 99))
 def test_a_chunk_is_a_whole_row_or_has_a_line_of_its_own(shape: list[int], count: int, length: int, seed: int) -> None:

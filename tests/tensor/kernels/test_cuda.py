@@ -119,6 +119,7 @@ def check(answers: list[Answer], case: Case) -> None:
         assert_near(answer.entries, torch.stack(terms).prod(0).sum(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", [0.0, 1e9], ids=["compressed", "every nonzero by itself"])
 @pytest.mark.parametrize(
     ("order", "dtype"),
@@ -133,6 +134,7 @@ def test_products_and_entries_are_those_of_the_plain_form(
     assert answers[0].extra_lines >= 2, "half of the nonzeros lie in one row"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [6, 7, 8])
 def test_tensors_of_many_modes_are_taken(run: Run, order: int) -> None:
     for least in (0.0, 1e9):
@@ -140,6 +142,7 @@ def test_tensors_of_many_modes_are_taken(run: Run, order: int) -> None:
         check(run(products, case, least, 3), case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, 8, 16, 20, 33, 70, 200])
 def test_any_rank_is_taken_by_blocks_of_columns(run: Run, rank: int) -> None:
     for least in (0.0, 1e9):
@@ -147,11 +150,13 @@ def test_any_rank_is_taken_by_blocks_of_columns(run: Run, rank: int) -> None:
         check(run(products, case, least), case)
 
 
+@pytest.mark.slow
 def test_thousands_of_columns_are_taken(run: Run) -> None:
     case = Case([2, 2, 2], 3, 2_000, torch.float64)
     check(run(products, case, 1e9), case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 3, 64])
 def test_rows_and_fibres_may_be_cut_anywhere(run: Run, length: int) -> None:
     for least in (0.0, 1e9):
@@ -159,6 +164,7 @@ def test_rows_and_fibres_may_be_cut_anywhere(run: Run, length: int) -> None:
         check(run(products, case, least, length), case)
 
 
+@pytest.mark.slow
 def test_rows_without_nonzeros_are_zero(run: Run) -> None:
     for count in (0, 1):
         case = Case([6, 5, 4], count, 3, torch.float32)
@@ -167,6 +173,7 @@ def test_rows_without_nonzeros_are_zero(run: Run) -> None:
         assert int((answers[0].product != 0).any(1).sum()) == count
 
 
+@pytest.mark.slow
 def test_the_result_is_the_same_every_time(run: Run) -> None:
     case = Case([3, 30, 40], 30, 4, torch.float32)
     for least in (0.0, 1e9):
@@ -181,6 +188,7 @@ def decomposed(device: str, options: dict[str, Any]) -> CPTensor:
     return CPTensor(model.weights.cpu(), [factor.cpu() for factor in model.factors], model.relative_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"observed": True, "l2": 0.1}, {"nonnegative": True}, {"init": "svd"}], ids=str
 )
@@ -194,6 +202,7 @@ def test_a_sparse_cp_is_the_one_of_the_cpu(run: Run, options: dict[str, Any]) ->
         assert torch.allclose(factor * sign, expected_factor, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("generation", "order", "real"), [(80, 3, "fp32"), (90, 8, "fp64")])
 def test_the_kernels_compile_without_a_gpu(
     generation: int, order: int, real: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,7 @@ def long_rows(records: list[dict[str, Any]], frequency: Frequency) -> list[list[
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(series_records(), frequencies, st.randoms(use_true_random=False))
 def test_a_long_table_gives_what_json_lines_do(
@@ -56,6 +57,7 @@ def test_a_long_table_gives_what_json_lines_do(
     assert_same(read_series_files({"a.csv.gz": gzip.compress(csv_of([header, *rows]))}, frequency), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 20).flatmap(lambda length: series_records(length, 0)),
@@ -210,6 +212,7 @@ def test_a_broken_gzip_file_is_refused() -> None:
         read_series_files({"a.csv.gz": gzip.compress(WIDE)[:-5]})
 
 
+@pytest.mark.slow
 def test_a_fault_far_down_is_told_with_its_line() -> None:
     hours = np.arange(np.datetime64("1901-01-01T00:00:00"), np.datetime64("1907-01-01T00:00:00"), 3600)
     rows = [f"{hour},1,2" for hour in hours.tolist()]

@@ -25,6 +25,7 @@ from tests.helpers.series_files import (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(series_records(), st.sampled_from(["snappy", "gzip", "none"]))
 def test_parquet_gives_what_json_lines_do(records: list[dict[str, Any]], compression: str) -> None:
