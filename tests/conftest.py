@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch and numpy are imported: the other worker has the other core, and tests of threads set their own.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 TESTS = Path(__file__).parent
 DOCKER = TESTS / "contract" / "docker"

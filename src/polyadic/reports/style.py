@@ -9,7 +9,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,9 @@ def as_png(figure: Figure, title: str = "") -> bytes:
     """The figure as the bytes of a PNG file; the same figure gives the same bytes."""
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=INK)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    metadata: dict[str, Any] = {"Software": None}
-    figure.savefig(buffer, format="png", metadata=metadata)
+    # Not figure.savefig, which draws twice: once to lay the figure out, though drawing does that by itself.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -43,6 +43,7 @@ from polyadic.training.channels import open_channels  # noqa: E402
 from polyadic.training.checkpoint import CheckpointFolder, NoCheckpoints  # noqa: E402
 from polyadic.training.environment import Environment, read_environment  # noqa: E402
 from polyadic.training.tensorboard import EventFolder  # noqa: E402
+from polyadic.training.without_compiler import optimizer_without_compiler  # noqa: E402
 
 
 def train(environment: Environment, stop_requested: Callable[[], bool], dry_run: bool = False) -> None:
@@ -73,6 +74,7 @@ def train(environment: Environment, stop_requested: Callable[[], bool], dry_run:
 def main(arguments: Sequence[str] = ()) -> NoReturn:
     """A worker's life: trains, reports its failure to the launcher, and ends the process."""
     messages.die_with_parent()
+    optimizer_without_compiler()
     folder = Path(os.environ[messages.FOLDER_VARIABLE])
     environment = read_environment()
     try:

@@ -44,6 +44,7 @@ class EventFolder:
 
     def _begin(self, run: str, resumes: bool) -> Path:
         """A new file; where it resumes a run, what an earlier file has of this step and later ones is void."""
+        _import_without_boto3()
         from tensorboardX.proto.event_pb2 import SessionLog
 
         file = self.folder / run / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
@@ -55,6 +56,20 @@ class EventFolder:
         return file
 
 
+def _import_without_boto3() -> None:
+    """Imports the library, where it isn't yet, as if boto3 were not there: it would take as long as the rest of it.
+
+    Here and not at the file's head: only the rank that records shall wait for it.
+    """
+    absent = {"boto3": None} if "boto3" not in sys.modules else {}
+    sys.modules.update(absent)  # type: ignore[arg-type]  # None: an import of that name fails.
+    try:
+        import tensorboardX  # noqa: F401
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 def _scalar(tag: str, value: float, step: int) -> bytes:
     from tensorboardX.proto.summary_pb2 import Summary
 
@@ -62,7 +77,6 @@ def _scalar(tag: str, value: float, step: int) -> bytes:
 
 
 def _event(**what: Any) -> bytes:
-    # Here and not above: the library reads boto3 among others, which only the rank that records shall wait for.
     from tensorboardX.proto.event_pb2 import Event
 
     serialized: bytes = Event(wall_time=time.time(), **what).SerializeToString()
