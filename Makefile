@@ -5,6 +5,8 @@ IMAGE ?= polyadic
 WHEELS ?=
 # Two cores, several processes: threads that spin at barriers stand in each other's way.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Every test process would compile the package and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 RUN := $(VENV)/bin/python
 # How many tests run at a time; those of a file stay together (tests/conftest.py).

@@ -21,16 +21,27 @@ JOBS = {"algorithms", "contract", "docs", "examples", "local_mode", "reports", "
 """Folders whose tests run whole jobs, servers or pictures: each takes seconds."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A folder of slow tests is not even imported where slow tests are left out."""
+    inner = collection_path.relative_to(TESTS).parts if TESTS in collection_path.parents else ()
+    return True if inner[:1] and inner[0] in JOBS and "not slow" in config.getoption("markexpr") else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the image have their marker, and come first: they take longest. Those of whole jobs are slow."""
+    """Tests of the image have their marker, and come first: they take longest. Those of jobs and of ranks are slow."""
     for item in items:
         if DOCKER in item.path.parents:
             item.add_marker(pytest.mark.docker)
             item.add_marker(pytest.mark.timeout(IMAGE_SECONDS))
-        if item.path.relative_to(TESTS).parts[0] in JOBS:
+        if item.path.relative_to(TESTS).parts[0] in JOBS or _starts_ranks(item):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: DOCKER not in item.path.parents)
+
+
+def _starts_ranks(item: pytest.Item) -> bool:
+    """Whether a test itself starts processes (tests/helpers/ranks.py), each of which imports torch."""
+    return isinstance(item, pytest.Function) and "on_ranks" in item.function.__code__.co_names
 
 
 class ByFile(LoadScopeScheduling):

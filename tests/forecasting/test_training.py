@@ -97,6 +97,7 @@ def test_resuming_equals_never_stopping_to_the_bit(steps: int) -> None:
     assert_equal(weights(second), weights(whole))
 
 
+@pytest.mark.slow
 def test_resuming_after_the_last_epoch_keeps_the_best() -> None:
     whole, kept = prepare(PLAN), []
     whole.run(Cursor(), always, lambda cursor, _: kept.append(state_of(whole, cursor)))

@@ -314,6 +314,7 @@ def test_the_ranks_of_a_host_deal_documents_out(tmp_path: Path) -> None:
     assert "2 of 3 documents are empty" in said[0][1] and said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_hosts_read_what_they_hold(tmp_path: Path) -> None:
     answers = answers_of(tmp_path, 2, {what: case for what, (case, _) in DIVIDED.items()} | {"differing": DIFFERING})
     found = {what: [answer[what] for answer in answers] for what in DIVIDED}

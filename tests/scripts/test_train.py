@@ -59,6 +59,7 @@ def test_a_completed_job_ends_with_its_artifact(recipe: Recipe, command: Command
     assert job["RoleArn"].endswith("role/SageMakerExecution")
 
 
+@pytest.mark.slow
 def test_without_follow_the_job_is_only_created(recipe: Recipe, command: Command, job_story: Story) -> None:
     job_story(IN_PROGRESS)
     code, out, err = command("train", recipe(), "--no-follow")

@@ -57,12 +57,15 @@ def channels(scratch: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(300, func_only=True)
-@pytest.mark.parametrize("hosts", [1, 2])
-def test_a_deepar_job_runs_unchanged(sdk2: Sdk, image: str, scratch: Path, hosts: int) -> None:
+def test_a_deepar_job_runs_unchanged(sdk2: Sdk, image: str, scratch: Path) -> None:
     request = {"instances": [series(2, 60, ahead=6), series(5, 40, ahead=6)], "configuration": CONFIGURATION}
+    records, transformed = made(scratch / "records"), scratch / "transformed"
+    asked = [series(number, 40 + number, ahead=6) for number in range(3)]
+    (records / "series.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
     (answer,) = sdk2.run(
-        "sdk2_deploy.py", image=image, hosts=hosts, hyperparameters=DEEPAR, requests=[request], port=free_port(),
-        channels=channels(scratch), output=str(scratch / "output"),
+        "sdk2_deploy.py", image=image, hyperparameters=DEEPAR, requests=[request], port=free_port(),
+        channels=channels(scratch), output=str(scratch / "output"), records=str(records), transformed=str(transformed),
+        env={"DEEPAR_INFERENCE_CONFIG": json.dumps({**CONFIGURATION, "output_types": ["quantiles"]})},
     )  # fmt: skip
     assert len(answer["predictions"]) == 2
     for prediction in answer["predictions"]:
@@ -71,30 +74,30 @@ def test_a_deepar_job_runs_unchanged(sdk2: Sdk, image: str, scratch: Path, hosts
         assert prediction["mean"] == pytest.approx(samples.mean(0), rel=1e-3)
         low, high = (np.array(prediction["quantiles"][level]) for level in ("0.1", "0.9"))
         assert (low <= high).all() and low == pytest.approx(np.quantile(samples, 0.1, axis=0), rel=1e-3)
-    printed = sdk2.printed
+    for strategy in ("SingleRecord", "MultiRecord"):
+        text = (transformed / strategy / "series.jsonl.out").read_text()
+        answers = [json.loads(line) for line in text.splitlines() if line]
+        assert len(answers) == 3
+        assert all(one.keys() == {"quantiles"} and one["quantiles"].keys() == {"0.1", "0.9"} for one in answers)
+    check_metrics_and_report(sdk2.printed, scratch / "output")
+
+
+@pytest.mark.timeout(300, func_only=True)
+def test_two_hosts_train_a_deepar_job_unchanged(sdk2: Sdk, image: str, scratch: Path) -> None:
+    sdk2.run(
+        "sdk2_fit.py", image=image, hosts=2, hyperparameters=DEEPAR, channels=channels(scratch),
+        output=str(scratch / "output"),
+    )  # fmt: skip
+    check_metrics_and_report(sdk2.printed, scratch / "output")
+
+
+def check_metrics_and_report(printed: str, output: Path) -> None:
     assert {int(epoch) for epoch, _ in re.findall(TRAIN_LOSS, printed)} == {0, 1, 2}
     for metric in (FINAL_LOSS, TEST_RMSE, TEST_LOSS):
         found = re.findall(metric, printed)
         assert len(found) == 1 and np.isfinite(float(found[0])), metric
     for level in ("0.1", "0.5", "0.9"):
         assert re.search(rf"#test_score \(\S+, wQuantileLoss\[{level}\]\): \S+", printed)
-    with tarfile.open(scratch / "output" / "output.tar.gz") as archive:
+    with tarfile.open(output / "output.tar.gz") as archive:
         names = {Path(name).name for name in archive.getnames()}
     assert {"report.html", "evaluation.json", "forecasts.png", "horizon.png", "calibration.png", "loss.png"} <= names
-
-
-@pytest.mark.timeout(300, func_only=True)
-def test_a_transform_answers_as_deepar_inference_config_says(sdk2: Sdk, image: str, scratch: Path) -> None:
-    records, transformed = made(scratch / "records"), scratch / "transformed"
-    asked = [series(number, 40 + number, ahead=6) for number in range(3)]
-    (records / "series.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
-    sdk2.run(
-        "sdk2_transform.py", image=image, hyperparameters=DEEPAR, port=free_port(), channels=channels(scratch),
-        output=str(scratch / "output"), records=str(records), transformed=str(transformed),
-        env={"DEEPAR_INFERENCE_CONFIG": json.dumps({**CONFIGURATION, "output_types": ["quantiles"]})},
-    )  # fmt: skip
-    for strategy in ("SingleRecord", "MultiRecord"):
-        text = (transformed / strategy / "series.jsonl.out").read_text()
-        answers = [json.loads(line) for line in text.splitlines() if line]
-        assert len(answers) == 3
-        assert all(one.keys() == {"quantiles"} and one["quantiles"].keys() == {"0.1", "0.9"} for one in answers)

@@ -20,12 +20,11 @@ from tests.helpers.image_sdk import Sdk, free_port
 
 
 @pytest.mark.timeout(240, func_only=True)
-@pytest.mark.parametrize("hosts", [1, 2])
-def test_fit_deploy_predict(sdk2: Sdk, image: str, scratch: Path, hosts: int) -> None:
+def test_fit_on_two_hosts_deploy_predict(sdk2: Sdk, image: str, scratch: Path) -> None:
     tensor = low_rank_tensor()
     requests, expected = cp_requests(tensor)
     answers = sdk2.run(
-        "sdk2_deploy.py", image=image, hosts=hosts, hyperparameters=CP, requests=requests, port=free_port(),
+        "sdk2_deploy.py", image=image, hosts=2, hyperparameters=CP, requests=requests, port=free_port(),
         channels={"train": str(write_tensor(scratch / "tensor", tensor))}, output=str(scratch / "output"),
     )  # fmt: skip
     predicted = [answer["predictions"][0]["value"] for answer in answers]
@@ -35,7 +34,9 @@ def test_fit_deploy_predict(sdk2: Sdk, image: str, scratch: Path, hosts: int) ->
 
 
 @pytest.mark.timeout(240, func_only=True)
-def test_batch_transform_keeps_the_order_of_lines(sdk2: Sdk, image: str, scratch: Path) -> None:
+def test_fit_on_one_host_and_a_batch_transform_that_keeps_the_order_of_lines(
+    sdk2: Sdk, image: str, scratch: Path
+) -> None:
     levels = [500.0, 5.0, 50.0, 5000.0]
     records, transformed = made(scratch / "records"), scratch / "transformed"
     lines = [json.dumps(daily_series(level)) + "\n" for level in levels]

@@ -59,6 +59,7 @@ def test_the_relative_error_is_that_of_the_reconstruction(
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_columns_have_length_1_and_the_datas_type(dtype: torch.dtype) -> None:
     model = cp(low_rank((5, 6, 4), 2)[0].to(dtype), 2, max_iterations=3)

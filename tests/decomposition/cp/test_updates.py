@@ -8,6 +8,7 @@ import torch
 from polyadic.decomposition.cp.updates import nonnegative_rows, solve_rows
 
 
+@pytest.mark.slow
 def test_nonnegative_rows_reach_the_optimum() -> None:
     """The Karush-Kuhn-Tucker conditions after many updates."""
     random = torch.Generator().manual_seed(0)

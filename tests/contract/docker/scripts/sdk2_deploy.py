@@ -1,8 +1,8 @@
-"""SDK v2: fit, deploy, predict, delete."""
+"""SDK v2: fit, deploy, predict, delete, and a batch transform where there are records for it."""
 
 from sagemaker.deserializers import JSONDeserializer
 from sagemaker.serializers import JSONSerializer
-from sdk2_estimator import estimator, inputs, report, spec
+from sdk2_estimator import estimator, inputs, report, spec, transform
 
 trained = estimator()
 trained.fit(inputs())
@@ -15,6 +15,9 @@ predictor = trained.deploy(
     wait=False,  # locally the endpoint is up when deploy returns; waiting would only sleep through one 30 s poll
 )
 try:
-    report([predictor.predict(request) for request in spec["requests"]])
+    answers = [predictor.predict(request) for request in spec["requests"]]
 finally:
     predictor.delete_endpoint()
+if "records" in spec:
+    transform(trained)
+report(answers)

@@ -39,3 +39,21 @@ def inputs() -> dict[str, TrainingInput]:
 
 def report(value: Any) -> None:
     Path(sys.argv[2]).write_text(json.dumps(value))
+
+
+def transform(trained: Estimator) -> None:
+    """A batch transform of JSON Lines by either strategy."""
+    for strategy in ("SingleRecord", "MultiRecord"):
+        transformer = trained.transformer(
+            instance_count=1,
+            instance_type="local",
+            strategy=strategy,
+            assemble_with="Line",
+            accept="application/jsonlines",
+            env=spec.get("env"),
+            output_path=f"file://{spec['transformed']}/{strategy}",
+        )
+        # Locally transform() returns when all is done; waiting would only ask CloudWatch for its log.
+        transformer.transform(
+            f"file://{spec['records']}", content_type="application/jsonlines", split_type="Line", wait=False
+        )
