@@ -28,6 +28,9 @@ _NAMES_OF_UCI = re.compile(r"docword\..*\.txt(\.gz)?")
 _NUMBER = re.compile(rb"\s*\d+\s*")
 _HEADER = ("the number of documents", "the number of words", "the number of lines that follow")
 
+FEW_DOCUMENTS, DOCUMENTS_PER_ENTRY = 10**6, 10
+"""More documents than this would nearly all be empty: no file holds that, its first line is wrong."""
+
 
 class _Entries(NamedTuple):
     """The lines of a batch: documents and words that count from 0, and counts, an array each."""
@@ -67,6 +70,11 @@ def encode(value: Rows) -> bytes:
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
     """A part of the rows of a stream, one batch at a time; UserError with the file and the line."""
     documents, words, entries = (_stated(file.readline(), name, line) for line, _ in enumerate(_HEADER, 1))
+    if documents > FEW_DOCUMENTS + DOCUMENTS_PER_ENTRY * entries:
+        raise UserError(
+            f"{name}, line 1: {documents:,} documents, but {entries:,} counts (line 3): nearly all would be empty. "
+            "Write the number of documents there"
+        )
     line, done, seen, held = len(_HEADER) + 1, 0, 0, _NO_ENTRIES
     while lines := file.readlines(_rows.BATCH_BYTES):
         batch = _parse_entries(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import DenseFile
+from polyadic.readers.head import TensorHead
 from polyadic.readers.shares import Holding, agreed, refuse, refuse_order
 from polyadic.tensor.dense import Slab, longest, share
 
@@ -54,28 +55,49 @@ class Stack:
             yield self.pieces[place], max(start, first), min(stop, ends[place]), first
 
 
-def read(holding: Holding, world: World, dtype: torch.dtype, min_order: int, divided_mode: int | None) -> Slab:
-    """This rank's slab of the tensor, its rows in the order of the ranks.
+def read(
+    holding: Holding,
+    world: World,
+    dtype: torch.dtype,
+    min_order: int,
+    divided_mode: int | None,
+    before: Callable[[TensorHead], None],
+) -> Slab:
+    """This rank's slab of the tensor, its rows in the order of the ranks; `before` is told what it will be.
 
     With `divided_mode` each rank has its share of the rows of that mode. Without it the mode is 0 or, of a single file,
     the longest, and a rank whose host has no file may get no rows.
     """
-    slab = _read(_stack(holding, world, min_order, divided_mode), holding, world, dtype)
+    stack = _stack(holding, world, min_order, divided_mode)
+    start, stop = _rows(stack, world)
+    entries = math.prod(stack.shape) // max(1, stack.shape[stack.mode]) * (stop - start)
+    before(TensorHead(shape=stack.shape, dtype=dtype, entries=entries, ranks=world.size))
+    slab = _read(stack, holding, world, dtype)
     return slab if divided_mode is None else _divide(slab, divided_mode, world)
 
 
 def _read(stack: Stack, holding: Holding, world: World, dtype: torch.dtype) -> Slab:
-    start, stop = share(len(stack.readers), world.rank, world.size)
-    moved = bool((np.diff(stack.readers) < 0).any())
-    if not moved:
-        start, stop = (int(np.searchsorted(stack.readers, world.rank, side)) for side in ("left", "right"))
+    start, stop = _rows(stack, world)
     numbers = torch.empty(0, dtype=dtype).numpy().dtype
     local = np.empty([stop - start if n == stack.mode else rows for n, rows in enumerate(stack.shape)], numbers)
-    if moved:
+    if _moves(stack):
         _exchange(local, stack, holding, world, start)
     else:
         agreed(world, lambda: _fill(local, stack, holding, start, stop))
     return Slab(torch.from_numpy(local).to(world.device), stack.shape, stack.mode, start)
+
+
+def _moves(stack: Stack) -> bool:
+    """Whether rows have to go to other ranks than those that read them."""
+    return bool((np.diff(stack.readers) < 0).any())
+
+
+def _rows(stack: Stack, world: World) -> tuple[int, int]:
+    """Where this rank's rows of the stack's mode begin and end."""
+    if _moves(stack):
+        return share(len(stack.readers), world.rank, world.size)
+    first, last = (int(np.searchsorted(stack.readers, world.rank, side)) for side in ("left", "right"))
+    return first, last
 
 
 def _divide(slab: Slab, mode: int, world: World) -> Slab:

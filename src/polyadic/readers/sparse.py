@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,11 +12,16 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import Coordinates, Gatherer, Labelled
+from polyadic.readers.head import TensorHead
 from polyadic.readers.shares import Holding, refuse, refuse_order
 from polyadic.tensor.dense import share
 from polyadic.tensor.sparse import SparseTensor
 
 Labels: TypeAlias = tuple[tuple[str, ...] | None, ...]
+
+
+ROWS_PER_NONZERO = 10
+"""A mode with more rows than this times the nonzeros has rows that are not used."""
 
 
 class Head(NamedTuple):
@@ -28,9 +34,16 @@ class Head(NamedTuple):
 
 
 def read(
-    holding: Holding, world: World, dtype: torch.dtype, min_order: int, divided_mode: int | None
+    holding: Holding,
+    world: World,
+    dtype: torch.dtype,
+    min_order: int,
+    divided_mode: int | None,
+    before: Callable[[TensorHead], None],
 ) -> tuple[SparseTensor, Labels]:
     """This rank's records, whose indices mean the same on every rank, and the labels that the indices point into.
+
+    `before` is told what they are, before anything is made of as many rows as the tensor has.
 
     With `divided_mode` a rank has the records of its share of the rows of that mode; without it, those that it read.
     """
@@ -46,12 +59,24 @@ def read(
     labels = _unite(local, world, labelled)
     largest = map(max, zip(*world.collect(local.rows), strict=True))
     shape = tuple(rows if words is None else len(words) for rows, words in zip(largest, labels, strict=True))
+    before(_head(local, shape, labels, world, dtype))
     values = torch.from_numpy(local.values).to(dtype)
     refuse(world, None if bool(values.isfinite().all()) else f"a value is too large for {dtype}: set dtype=float64")
     indices, values = torch.from_numpy(local.indices).to(world.device), values.to(world.device)
     if divided_mode is not None:
         indices, values = _divide(indices, values, shape[divided_mode], divided_mode, world)
     return SparseTensor(indices, values, shape), labels
+
+
+def _head(local: Coordinates, shape: tuple[int, ...], labels: Labels, world: World, dtype: torch.dtype) -> TensorHead:
+    nonzeros = sum(world.collect(len(local.values)))
+    unused = {}
+    for mode, rows in enumerate(shape):
+        if labels[mode] is None and rows > ROWS_PER_NONZERO * nonzeros:
+            used = set().union(*world.collect(np.unique(local.indices[mode]).tolist()))
+            unused[mode] = len(used)
+    entries = max(world.collect(len(local.values)))
+    return TensorHead(shape=shape, dtype=dtype, entries=entries, sparse=True, ranks=world.size, barely_used=unused)
 
 
 def _divide(indices: Tensor, values: Tensor, rows: int, mode: int, world: World) -> tuple[Tensor, Tensor]:

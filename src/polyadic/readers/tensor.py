@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from polyadic.errors import UserError
 from polyadic.formats import FORMATS, Format
 from polyadic.jobs.channels import ChannelSpec
 from polyadic.jobs.job import Job
+from polyadic.jobs.memory import Need
 from polyadic.readers import dense, sparse
 from polyadic.readers.choice import choose
+from polyadic.readers.head import TensorHead, admit
 from polyadic.readers.shares import Holding, agreed, few
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
@@ -37,6 +39,7 @@ def read_tensor(
     gaps: bool = False,
     min_order: int = 2,
     divided_mode: int | None = None,
+    needs: Callable[[TensorHead], Need] | None = None,
 ) -> TensorRead:
     """The tensor I_1 x ... x I_N of a channel: a collective, with one verdict on every rank.
 
@@ -48,15 +51,22 @@ def read_tensor(
     is read with the least traffic, a single file along its longest mode and a stack along mode 0; and the ranks that
     see the same sparse files share their records.
 
-    Raises UserError for no file, dense and sparse files in one channel, what the formats refuse, files that do not fit
-    together, fewer than `min_order` modes (or than `divided_mode` needs), entries that are infinite, and, unless
-    `gaps`, entries that are NaN.
+    needs: the memory that a rank needs for such a tensor and what becomes of it, which is reserved before dense entries
+    are read, and once the records of a sparse tensor are counted; without it, that of the tensor itself.
+
+    Raises UserError for no file, dense and sparse files in one channel, more memory than there is, what the formats
+    refuse, files that do not fit together, fewer than `min_order` modes (or than `divided_mode` needs), entries that
+    are infinite, and, unless `gaps`, entries that are NaN.
     """
     holding = Holding.of(job.channels[channel], choose(job, channel, _formats()), job.world)
     min_order = max(min_order, 1 if divided_mode is None else divided_mode + 1)
+
+    def before(head: TensorHead) -> None:
+        admit(job, head, needs)
+
     if _is_sparse(holding, job, channel):
-        return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode))
-    slab = dense.read(holding, job.world, dtype, min_order, divided_mode)
+        return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode, before))
+    slab = dense.read(holding, job.world, dtype, min_order, divided_mode, before)
     dense.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
     return TensorRead(slab, (None,) * len(slab.shape))
 

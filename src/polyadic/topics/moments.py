@@ -105,15 +105,15 @@ def whitened_third(documents: Documents, whitening: Whitening, alpha0: float, wo
         points = times(corpus, narrow)
         spread += transposed_times(corpus, torch.cat([points * share, share, second], 1).float())
         exact = points.double()
-        cubes += _cubes(exact, share)
+        cubes += _triples(exact * share, exact)
         pairs += exact.T @ (exact * second)
     sums = [cubes, pairs, spread]
     flat = sum_over_ranks(world, torch.cat([part.flatten() for part in sums]))
     parts = torch.split(flat, [part.numel() for part in sums])
     cubes, pairs, spread = (part.reshape(like.shape) for part, like in zip(parts, sums, strict=True))
     rows, (weights, diagonal) = spread[:, :k], spread[:, k:].T
-    third = cubes - _symmetric(torch.einsum("ta,tb,tc->abc", rows, matrix, matrix))
-    third = (third + 2 * torch.einsum("t,ta,tb,tc->abc", weights, matrix, matrix, matrix)) / whitening.documents
+    third = cubes - _symmetric(_triples(rows, matrix))
+    third = (third + 2 * _triples(weights[:, None] * matrix, matrix)) / whitening.documents
     mean = matrix.T @ whitening.mean
     second = (pairs - matrix.T @ (diagonal[:, None] * matrix)) / whitening.documents
     third -= alpha0 / (alpha0 + 2) * _symmetric(torch.einsum("ab,c->abc", second, mean))
@@ -161,13 +161,10 @@ def _symmetric(tensor: Tensor) -> Tensor:
     return tensor + tensor.permute(2, 0, 1) + tensor.permute(1, 2, 0)
 
 
-def _cubes(points: Tensor, share: Tensor) -> Tensor:
-    """The sum over the documents of share · p∘p∘p, for points p (D x k) and shares (D x 1): k x k x k."""
-    k = points.shape[1]
-    cubes = points.new_zeros(k, k * k)
-    step = max(1, WORK_NUMBERS // k**2)
-    for first in range(0, len(points), step):
-        batch = points[first : first + step]
-        squares = (batch[:, :, None] * batch[:, None, :]).flatten(1)
-        cubes += (batch * share[first : first + step]).T @ squares
-    return cubes.reshape(k, k, k)
+def _triples(first: Tensor, matrix: Tensor) -> Tensor:
+    """The sum over t of first_ta matrix_tb matrix_tc: k x k x k, with k² numbers of some rows at a time, not of all."""
+    k = matrix.shape[1]
+    total = matrix.new_zeros(k, k * k)
+    for rows, part in zip(*(tensor.split(max(1, WORK_NUMBERS // k**2)) for tensor in (first, matrix)), strict=True):
+        total += rows.T @ (part[:, :, None] * part[:, None]).flatten(1)
+    return total.reshape(k, k, k)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters
+from polyadic.algorithms.cp.memory import needs
 from polyadic.algorithms.cp.model import builder, cp_tensor
 from polyadic.algorithms.cp.solvers import Run
 from polyadic.decomposition.cp.consistency import choose, core_consistency
@@ -27,7 +29,9 @@ from polyadic.tensor.sparse_share import SparseShare
 def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     """Decomposes the tensor of channel `train`, each rank its slab or its block of it."""
     settings, began = job.hyperparameters, time.perf_counter()
-    read = read_tensor(job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask")
+    read = read_tensor(
+        job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask", needs=partial(needs, settings)
+    )
     sparse = isinstance(read.data, SparseTensor)
     observed = settings.entries == "missing" if sparse else settings.missing == "mask"
     data = Data.of(read.data, job.world, observed=observed)

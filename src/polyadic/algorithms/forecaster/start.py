@@ -5,6 +5,7 @@ from __future__ import annotations
 from polyadic.algorithms.forecaster.calendar import resolve_calendar
 from polyadic.algorithms.forecaster.covariates import refuse_unfit, resolve
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
+from polyadic.algorithms.forecaster.memory import refuse_large, reserve_training
 from polyadic.algorithms.forecaster.model import NAME, Model, load
 from polyadic.algorithms.forecaster.network import build
 from polyadic.errors import UserError
@@ -40,6 +41,7 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
         standardise(network, pool, job.world, divided)
         if isinstance(network, Direct):
             network.begin(linear_autoregression.fit(pool, job.world, divided, settings.linear_ridge))
+    reserve_training(job, network, pool)
     training = Training(network, pool, _plan(settings), job.world, divided, _validation(job, model))
     snapshot = job.resume()
     if snapshot is None:
@@ -67,6 +69,7 @@ def _start(job: Job[Hyperparameters], series: SeriesStore) -> Model:
     covariates = resolve(settings.cardinality, settings.num_dynamic_feat, series, world)
     resolved = covariates.written | {"calendar": resolve_calendar(settings.calendar, series, world)}
     settings = settings.model_copy(update=resolved)
+    refuse_large(job, settings)
     fixed: Scale | None = None
     if settings.scaling != "context":
         level, size = training_scale(series, world, job.channels["train"].divided)

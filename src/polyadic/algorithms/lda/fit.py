@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import torch
 
 from polyadic.algorithms.lda.hyperparameters import Hyperparameters
+from polyadic.algorithms.lda.memory import BATCH_DOCUMENTS, needs
 from polyadic.algorithms.lda.model import Model, as_served
 from polyadic.jobs.checkpoints import Snapshot
 from polyadic.jobs.job import Job
+from polyadic.jobs.memory import refuse_beyond, reserve
 from polyadic.readers.corpus import read_corpus
 from polyadic.readers.vocabulary import read_vocabulary
 from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood
@@ -25,8 +27,6 @@ from polyadic.topics.spectral import Topics, spectral_lda
 
 ITERATIONS_PER_LINE = 10
 """How often the refinement prints a metric."""
-BATCH_DOCUMENTS = 2**16
-"""Documents that the moments take together where mini_batch_size is not set."""
 ROUGH_RESTARTS, ROUGH_SWEEPS = 2, 60
 """The effort of a decomposition that a refinement follows: a closer one changes nothing in the end."""
 SAMPLE_DOCUMENTS = 400
@@ -36,11 +36,13 @@ SAMPLE_DOCUMENTS = 400
 def fit(job: Job[Hyperparameters]) -> Model:
     """Finds the topics of channel `train`, each rank with its share of the documents."""
     settings, began = job.hyperparameters, time.perf_counter()
+    refuse_beyond(job, needs(settings))
     train = read_corpus(job, "train", settings.feature_dim)
     test = read_corpus(job, "test", settings.feature_dim) if "test" in job.channels else None
     vocabulary = read_vocabulary(job, settings.feature_dim)
     for warning in train.warnings + (test.warnings if test else []):
         job.note(f"warning: {warning}")
+    reserve(job, needs(settings, train.corpus, test.corpus if test else None))
     corpus, earlier = train.corpus, _resume(job, train.corpus)
     if earlier is None and not settings.refine_iterations:
         topics = _by_moments(job, corpus, settings.seed, settings.max_restarts, settings.max_iterations)

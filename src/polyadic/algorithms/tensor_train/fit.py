@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 
 from polyadic.algorithms.tensor_train.hyperparameters import Hyperparameters, Method
+from polyadic.algorithms.tensor_train.memory import needs
 from polyadic.algorithms.tensor_train.model import build
 from polyadic.algorithms.tensor_train.solvers import Run
 from polyadic.errors import UserError
@@ -21,7 +23,9 @@ from polyadic.tensor.sparse import SparseTensor
 def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     """Decomposes the tensor of channel `train`, each rank its share of it."""
     settings, began = job.hyperparameters, time.perf_counter()
-    read = read_tensor(job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask")
+    read = read_tensor(
+        job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask", needs=partial(needs, settings)
+    )
     run, method = Run(job=job, data=read.data), _method(job, read.data)
     kind = "sparse" if isinstance(read.data, SparseTensor) else "dense"
     shape = " x ".join(map(str, read.data.shape))

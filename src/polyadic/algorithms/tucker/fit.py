@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from polyadic.algorithms.tucker.hyperparameters import Hyperparameters
+from polyadic.algorithms.tucker.memory import needs
 from polyadic.algorithms.tucker.model import build
 from polyadic.decomposition.tucker.fit import tucker
 from polyadic.decomposition.tucker.progress import Progress
@@ -23,7 +25,7 @@ from polyadic.tensor.numbered_names import numbered
 def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     """Decomposes the tensor of channel `train`, each rank a slab of it."""
     settings, began, history = job.hyperparameters, time.perf_counter(), list[float]()
-    read = read_tensor(job, dtype=getattr(torch, settings.dtype))
+    read = read_tensor(job, dtype=getattr(torch, settings.dtype), needs=partial(needs, settings))
     slab = densify(read.data, job.world, wanted_by=job.algorithm)
     job.note(f"tucker: tensor {_written(slab.shape)}, mode {slab.mode} over {job.world.size} rank(s)")
     tensor = tucker(

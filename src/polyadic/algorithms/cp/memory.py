@@ -1,0 +1,56 @@
+"""What memory a cp job needs: the tensor, the factors as often as a method holds them, and its work space."""
+
+from __future__ import annotations
+
+from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
+from polyadic.decomposition.gcp.objective import MOST_ENTRIES
+from polyadic.jobs.memory import Need
+from polyadic.readers.head import TensorHead
+
+FACTOR_COPIES = {"als": 4, "sampled-als": 4, "lbfgs": 53 * 2, "adam": 12}
+"""Factors that a method holds: those of a sweep, the best ones, whole ones for the model. The 10 pairs of vectors, the
+bounds and the points of L-BFGS-B are 53 times the factors in float64: of float32 ones 106 times."""
+SPARSE_COPIES = 5.5
+"""Records that a sparse tensor becomes: as they are read, dealt out, and in a tree for each mode."""
+PARTIAL_SHARE = 0.25
+"""Of a dense tensor: the largest partial product (tensor/dense_share.py)."""
+LOSS_SHARE = 1.65
+"""Of a dense tensor under a loss of its own: the model's entries, and the loss's derivatives."""
+MASK_SHARE = 2.0
+"""Of a dense tensor with gaps: the ones where entries are, and the tensor with zeros where none are."""
+
+NORMAL_EQUATIONS = 4.2
+"""Normal equations of a row (R x R, float64) that are held at once where only observed entries count, of every row of
+the longest mode."""
+
+
+def needs(settings: Hyperparameters, head: TensorHead) -> Need:
+    """The peak of a rank."""
+    rank, method = settings.rank or settings.max_rank, _method(settings, head)
+    copies = FACTOR_COPIES[method]
+    if method == "lbfgs" and head.dtype.itemsize == 8:
+        copies //= 2
+    parts = {
+        "tensor": head.bytes,
+        "factors": copies * head.factor_bytes(rank),
+        "work space": _sparse_work(settings, head, rank) if head.sparse else _dense_work(settings, head),
+    }
+    return Need(parts, "lower rank, or set method=adam" if method == "lbfgs" else "lower rank")
+
+
+def _method(settings: Hyperparameters, head: TensorHead) -> Method:
+    loss = settings.loss_function()
+    counted = not head.sparse or settings.entries == "missing" or loss.zeros is not None
+    return settings.method_for(every_entry=counted or head.whole_entries <= MOST_ENTRIES)
+
+
+def _dense_work(settings: Hyperparameters, head: TensorHead) -> float:
+    share = PARTIAL_SHARE if settings.loss == "gaussian" else LOSS_SHARE
+    return head.bytes * (share + (MASK_SHARE if settings.missing == "mask" else 0))
+
+
+def _sparse_work(settings: Hyperparameters, head: TensorHead, rank: int) -> float:
+    work = SPARSE_COPIES * head.bytes
+    if settings.entries == "missing" and settings.loss == "gaussian":
+        work += NORMAL_EQUATIONS * 8.0 * max(head.shape) * rank**2
+    return work
