@@ -165,6 +165,8 @@ def _triples(first: Tensor, matrix: Tensor) -> Tensor:
     """The sum over t of first_ta matrix_tb matrix_tc: k x k x k, with k² numbers of some rows at a time, not of all."""
     k = matrix.shape[1]
     total = matrix.new_zeros(k, k * k)
-    for rows, part in zip(*(tensor.split(max(1, WORK_NUMBERS // k**2)) for tensor in (first, matrix)), strict=True):
+    for rows, part in zip(
+        *(torch.split(tensor, max(1, WORK_NUMBERS // k**2)) for tensor in (first, matrix)), strict=True
+    ):
         total += rows.T @ (part[:, :, None] * part[:, None]).flatten(1)
     return total.reshape(k, k, k)

@@ -19,6 +19,8 @@ LOSS_SHARE = 1.65
 MASK_SHARE = 2.0
 """Of a dense tensor with gaps: the ones where entries are, and the tensor with zeros where none are."""
 
+SQUARES_BESIDE = 4
+"""Matrices R x R in float64 beside the Gram matrix of each factor."""
 NORMAL_EQUATIONS = 4.2
 """Normal equations of a row (R x R, float64) that are held at once where only observed entries count, of every row of
 the longest mode."""
@@ -33,6 +35,7 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     parts = {
         "tensor": head.bytes,
         "factors": copies * head.factor_bytes(rank),
+        "matrices": 8.0 * (len(head.shape) + SQUARES_BESIDE) * rank**2,
         "work space": _sparse_work(settings, head, rank) if head.sparse else _dense_work(settings, head),
     }
     return Need(parts, "lower rank, or set method=adam" if method == "lbfgs" else "lower rank")
