@@ -11,6 +11,7 @@ import torch
 
 from polyadic.jobs.job import Job
 from polyadic.jobs.memory import Need, reserve
+from polyadic.tensor.densify import MOST_ENTRIES
 
 INDEX_BYTES = 4
 """Of an index of a sparse tensor."""
@@ -45,8 +46,9 @@ class TensorHead:
 
     @property
     def dense_bytes(self) -> float:
-        """Of this rank's part of the tensor with its zeros."""
-        return (self.whole_entries / self.ranks if self.sparse else float(self.entries)) * self.dtype.itemsize
+        """Of this rank's part of the tensor with its zeros, of which there are never more (tensor/densify.py)."""
+        with_zeros = min(self.whole_entries, MOST_ENTRIES) / self.ranks
+        return (with_zeros if self.sparse else float(self.entries)) * self.dtype.itemsize
 
     def factor_bytes(self, columns: float) -> float:
         """Of a factor of so many columns for every mode, whole."""
