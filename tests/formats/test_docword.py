@@ -81,3 +81,9 @@ def test_disorder_is_seen_between_batches() -> None:
 def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:
     check_round_trip(docword.FORMAT, value)
     check_damaged(docword.FORMAT, value, data)
+
+
+def test_a_header_of_far_more_documents_than_counts_is_refused() -> None:
+    with pytest.raises(UserError, match=r"line 1: 300,000,000 documents, but 2 counts \(line 3\).*Write the number"):
+        docword.decode(b"300000000\n8\n2\n1 1 5\n2 2 5\n")
+    assert len(docword.decode(b"1000000\n8\n1\n1 1 5\n")) == 1_000_000

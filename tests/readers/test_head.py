@@ -63,8 +63,8 @@ def test_a_sparse_tensor_is_known_by_its_records(tmp_path: Path) -> None:
 def test_a_mode_of_whose_rows_few_are_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = f"1 1 1 1.0\n2 3 1 2.0\n{LARGEST_INDEX} 1 1 2.0\n"
     (head,) = heads_of(job_of(tmp_path, "a.tns", text.encode()))
-    assert head.barely_used == {0: 3}
-    assert "mode 0 has 300,000,000 rows, of which 3 are used" in capsys.readouterr().err
+    assert (head.barely_used, head.records) == ((0,), 3)
+    assert "mode 0 has 300,000,000 rows, of which at most 3 are used" in capsys.readouterr().err
 
 
 def test_labels_are_numbered_and_so_all_used(tmp_path: Path) -> None:
@@ -86,6 +86,6 @@ def test_nothing_is_taken_where_there_is_no_room(
         return
     sparse = job_of(tmp_path, "a.tns", f"{LARGEST_INDEX} 1 1 2.0\n".encode())
     with pytest.raises(
-        UserError, match=r"lower rank, use more hosts.*Mode 0 has 300,000,000 rows, of which 1 are used"
+        UserError, match=r"lower rank, use more hosts.*Mode 0 has 300,000,000 rows, of which at most 1 are used"
     ):
         read_tensor(sparse, dtype=torch.float32, needs=needs)  # type: ignore[arg-type]

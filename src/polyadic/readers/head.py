@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,8 +22,8 @@ class TensorHead:
     """The shape of a tensor, and how much of it this rank will hold.
 
     shape: I_1, ..., I_N. entries: of this rank; of a sparse tensor the records that it has read, of the rank with the
-    most. barely_used: the modes of a sparse tensor of whose rows few are used, with the number of those. ranks: how
-    many share the tensor.
+    most. ranks: how many share the tensor. records: of a sparse tensor over all ranks. barely_used: its modes that have
+    far more rows than there are records.
     """
 
     shape: tuple[int, ...]
@@ -31,7 +31,8 @@ class TensorHead:
     entries: int
     sparse: bool = False
     ranks: int = 1
-    barely_used: Mapping[int, int] = field(default_factory=dict)
+    records: int = 0
+    barely_used: tuple[int, ...] = ()
 
     @property
     def bytes(self) -> float:
@@ -62,8 +63,8 @@ def admit(job: Job[Any], head: TensorHead, needs: Callable[[TensorHead], Need] |
     """
     need = Need({"tensor": head.bytes}, "leave out rows") if needs is None else needs(head)
     hints = []
-    for mode, used in head.barely_used.items():
-        hint = f"mode {mode} has {head.shape[mode]:,} rows, of which {used:,} are used"
+    for mode in head.barely_used:
+        hint = f"mode {mode} has {head.shape[mode]:,} rows, of which at most {head.records:,} are used"
         hints.append(f". {hint[0].upper()}{hint[1:]}: number these from 0, or write them as text, which is numbered")
         job.note(
             f"warning: {hint}: every row costs memory and time. Number those that are used from 0, or write them as "

@@ -69,14 +69,19 @@ def read(
 
 
 def _head(local: Coordinates, shape: tuple[int, ...], labels: Labels, world: World, dtype: torch.dtype) -> TensorHead:
-    nonzeros = sum(world.collect(len(local.values)))
-    unused = {}
-    for mode, rows in enumerate(shape):
-        if labels[mode] is None and rows > ROWS_PER_NONZERO * nonzeros:
-            used = set().union(*world.collect(np.unique(local.indices[mode]).tolist()))
-            unused[mode] = len(used)
-    entries = max(world.collect(len(local.values)))
-    return TensorHead(shape=shape, dtype=dtype, entries=entries, sparse=True, ranks=world.size, barely_used=unused)
+    counts = world.collect(len(local.values))
+    unused = tuple(
+        mode for mode, rows in enumerate(shape) if labels[mode] is None and rows > ROWS_PER_NONZERO * sum(counts)
+    )
+    return TensorHead(
+        shape=shape,
+        dtype=dtype,
+        entries=max(counts),
+        sparse=True,
+        ranks=world.size,
+        records=sum(counts),
+        barely_used=unused,
+    )
 
 
 def _divide(indices: Tensor, values: Tensor, rows: int, mode: int, world: World) -> tuple[Tensor, Tensor]:

@@ -33,14 +33,15 @@ def reserve_training(job: Job[Any], network: nn.Module, pool: Pool) -> None:
     world, size = job.world, job.hyperparameters.mini_batch_size
     windows = min(-(-size // (1 if job.channels["train"].divided else world.size)), len(pool))
     step = _left_behind(network, pool, windows, world.device)
-    copies = STEP_COPIES.get(job.hyperparameters.cell, OWN_STEP_COPIES)
+    copies = STEP_COPIES.get(job.hyperparameters.cell, OTHER_STEP_COPIES)
     reserve(job, Need({"weights": _weights(network), "a batch": copies * step}, KNOB))
 
 
 STEP_COPIES = {"lstm": 0.6}
-"""What a step takes of what it keeps for its backward pass: of torch's own cell a part, whose room is not all used."""
-OWN_STEP_COPIES = 2.0
-"""Of the other cells, whose backward passes hold as much again while they run."""
+"""The memory that a step was measured to take, in units of what it keeps for its backward pass. Why lstm takes less
+than it keeps was not found."""
+OTHER_STEP_COPIES = 2.0
+"""Measured of tt-lstm, and taken for all other cells."""
 
 
 def _weights(network: nn.Module) -> float:
