@@ -84,7 +84,7 @@ def series(path: Path) -> None:
 
 
 FORECASTER = {
-    "time_freq": "H", "context_length": "200", "prediction_length": "48", "epochs": "1", "mini_batch_size": "128",
+    "time_freq": "H", "context_length": "200", "prediction_length": "48", "epochs": "1", "mini_batch_size": "192",
     "num_eval_samples": "50", "cell": "lstm", "num_cells": "100",
 }  # fmt: skip
 CASES = {
