@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import LatentDirichletAllocation
 
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import mixtures
+from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics, spectral_lda
 from scripts.bench.lda_ap import tokens
 from scripts.bench.measure import OURS, Case, in_turn, seconds

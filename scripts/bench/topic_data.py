@@ -15,12 +15,11 @@ from torch import Tensor
 from polyadic.formats import ldac
 from polyadic.topics.coherence import halves
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import fold_in
-from polyadic.topics.spectral import Topics
+from polyadic.topics.refinement import expect
 from scripts.bench.measure import UnavailableError
 from scripts.bench.sparse_data import DATA
 
-TEST_EVERY, HALVINGS, MADE_DOCUMENTS = 10, 4, 50_000
+TEST_EVERY, HALVINGS, ITERATIONS, MADE_DOCUMENTS = 10, 4, 200, 50_000
 
 
 class Synthetic(NamedTuple):
@@ -93,10 +92,12 @@ def associated_press() -> Split:
 
 def completion_perplexity(beta: Tensor, split: Split) -> float:
     """Perplexity of the second halves, given mixtures of the first ones that are likeliest: K x V topics, fixed."""
-    flat = Topics(beta.double(), torch.full((len(beta),), 1e-6, dtype=torch.float64))
-    likelihood, tokens = 0.0, 0.0
+    flat, likelihood, tokens = torch.full((len(beta),), 1e-6), 0.0, 0.0
     for seen, scored in split.halves:
-        counts = fold_in(seen, flat, passes=200).double()
+        counts = seen.lengths.float()[:, None].expand(-1, len(beta)) / len(beta)
+        for _ in range(ITERATIONS):
+            counts = expect(seen, beta.float(), flat, counts, passes=1).documents
+        counts = counts.double()
         mixed = counts / counts.sum(1, keepdim=True).clamp_min(1e-30)
         chance = (mixed[scored.document] * beta.double().T[scored.words]).sum(1)
         likelihood += float((scored.counts.double() * chance.clamp_min(1e-300).log()).sum())

@@ -37,7 +37,8 @@ from polyadic.tensor import (
 )
 from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood, top_words
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import best_start, fold_in, mixtures, refine
+from polyadic.topics.mixtures import mixtures
+from polyadic.topics.refinement import best_start, refine
 from polyadic.topics.spectral import spectral_lda
 
 COUNTS = np.random.default_rng(0).integers(1, 9, (4, 5, 6))
@@ -265,7 +266,6 @@ OF_WORDS: dict[str, Callable[[Any], Any]] = {
     "spectral_lda": lambda given: spectral_lda(given(WORDS), 6, 2)[0].beta,
     "refine": lambda given: refine(given(WORDS), TOPICS, iterations=3).topics.beta,
     "best_start": lambda given: best_start(given(WORDS), [TOPICS], iterations=3).topics.beta,
-    "fold_in": lambda given: fold_in(given(WORDS), TOPICS),
     "mixtures": lambda given: mixtures(given(WORDS), TOPICS),
     "coherence": lambda given: coherence(TOPICS, given(WORDS), World.alone(), 3)[0],
     "per_word_log_likelihood": lambda given: torch.tensor(per_word_log_likelihood(TOPICS, given(WORDS), World.alone())),

@@ -10,7 +10,7 @@ import torch
 from polyadic.distributed import World
 from polyadic.topics.coherence import coherence, diversity, halves, per_word_log_likelihood, top_words
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import mixtures
+from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics
 from tests.helpers.corpora import dense, small
 

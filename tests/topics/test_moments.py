@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -62,15 +63,29 @@ def test_moments_are_those_of_all_tuples_of_tokens() -> None:
     values, vectors = torch.linalg.eigh(second)
     torch.testing.assert_close(whitening.values, values.flip(0)[:3], atol=1e-6, rtol=1e-4)
     assert float((whitening.basis.T @ vectors.flip(1)[:, :3]).abs().diagonal().min()) > 0.9999
-    kept = Whitening(whitening.basis[:, :1], whitening.values[:1], whitening.mean, 40, 3)
+    kept = Whitening(whitening.basis[:, :1], whitening.values[:1], whitening.mean, 40, 3, 0.0)
     matrix = kept.matrix
     expected = torch.einsum("abc,ai,bj,ck->ijk", third, matrix, matrix, matrix)
     torch.testing.assert_close(
         whitened_third(lambda: [corpus], kept, ALPHA0, World.alone()), expected, rtol=1e-4, atol=1e-5
     )
     basis = torch.linalg.qr(torch.randn(9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
-    other = Whitening(basis, torch.tensor([0.3, 0.2, 0.1, 0.05], dtype=torch.float64), whitening.mean, 40, 3)
+    other = Whitening(basis, torch.tensor([0.3, 0.2, 0.1, 0.05], dtype=torch.float64), whitening.mean, 40, 3, 0.0)
     matrix = other.matrix
     expected = torch.einsum("abc,ai,bj,ck->ijk", third, matrix, matrix, matrix)
     actual = whitened_third(lambda: [corpus.part(0, 20), corpus.part(20, 43)], other, ALPHA0, World.alone())
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("terms", "length", "documents"), [(30, 10, 500), (400, 6, 4000), (1000, 100, 300)])
+@pytest.mark.parametrize("common", [0.0, 0.6])
+def test_what_chance_makes_of_documents_without_topics_is_known(
+    terms: int, length: int, documents: int, common: float
+) -> None:
+    random = np.random.default_rng(terms)
+    rest = random.dirichlet(np.ones(terms - 1)) * (1 - common)
+    words = random.multinomial(length, np.concatenate([[common], rest]), documents)
+    corpus = Corpus.of_matrix(words)
+    # With a very large alpha0 the corrected moment is E2 - E1 E1^T, which is 0 but for chance.
+    found = whiten(lambda: [corpus], terms, 3, 1e6, World.alone(), power_steps=20)
+    assert 0.3 < float(found.values[0]) / found.chance < 1.3

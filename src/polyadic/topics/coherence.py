@@ -12,7 +12,7 @@ from polyadic.distributed import World
 from polyadic.tensor.arguments import checked
 from polyadic.topics.collectives import sum_over_ranks
 from polyadic.topics.corpus import Corpus, as_corpus
-from polyadic.topics.refinement import mixtures
+from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics
 
 WORK_NUMBERS = 2**22

@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 
 from polyadic.tensor.kernels.jit import jit
-from polyadic.tensor.kernels.vectors import added, load, multiplied, product, scaled, store, total, widened, zeros
+from polyadic.tensor.kernels.vectors import (
+    added,
+    largest,
+    load,
+    multiplied,
+    product,
+    scaled,
+    store,
+    total,
+    widened,
+    zeros,
+)
 
 PIECE_COLUMNS = 8
 """Columns of a product that are taken at a time: those of a register of float32."""
@@ -55,50 +66,131 @@ def spread() -> Any:
 def expected_counts(piece: int) -> Any:
     """Updates theta, the documents' expected counts of topics (D x K), `passes` times, `piece` columns at a time.
 
-    columns (V x K): the probability of each word in the topics; prior (1 x K): the Dirichlet's parameters; room (3 x
-    K): a document's weights, its new counts, and a token's shares. With `counting`, the last pass also adds to sums
-    (V x K), the expected counts of words, and to likelihood (1), the tokens' log-likelihood. A document's passes end
-    when its counts move by less than the square root of `still` times its tokens.
+    columns (V x K): the probability of each word in the topics; prior (1 x K): the Dirichlet's parameters; room (3 + N
+    x K, N the most words of a document): a document's weights and its new counts, a token's shares, and the shares of
+    the tokens of each of the document's words. The first pass weighs a token by the whole document, the later ones by
+    its other tokens. The last pass also adds to sums (V x K), the expected counts of words, and to likelihood (1), the
+    tokens' log-likelihood, and writes absent (D x K, or no rows), the probability that none of a document's tokens is
+    of a topic.
     """
 
     @jit
     def kernel(
-        offsets, words, counts, columns, theta, prior, sums, likelihood, room, passes, still, counting, begin, end
-    ):
-        width = theta.shape[1]
-        minus = np.float32(-1)
+        offsets, words, counts, columns, theta, prior, sums, likelihood, absent, room, passes, begin, end
+    ):  # fmt: skip
+        width, one = theta.shape[1], np.float32(1)
         for d in range(begin, end):
-            length = counts[offsets[d] : offsets[d + 1]].sum()
             for n in range(passes):
-                last = n == passes - 1
+                last, weight = n == passes - 1, zeros(theta, piece)
                 for column in range(0, width, piece):
-                    store(room, 0, column, added(load(theta, d, column, piece), load(prior, 0, column, piece)))
-                    store(room, 1, column, zeros(theta, piece))
+                    part = added(load(theta, d, column, piece), load(prior, 0, column, piece))
+                    store(room, 0, column, part)
+                    store(theta, d, column, zeros(theta, piece))
+                    weight = added(weight, part)
                 for k in range(offsets[d], offsets[d + 1]):
+                    own, itself = 2 + k - offsets[d], min(one, counts[k]) if n else np.float32(0)
                     whole = zeros(theta, piece)
                     for column in range(0, width, piece):
-                        part = product(load(columns, words[k], column, piece), load(room, 0, column, piece))
-                        store(room, 2, column, part)
+                        others = load(room, 0, column, piece)
+                        if n:
+                            others = scaled(-itself, load(room, own, column, piece), others)
+                            others = largest(others, load(prior, 0, column, piece))
+                        part = product(load(columns, words[k], column, piece), others)
+                        store(room, 1, column, part)
                         whole = added(whole, part)
                     chance = total(whole)
-                    if not chance > 0:  # A word that no topic has says nothing.
-                        continue
-                    share = counts[k] / chance
-                    if last and counting:
-                        likelihood[0] += counts[k] * math.log(chance)
+                    share = one / chance if chance > 0 else np.float32(0)  # A word that no topic has says nothing.
+                    if last and chance > 0:
+                        likelihood[0] += counts[k] * math.log(chance / (total(weight) - itself))
                     for column in range(0, width, piece):
-                        part = load(room, 2, column, piece)
-                        store(room, 1, column, scaled(share, part, load(room, 1, column, piece)))
-                        if last and counting:
+                        part = scaled(share, load(room, 1, column, piece), zeros(theta, piece))
+                        store(room, own, column, part)
+                        store(theta, d, column, scaled(counts[k], part, load(theta, d, column, piece)))
+                        if last:
                             sum_ = load(sums, words[k], column, piece)
-                            store(sums, words[k], column, scaled(share, part, sum_))
-                change = zeros(theta, piece)
-                for column in range(0, width, piece):
-                    new = load(room, 1, column, piece)
-                    moved = scaled(minus, load(theta, d, column, piece), new)
-                    change = multiplied(moved, moved, change)
-                    store(theta, d, column, new)
-                if total(change) <= still * length * length:
-                    break
+                            store(sums, words[k], column, scaled(counts[k], part, sum_))
+            if len(absent):
+                absent[d] = one
+                for k in range(offsets[d], offsets[d + 1]):
+                    for column in range(width):
+                        rest = one - room[2 + k - offsets[d], column]
+                        absent[d, column] *= rest if counts[k] == one else rest ** counts[k]
 
     return kernel
+
+
+@cache
+def filtered(piece: int) -> Any:
+    """out[d] += the mixture of document d (D x K) by assumed-density filtering, `piece` columns at a time.
+
+    columns (V x K): the probability of each word in the topics; prior (1 x K): the Dirichlet's parameters; room (2 x
+    K): those of the document so far, and a token's shares; all float64. The tokens come word after word, in rounds,
+    forward and then backward; a document of more than `most` tokens is taken as one of so many.
+
+    A token that belongs to topic j by the share p_j makes of a Dirichlet, with the parameters g and their sum s, a
+    mixture of Dirichlets g + e_j. The Dirichlet that comes next has its means (g + p) / (s + 1), and a sum by which
+    its variances have the same sum over topics: Minka and Lafferty, UAI 2002, section 3.
+    """
+
+    @jit
+    def match(columns, word, room, sum_, weight):
+        whole = squares = products = chances = zeros(columns, piece)
+        for column in range(0, room.shape[1], piece):
+            part = product(load(columns, word, column, piece), load(room, 0, column, piece))
+            store(room, 1, column, part)
+            whole = added(whole, part)
+        chance = total(whole)
+        if not chance > 0:  # A word that no topic has says nothing.
+            return sum_
+        for column in range(0, room.shape[1], piece):
+            parameter = load(room, 0, column, piece)
+            share = scaled(1 / chance, load(room, 1, column, piece), zeros(columns, piece))
+            store(room, 1, column, share)
+            squares = multiplied(parameter, parameter, squares)
+            products = multiplied(parameter, share, products)
+            chances = multiplied(share, share, chances)
+        more, square, both, own = sum_ + 1, total(squares), total(products), total(chances)
+        means = (square + 2 * both + own) / more**2  # The sums over topics of squared means, and of variances.
+        spread = ((sum_ * more - square + sum_ - 2 * both) / (sum_ + 2) + 1 - own) / more**2
+        matched = (1 - means - spread) / spread if 1e-15 < spread < 1 - means else more
+        for column in range(0, room.shape[1], piece):
+            parameter = load(room, 0, column, piece)
+            new = scaled(weight * matched / more, added(parameter, load(room, 1, column, piece)), zeros(columns, piece))
+            store(room, 0, column, scaled(1 - weight, parameter, new))
+        return sum_ + weight * (matched - sum_)
+
+    @jit
+    def kernel(offsets, words, counts, columns, prior, out, room, most, begin, end):
+        width = out.shape[1]
+        for d in range(begin, end):
+            first, size = offsets[d], offsets[d + 1] - offsets[d]
+            tokens = highest = 0.0
+            for k in range(first, first + size):
+                tokens += counts[k]
+                highest = max(highest, counts[k])
+            scale = min(1.0, most / tokens) if tokens > 0 else 1.0
+            visits, step = math.ceil(highest * scale) * size, _stride(size)
+            for backward in range(2):
+                sum_ = 0.0
+                for column in range(width):
+                    room[0, column] = prior[0, column]
+                    sum_ += prior[0, column]
+                for visit in range(visits):
+                    place = visits - 1 - visit if backward else visit
+                    k = first + place % size * step % size
+                    weight = min(1.0, counts[k] * scale - place // size)
+                    if weight > 0:
+                        sum_ = match(columns, words[k], room, sum_, weight)
+                for column in range(width):
+                    out[d, column] += 0.5 * room[0, column] / sum_
+
+    return kernel
+
+
+@jit
+def _stride(size):  # type: ignore[no-untyped-def]
+    """A number that has no factor in common with `size`, and about the golden section of it."""
+    step = max(1, round(0.618 * size))
+    while math.gcd(step, size) > 1:
+        step += 1
+    return step

@@ -10,6 +10,7 @@ Sums over documents are in float64, so that their order, which depends on the ra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ OVERSAMPLED_COLUMNS = 10
 """Columns of a sketch beyond those wanted: Halko, Martinsson and Tropp, SIAM Review 2011, section 4.2."""
 WORK_NUMBERS = 2**22
 """Numbers of work memory, about."""
+EDGE_PLACES = [2.0 ** (-step / 4) for step in range(4, 40)] + [1 - 2.0 ** (-step / 4) for step in range(5, 60)]
+"""Where between 0 and 1 the end of a spectrum is looked for, which is a minimum."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Whitening:
     """The leading eigenpairs of the scaled second moment over all ranks' documents; float64.
 
     basis: eigenvectors U, V x k. values: eigenvalues S, k, falling. mean: E1, V. documents: how many have LEAST_TOKENS
-    tokens or more, which are those that count; short: how many have fewer.
+    tokens or more, which are those that count; short: how many have fewer. chance: the largest eigenvalue that as many
+    documents would have by chance, were their words drawn from the mean.
     """
 
     basis: Tensor
@@ -45,11 +49,12 @@ class Whitening:
     mean: Tensor
     documents: int
     short: int
+    chance: float
 
     def leading(self, rank: int, device: str | torch.device) -> Whitening:
         """The first `rank` eigenpairs alone, on a device."""
         basis, values = self.basis[:, :rank].to(device), self.values[:rank].to(device)
-        return Whitening(basis, values, self.mean.to(device), self.documents, self.short)
+        return Whitening(basis, values, self.mean.to(device), self.documents, self.short, self.chance)
 
     @property
     def matrix(self) -> Tensor:
@@ -77,14 +82,32 @@ def whiten(
     basis = torch.randn(terms, width, generator=random, dtype=torch.float64).to(world.device)
     for _ in range(power_steps + 1):
         basis = torch.linalg.qr(basis)[0]
-        product, mean, long, short = _second(documents, basis, alpha0, world)
+        product, mean, pairs, long, short = _second(documents, basis, alpha0, world)
         before, basis = basis, product
     # Rayleigh-Ritz in the last basis whose product is known.
     values, vectors = torch.linalg.eigh((before.T @ product + product.T @ before) / 2)
     leading = values.flip(0)[:dimensions]
     turned = torch.linalg.qr(product @ vectors.flip(1)[:, :dimensions])[0]
     signs = turned.gather(0, turned.abs().argmax(0, keepdim=True)).sign()
-    return Whitening(from_rank_0(world, turned * signs), from_rank_0(world, leading), mean, long, short)
+    chance = alpha0 * (alpha0 + 1) * by_chance(mean.cpu(), pairs / max(1, long), max(1, long))
+    return Whitening(from_rank_0(world, turned * signs), from_rank_0(world, leading), mean, long, short, chance)
+
+
+def by_chance(mean: Tensor, pairs: float, documents: int) -> float:
+    """The largest eigenvalue of E2 - E1 E1^T in documents without topics, whose words are drawn one by one from E1 (V).
+
+    pairs: the mean of 1 / (m (m - 1)) over the documents. The matrix is the sample covariance S of D vectors whose
+    entries are independent, with variances t = pairs^1/2 E1 (1 - E1), less its own mean, diag t. With A(y) the sum over
+    terms of t / (1 - t y), divided by D, its spectrum ends at the least A / 2 + (A² / 4 + A / y)^1/2 of 0 < y < 1 / max
+    t: Silverstein and Choi's edge of S (Journal of Multivariate Analysis 1995), with the mean taken off.
+    """
+    variances = math.sqrt(pairs) * (mean * (1 - mean)).clamp_min(0)
+    largest = max(float(variances.max()), 1e-300)
+    ends = []
+    for place in EDGE_PLACES:
+        sum_ = float((variances / (1 - place / largest * variances)).sum()) / documents
+        ends.append(sum_ / 2 + math.sqrt(sum_**2 / 4 + sum_ * largest / place))
+    return min(ends)
 
 
 def whitened_third(documents: Documents, whitening: Whitening, alpha0: float, world: World) -> Tensor:
@@ -121,11 +144,14 @@ def whitened_third(documents: Documents, whitening: Whitening, alpha0: float, wo
     return from_rank_0(world, third * alpha0 * (alpha0 + 1) * (alpha0 + 2) / 2)
 
 
-def _second(documents: Documents, basis: Tensor, alpha0: float, world: World) -> tuple[Tensor, Tensor, int, int]:
-    """The scaled second moment times a basis (V x k), E1 (V), and how many documents are long enough and too short."""
+def _second(documents: Documents, basis: Tensor, alpha0: float, world: World) -> tuple[Tensor, Tensor, float, int, int]:
+    """The scaled second moment times a basis (V x k), E1 (V), and three numbers.
+
+    They are the sum of 1 / (m (m - 1)) over documents, and how many of these are long enough and too short.
+    """
     terms, k = basis.shape
     product, mean, diagonal = basis.new_zeros(terms, k), basis.new_zeros(terms), basis.new_zeros(terms)
-    long = short = 0
+    long, short, pairs_sum = 0, 0, 0.0
     narrow = basis.float()
     for corpus in (batch.to(basis.device) for batch in documents()):
         length = corpus.lengths
@@ -136,16 +162,17 @@ def _second(documents: Documents, basis: Tensor, alpha0: float, world: World) ->
         product += sums[:, :k]
         mean += sums[:, k]
         diagonal += sums[:, k + 1]
+        pairs_sum += float(pairs.sum())
         long_enough = int((length >= LEAST_TOKENS).sum())
         long, short = long + long_enough, short + len(corpus) - long_enough
-    counts = basis.new_tensor([long, short])
+    counts = basis.new_tensor([pairs_sum, long, short])
     flat = sum_over_ranks(world, torch.cat([product.flatten(), mean, diagonal, counts]))
-    long, short = (int(count) for count in flat[-2:])
-    product, (mean, diagonal) = flat[: terms * k].reshape(terms, k), flat[terms * k : -2].reshape(2, terms)
+    pairs_sum, long, short = float(flat[-3]), int(flat[-2]), int(flat[-1])
+    product, (mean, diagonal) = flat[: terms * k].reshape(terms, k), flat[terms * k : -3].reshape(2, terms)
     mean = mean / max(1, long)
     product = (product - diagonal[:, None] * basis) / max(1, long)
     product -= alpha0 / (alpha0 + 1) * torch.outer(mean, mean @ basis)
-    return product * alpha0 * (alpha0 + 1), mean, long, short
+    return product * alpha0 * (alpha0 + 1), mean, pairs_sum, long, short
 
 
 def _reciprocal(number: Tensor, length: Tensor) -> Tensor:

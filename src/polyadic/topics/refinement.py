@@ -1,8 +1,9 @@
 """Topics refined by the documents themselves: expectation-maximisation of smoothed topics, from any start.
 
 Shapes: documents D, terms V, topics K. With N the expected counts, a token w of document d belongs to topic k with a
-probability in proportion to (N_kw + eta) / (N_k + V eta) · (N_dk + alpha_k). This is the zero-order collapsed
-variational update (Asuncion, Welling, Smyth and Teh, UAI 2009), but with the token's own share left in the counts, so
+probability in proportion to (N_kw + eta) / (N_k + V eta) · (N_dk + alpha_k), where N_dk counts the other tokens of the
+document. This is the zero-order collapsed variational update (Asuncion, Welling, Smyth and Teh, UAI 2009), but that the
+token's own share stays in N_kw, and that it is found anew in each iteration, by a first pass with the token in N_dk, so
 that nothing must be kept for each token.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,10 +30,6 @@ ETA = 0.05
 """Smoothing of the topics: tokens of every term that are added to each topic's own."""
 PASSES = 3
 """Updates of a document's counts of topics per iteration."""
-FOLD_IN_PASSES = 100
-"""Most updates of a document whose topics are fixed."""
-STILL_SHARE = 1e-4
-"""Its updates end when its counts move by less than this share of its tokens."""
 LEAST_ALPHA = 1e-4
 """The least value of a Dirichlet's parameter."""
 TRIAL_ITERATIONS = 15
@@ -40,6 +38,18 @@ ALPHA_ITERATIONS = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
 ALPHA_STEPS = 5
 """Steps of such an estimate; more would not pay, since it is made from counts that still change."""
+
+
+class Expected(NamedTuple):
+    """Expected counts of documents (D x K) and words (K x V), float32; the tokens' log-likelihood (float64, in nats).
+
+    absent: the probability that no token of a document is of a topic, D x K, or no rows where it was not asked for.
+    """
+
+    documents: Tensor
+    words: Tensor
+    log_likelihood: Tensor
+    absent: Tensor
 
 
 @dataclass
@@ -90,12 +100,14 @@ def refine(
     state = progress or _beginning(corpus, start, tokens_of_start, world)
     while state.iteration < iterations:
         beta, alpha = smoothed(state.words).float(), state.alpha.float()
-        state.documents, words, likelihood = expect(corpus, beta, alpha, state.documents)
-        flat = sum_over_ranks(world, torch.cat([words.flatten().double(), likelihood.reshape(1)]))
-        state.words, state.log_likelihood = flat[:-1].reshape(words.shape).float(), float(flat[-1])
         state.iteration += 1
-        if state.iteration % ALPHA_ITERATIONS == 0:
-            state.alpha = dirichlet(state.documents, state.alpha, world)
+        estimates = state.iteration % ALPHA_ITERATIONS == 0
+        new = expect(corpus, beta, alpha, state.documents, absent=estimates)
+        flat = sum_over_ranks(world, torch.cat([new.words.flatten().double(), new.log_likelihood.reshape(1)]))
+        state.words, state.log_likelihood = flat[:-1].reshape(new.words.shape).float(), float(flat[-1])
+        state.documents = new.documents
+        if estimates:
+            state.alpha = dirichlet(new.documents, new.absent, state.alpha, world)
         if not after_iteration(state):
             break
     return state
@@ -115,35 +127,19 @@ def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, wor
     return max(tried, key=lambda state: state.log_likelihood)
 
 
-@checked()
-def fold_in(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
-    """The expected counts of fixed topics in documents: D x K, float32. Those of a document depend on it alone.
-
-    passes: the most updates; a document's updates end when its counts move by less than STILL_SHARE of its tokens.
-    """
-    corpus = as_corpus(corpus)
-    beta, alpha = topics.beta.float(), topics.alpha.float()
-    even = torch.ones(len(corpus), len(alpha)) / len(alpha) * corpus.lengths.float()[:, None]
-    return expect(corpus, beta, alpha, even, passes=passes, words=False, still=STILL_SHARE**2)[0]
-
-
-@checked()
-def mixtures(corpus: Corpus, topics: Topics, *, passes: int = FOLD_IN_PASSES) -> Tensor:
-    """The topic mixtures of documents: D x K, rows that sum to 1, float64. Empty ones have the Dirichlet's mean."""
-    corpus = as_corpus(corpus)
-    counts = fold_in(corpus, topics, passes=passes).double() + topics.alpha
-    return counts / counts.sum(1, keepdim=True)
-
-
-def dirichlet(documents: Tensor, alpha: Tensor, world: World) -> Tensor:
+def dirichlet(documents: Tensor, absent: Tensor, alpha: Tensor, world: World) -> Tensor:
     """The Dirichlet's parameters (K, float64) from the expected counts of all ranks' documents (D x K).
 
-    alpha: where to start. A few steps of the fixed point of Minka, "Estimating a Dirichlet distribution", 2000.
-    A collective of all ranks.
+    absent (D x K): the probability that a count is 0; alpha: where to start. A few steps of the fixed point of Minka,
+    "Estimating a Dirichlet distribution", 2000. It sums digamma(n + alpha) - digamma(alpha), which is 0 at n = 0 and
+    steep beside it, over whole numbers n that are not known: counts of 0 are taken with their probability, the others
+    as their mean, as by Teh, Newman and Welling, NIPS 2006. A collective of all ranks.
     """
     counts, lengths = documents.double(), documents.sum(1).double()
+    present = 1 - absent.double()
+    counts = counts / present.clamp_min(1e-12)
     for _ in range(ALPHA_STEPS):
-        own = (torch.digamma(counts + alpha) - torch.digamma(alpha)).sum(0)
+        own = (present * (torch.digamma(counts + alpha) - torch.digamma(alpha))).sum(0)
         whole = (torch.digamma(lengths + alpha.sum()) - torch.digamma(alpha.sum())).sum()
         sums = sum_over_ranks(world, torch.cat([own, whole.reshape(1)]))
         alpha = (alpha * sums[:-1] / sums[-1].clamp_min(1e-30)).clamp_min(LEAST_ALPHA)
@@ -151,67 +147,59 @@ def dirichlet(documents: Tensor, alpha: Tensor, world: World) -> Tensor:
 
 
 def expect(
-    corpus: Corpus,
-    beta: Tensor,
-    alpha: Tensor,
-    documents: Tensor,
-    *,
-    passes: int = PASSES,
-    words: bool = True,
-    still: float = -1.0,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The expected counts of documents (D x K) and of words (K x V), float32, and the tokens' log-likelihood in nats.
+    corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, absent: bool = False
+) -> Expected:
+    """What is expected of the tokens of documents, under fixed topics.
 
     beta: topics, K x V; alpha: the Dirichlet's parameters, K; documents: their counts so far, D x K; all float32.
-    passes: updates of each document; words: whether to count words in the last of them. A document's updates end when
-    its counts move by less than sqrt(still) of its tokens; words must not be counted then.
+    passes: updates of each document, of which the last is counted; absent: whether to say which topics are absent.
     """
     if documents.device.type != "cpu":
-        return expect_on_device(corpus, beta, alpha, documents, passes=passes, words=words)
+        return expect_on_device(corpus, beta, alpha, documents, passes=passes, absent=absent)
     topics, width = len(alpha), padded(len(alpha), torch.float32)
     columns = torch.zeros(beta.shape[1], width)
     columns[:, :topics] = beta.T
     theta, prior = torch.zeros(len(corpus), width), torch.zeros(1, width)
     theta[:, :topics], prior[0, :topics] = documents, alpha
     edges = document_edges(corpus, parts=threads())  # As many sums as threads, always added up in the same order.
-    parts = max(1, len(edges) - 1)
-    sums, room = torch.zeros(parts, beta.shape[1] if words else 0, width), torch.zeros(parts, 3, width)
-    likelihood = torch.zeros(parts, 1, dtype=torch.float64)
+    parts, longest = max(1, len(edges) - 1), int(corpus.offsets.diff().max()) if len(corpus) else 0
+    sums, room = torch.zeros(parts, beta.shape[1], width), torch.zeros(parts, 2 + longest, width)
+    likelihood, none = torch.zeros(parts, 1, dtype=torch.float64), torch.zeros(len(corpus) if absent else 0, width)
     kernel, places = kernels.expected_counts(min(width, 16)), {begin: place for place, begin in enumerate(edges)}
     arrays = [part.numpy() for part in (corpus.offsets, corpus.words, corpus.counts, columns, theta, prior)]
 
     def update(begin: int, end: int) -> None:
-        own = [part[places[begin]].numpy() for part in (sums, likelihood, room)]
-        kernel(*arrays, *own, passes, still, words, begin, end)
+        counted, chances, space = (part[places[begin]].numpy() for part in (sums, likelihood, room))
+        kernel(*arrays, counted, chances, none.numpy(), space, passes, begin, end)
 
     in_parallel(update, edges)
-    # The kernel's probabilities are in units of the sum of a document's weights: its tokens and the sum of alpha.
-    before = documents.sum(1).double() if passes == 1 else corpus.lengths
-    weights = (corpus.lengths * (before + alpha.sum()).log()).sum()
-    return theta[:, :topics], sums.sum(0)[:, :topics].T, likelihood.sum() - weights
+    return Expected(theta[:, :topics], sums.sum(0)[:, :topics].T, likelihood.sum(), none[:, :topics])
 
 
 def expect_on_device(
-    corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, words: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
+    corpus: Corpus, beta: Tensor, alpha: Tensor, documents: Tensor, *, passes: int = PASSES, absent: bool = False
+) -> Expected:
     """The same as `expect`, by torch's own operations on the device of `documents`, a batch of documents at a time."""
-    device, columns, updated, first = documents.device, beta.T.contiguous(), [documents[:0]], 0
-    sums, likelihood = torch.zeros_like(columns), torch.zeros((), dtype=torch.float64, device=device)
-    for part in (batch.to(device) for batch in corpus.batches(max(1, BATCH_NONZEROS // len(alpha)))):
-        theta, chosen = documents[first : first + len(part)], columns[part.words]
+    columns, first = beta.T.contiguous(), 0
+    updated, none = [documents[:0]], [documents[:0]]
+    sums, likelihood = torch.zeros_like(columns), torch.zeros((), dtype=torch.float64, device=documents.device)
+    for part in (batch.to(documents.device) for batch in corpus.batches(max(1, BATCH_NONZEROS // len(alpha)))):
+        theta, chosen, counts = documents[first : first + len(part)], columns[part.words], part.counts[:, None]
+        shares, itself = torch.zeros_like(chosen), torch.zeros_like(counts)
         for _ in range(passes):
-            weights = theta + alpha
-            shares = chosen * weights[part.document]
-            chance = shares.sum(1)
-            shares *= torch.where(chance > 0, part.counts / chance, 0.0)[:, None]
-            theta = torch.zeros_like(theta).index_add_(0, part.document, shares)
+            weights = (theta + alpha)[part.document]
+            products = chosen * torch.maximum(weights - itself * shares, alpha)
+            chance, sizes = products.sum(1, keepdim=True), weights.sum(1, keepdim=True) - itself
+            shares, itself = torch.where(chance > 0, products / chance, 0.0), counts.clamp_max(1.0)
+            theta = torch.zeros_like(theta).index_add_(0, part.document, shares * counts)
         updated.append(theta)
         first += len(part)
-        if words:
-            sums.index_add_(0, part.words, shares)
-            relative = torch.where(chance > 0, chance / weights.sum(1)[part.document], 1.0)
-            likelihood += (part.counts.double() * relative.double().log()).sum()
-    return torch.cat(updated), sums.T, likelihood
+        sums.index_add_(0, part.words, shares * counts)
+        likelihood += (counts.double() * torch.where(chance > 0, chance / sizes, 1.0).double().log()).sum()
+        if absent:
+            logarithms = counts * torch.log1p(-shares.clamp_max(1 - 1e-7))
+            none.append(torch.zeros_like(theta).index_add_(0, part.document, logarithms).exp())
+    return Expected(torch.cat(updated), sums.T, likelihood, torch.cat(none))
 
 
 def _beginning(corpus: Corpus, start: Topics, mixed: float, world: World) -> Refined:

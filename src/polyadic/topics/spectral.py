@@ -21,9 +21,11 @@ from polyadic.topics.corpus import Corpus, as_corpus
 from polyadic.topics.moments import Documents, Whitening, whiten, whitened_third
 
 GAP_FACTOR = 20.0
-"""The rank of the second moment ends where its eigenvalues drop by this factor."""
+"""The rank of the second moment ends where its eigenvalues drop by this factor to what chance makes."""
 NOISE_SHARE = 1e-6
 """Eigenvalues under this share of the square of the mean, which was subtracted, are round-off."""
+COMMON_SHARE = 0.1
+"""A word that is more of all words than this is named where the moments do not tell enough topics."""
 SAME_ERROR = 1e-3
 """Two starts whose relative errors differ by less have found the same optimum."""
 SMALL_ERROR = 0.01
@@ -37,20 +39,32 @@ class Topics:
     beta: Tensor
     alpha: Tensor
 
+    @staticmethod
+    def empty(terms: int) -> Topics:
+        """No topics, over V terms."""
+        return Topics(torch.zeros(0, terms, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
+
 
 @dataclass(frozen=True)
 class Spectrum:
     """What the moments told.
 
-    eigenvalues: of the second moment, falling; rank: how many of them were taken; documents and short: how many
-    documents counted, and how many had too few tokens; relative_error: of the decomposition of the third moment.
+    eigenvalues: of the second moment, falling; chance: the largest that documents without topics would have; rank: how
+    many of them were taken; documents and short: how many documents counted, and how many had too few tokens;
+    relative_error: of the decomposition of the third moment.
     """
 
     eigenvalues: Tensor
+    chance: float
     rank: int
     documents: int
     short: int
     relative_error: float
+
+    @property
+    def clear(self) -> int:
+        """How many eigenvalues are larger than chance would make them."""
+        return int((self.eigenvalues > self.chance).sum())
 
 
 @checked(least={"power_steps": 0})
@@ -64,6 +78,7 @@ def spectral_lda(
     max_iterations: int = 1000,
     tol: float = 1e-8,
     power_steps: int = 1,
+    start_only: bool = False,
     seed: int = 0,
     world: World | None = None,
 ) -> tuple[Topics, Spectrum]:
@@ -71,8 +86,9 @@ def spectral_lda(
 
     documents: this rank's corpus or matrix of counts, D x V, or a function whose every call gives a pass over its share
     of the corpus. terms: V; num_topics: K; alpha0: the sum of the Dirichlet's parameters; max_iterations and tol: of
-    each decomposition, which stops when its relative error falls by less than `tol` in a sweep. A collective of all
-    ranks.
+    each decomposition, which stops when its relative error falls by less than `tol` in a sweep; start_only: the topics
+    are where a refinement starts, so that those which the moments do not tell are drawn at random and not refused. A
+    collective of all ranks.
 
     The whitened third moment is decomposed by alternating least squares, from the eigenvectors of a random mix of its
     slices and from random starts: `max_restarts` in all, fewer where two starts reach the same error or one of them a
@@ -92,35 +108,63 @@ def spectral_lda(
             f"all {whitening.short} documents have fewer than 3 words: topics are found from words that occur together"
         )
     floor = NOISE_SHARE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
-    rank = numerical_rank(whitening.values, floor)
-    _check_rank(rank, num_topics, alpha0)
-    third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
-    kept = whitening.leading(rank, "cpu")
-    model = _decompose(third, num_topics, max_restarts, max_iterations, tol, seed, world)
-    spectrum = Spectrum(whitening.values.cpu(), rank, kept.documents, kept.short, model.relative_error)
-    return _topics(model, kept, alpha0), spectrum
+    rank = numerical_rank(whitening.values, floor, whitening.chance)
+    told = min(num_topics, most_components(rank))
+    if told < num_topics and start_only:
+        rank = int((whitening.values > floor).sum())
+        told = min(num_topics, most_components(rank))
+    elif told < num_topics:
+        raise UserError(_too_many(num_topics, told, rank, alpha0, whitening.mean))
+    kept, topics, relative_error = whitening.leading(rank, "cpu"), Topics.empty(terms), 0.0
+    if told:
+        third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
+        model = _decompose(third, told, max_restarts, max_iterations, tol, seed, world)
+        topics, relative_error = _topics(model, kept, alpha0), model.relative_error
+    if told < num_topics:
+        topics = _with_random(topics, num_topics, whitening.mean.cpu(), alpha0, seed)
+    values = whitening.values.cpu()
+    return topics, Spectrum(values, whitening.chance, rank, kept.documents, kept.short, relative_error)
 
 
-def numerical_rank(values: Tensor, floor: float = 0.0) -> int:
-    """How many eigenvalues (k, falling) come before they drop by GAP_FACTOR, or are `floor` or less."""
+def numerical_rank(values: Tensor, floor: float = 0.0, chance: float = float("inf")) -> int:
+    """How many eigenvalues (k, falling) come before they are `floor` or less, or drop by GAP_FACTOR to `chance`."""
     for number, value in enumerate(values.tolist()):
-        if value <= floor or (number and value * GAP_FACTOR < float(values[number - 1])):
+        if value <= floor or (number and value <= chance and value * GAP_FACTOR < float(values[number - 1])):
             return number
     return len(values)
 
 
-def _check_rank(rank: int, num_topics: int, alpha0: float) -> None:
-    """Raises UserError where no decomposition of a third moment of this rank is unique.
+def most_components(rank: int) -> int:
+    """How many components a third moment of this rank may have for its decomposition to be unique.
 
-    By Kruskal's condition that takes 2 K + 2 <= 3 rank: Linear Algebra and its Applications 1977.
+    By Kruskal's condition 2 K + 2 <= 3 rank, where K exceeds the rank: Linear Algebra and its Applications 1977.
     """
-    most = max(rank, (3 * rank - 2) // 2)
-    if num_topics > most:
-        raise UserError(
-            f"num_topics is {num_topics}, but the second moment of the corpus carries {most} at most: it has {rank} "
-            f"positive eigenvalue(s) before they vanish (with alpha0={alpha0:g}). Set num_topics to {most} or less, or "
-            "give documents that differ more from one another"
-        )
+    return max(rank, (3 * rank - 2) // 2)
+
+
+def _too_many(num_topics: int, most: int, rank: int, alpha0: float, mean: Tensor) -> str:
+    """What to say where the moments tell fewer topics than are asked for; mean: E1, V."""
+    fewer = f"Set num_topics to {most} or less" if most else "Lower alpha0"
+    term, share = int(mean.argmax()), float(mean.max())
+    common = (
+        f"leave out words that are everywhere (term {term} is {share:.0%} of all), " if share > COMMON_SHARE else ""
+    )
+    return (
+        f"num_topics is {num_topics}, but the second moment of the corpus carries {most} at most: {rank} of its "
+        f"eigenvalues (with alpha0={alpha0:g}) are more than chance or round-off. {fewer}, {common}raise alpha0 where "
+        "documents mix many topics, or let a refinement go on from here (refine_iterations of a job, start_only=True "
+        "and refine() in Python)"
+    )
+
+
+def _with_random(topics: Topics, number: int, mean: Tensor, alpha0: float, seed: int) -> Topics:
+    """The topics and as many random ones as are missing, all with a fair share of alpha0; mean: E1, V."""
+    missing = number - len(topics.alpha)
+    random = torch.Generator().manual_seed(seed)
+    drawn = mean * -torch.rand(missing, len(mean), generator=random, dtype=torch.float64).clamp_min(1e-12).log()
+    beta = torch.cat([topics.beta, drawn / drawn.sum(1, keepdim=True)])
+    alpha = torch.cat([topics.alpha * len(topics.alpha) / number, torch.full((missing,), alpha0 / number).double()])
+    return Topics(beta, alpha)
 
 
 def simplex(rows: Tensor) -> Tensor:

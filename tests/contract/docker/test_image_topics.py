@@ -21,7 +21,7 @@ from polyadic.formats import Rows, recordio
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import mixtures
+from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics
 from polyadic.training.checkpoint import NoCheckpoints
 from tests.helpers.image_jobs import made

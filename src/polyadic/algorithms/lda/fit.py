@@ -22,8 +22,9 @@ from polyadic.readers.vocabulary import read_vocabulary
 from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood
 from polyadic.topics.collectives import sum_over_ranks
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import TRIAL_ITERATIONS, Refined, best_start, mixtures, refine
-from polyadic.topics.spectral import Topics, spectral_lda
+from polyadic.topics.mixtures import mixtures
+from polyadic.topics.refinement import TRIAL_ITERATIONS, Refined, best_start, refine
+from polyadic.topics.spectral import Spectrum, Topics, most_components, spectral_lda
 
 ITERATIONS_PER_LINE = 10
 """How often the refinement prints a metric."""
@@ -80,18 +81,35 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
         max_iterations=max_iterations,
         tol=settings.tol,
         power_steps=settings.whitening_power_steps,
+        start_only=settings.refine_iterations > 0,
         seed=seed,
         world=job.world,
     )
-    if moments.short and seed == settings.seed:
-        job.note(f"lda: {moments.short} documents have fewer than 3 words: the moments leave them out")
-    if moments.rank < settings.num_topics and seed == settings.seed:
-        job.note(f"lda: the second moment has rank {moments.rank}: {settings.num_topics} topics depend on one another")
+    if seed == settings.seed:
+        for warning in _doubts(settings, moments):
+            job.note(f"lda: {warning}")
     job.note(
         f"lda: moments of {moments.documents} documents over {job.world.size} rank(s), relative error of the "
         f"decomposition {moments.relative_error:.3g}, {time.perf_counter() - began:.1f} s"
     )
     return topics
+
+
+def _doubts(settings: Hyperparameters, moments: Spectrum) -> Iterator[str]:
+    """What a user should know of the moments."""
+    topics = settings.num_topics
+    if moments.short:
+        yield f"{moments.short} documents have fewer than 3 words: the moments leave them out"
+    drawn = topics - most_components(moments.rank)
+    if drawn > 0:
+        yield f"the second moment has rank {moments.rank}: the refinement begins with {drawn} random topics"
+    elif moments.rank < topics:
+        yield f"the second moment has rank {moments.rank}: {topics} topics depend on one another"
+    if moments.clear < min(topics, moments.rank):
+        yield (
+            f"of {topics} eigenvalues of the second moment {moments.clear} are larger than chance makes them in "
+            f"{moments.documents} documents without topics: more documents, or fewer topics, would be clearer"
+        )
 
 
 def _refine(job: Job[Hyperparameters], corpus: Corpus, earlier: Refined | None) -> Refined:

@@ -21,7 +21,7 @@ from polyadic.formats import UNSTATED, Rows, pack_rows, parse_json_row
 from polyadic.readers.corpus import Width, corpus_of
 from polyadic.reports.topics import write_report
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import mixtures
+from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics
 
 

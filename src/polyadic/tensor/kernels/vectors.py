@@ -148,6 +148,12 @@ def subtracted(typing: Any, left: Any, right: Any) -> Any:
 
 
 @intrinsic
+def largest(typing: Any, left: Any, right: Any) -> Any:
+    """The larger of left and right, number by number."""
+    return left(left, right), lambda context, builder, signature, values: _elementwise(builder, "llvm.maxnum", *values)
+
+
+@intrinsic
 def total(typing: Any, vector: Any) -> Any:
     """The sum of a vector's numbers."""
 
@@ -198,13 +204,9 @@ def _logistic(builder: Any, x: Any) -> Any:
 def _exponential(builder: Any, x: Any) -> Any:
     """exp of a vector of float32: 2^n times a polynomial in x - n log 2, as in the Cephes library (Moshier, 1989)."""
     kind, whole = x.type, ir.VectorType(_INT32, x.type.count)
-
-    def call(name: str, *values: Any) -> Any:
-        function = ir.FunctionType(kind, [kind] * len(values))
-        return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{_suffix(kind)}"), values)
-
-    x = call("llvm.minnum", call("llvm.maxnum", x, _constant(kind, -87.0)), _constant(kind, 88.0))
-    n = call("llvm.rint", builder.fmul(x, _constant(kind, 1.44269504)))
+    x = _elementwise(builder, "llvm.maxnum", x, _constant(kind, -87.0))
+    x = _elementwise(builder, "llvm.minnum", x, _constant(kind, 88.0))
+    n = _elementwise(builder, "llvm.rint", builder.fmul(x, _constant(kind, 1.44269504)))
     x = _fma(builder, n, _constant(kind, -0.693359375), x)
     x = _fma(builder, n, _constant(kind, 2.12194440e-4), x)
     polynomial = _constant(kind, 1.9875691500e-4)
@@ -221,11 +223,14 @@ def _constant(kind: Any, number: float) -> Any:
 
 def _fma(builder: Any, left: Any, right: Any, total: Any) -> Any:
     """left * right + total, rounded once."""
-    kind = left.type
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.{_suffix(kind)}"
-    )
-    return builder.call(function, [left, right, total])
+    return _elementwise(builder, "llvm.fma", left, right, total)
+
+
+def _elementwise(builder: Any, name: str, *vectors: Any) -> Any:
+    """A function of LLVM's that takes vectors of one type, and gives one."""
+    kind = vectors[0].type
+    function = ir.FunctionType(kind, [kind] * len(vectors))
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"{name}.{_suffix(kind)}"), vectors)
 
 
 def _suffix(kind: Any) -> str:

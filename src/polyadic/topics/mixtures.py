@@ -1,0 +1,44 @@
+"""The topics of a document, under topics that are fixed: what is served, and what held-out words are judged by.
+
+Shapes: documents D, terms V, topics K.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from polyadic.tensor.arguments import checked
+from polyadic.tensor.kernels.padding import padded
+from polyadic.tensor.kernels.threads import in_parallel
+from polyadic.topics import kernels
+from polyadic.topics.corpus import Corpus, as_corpus
+from polyadic.topics.products import document_edges
+from polyadic.topics.spectral import Topics
+
+MOST_TOKENS = 4096
+"""Of more tokens, a document's mixture would hardly be another."""
+
+
+@checked()
+def mixtures(corpus: Corpus, topics: Topics) -> Tensor:
+    """The expected topic mixtures of documents given their words: D x K, rows that sum to 1, float64.
+
+    corpus: documents, or a matrix of counts, D x V; topics: K over V terms. A document's mixture depends on it alone;
+    an empty one has the Dirichlet's mean. It is the mean of two passes of assumed-density filtering (Minka and
+    Lafferty, UAI 2002), one forward and one backward over its tokens. Of a few words, which may be of one topic or of
+    another, such a filter keeps both in mind, where an update that is repeated until it is still chooses one of them.
+    """
+    corpus = as_corpus(corpus)
+    count, width = len(topics.alpha), padded(len(topics.alpha), torch.float64)
+    used, words = torch.unique(corpus.words, return_inverse=True)
+    columns, prior, out = (torch.zeros(rows, width, dtype=torch.float64) for rows in (len(used), 1, len(corpus)))
+    columns[:, :count], prior[0, :count] = topics.beta.double().T[used], topics.alpha
+    arrays = [part.numpy() for part in (corpus.offsets, words, corpus.counts, columns, prior, out)]
+    kernel = kernels.filtered(min(width, 8))
+
+    def update(begin: int, end: int) -> None:
+        kernel(*arrays, torch.zeros(2, width, dtype=torch.float64).numpy(), float(MOST_TOKENS), begin, end)
+
+    in_parallel(update, document_edges(corpus))
+    return out[:, :count] / out[:, :count].sum(1, keepdim=True)
