@@ -44,6 +44,7 @@ BENCHES = {
         Bench("cells", FAST, "Recurrent cells, forward and backward"),
         Bench("lda_synthetic", TOPICS, "Synthetic documents", ("scikit-learn", "tomotopy")),
         Bench("lda_ap", TOPICS, "The Associated Press corpus", ("tomotopy",)),
+        Bench("lda_short", TOPICS, "Short documents", ("tomotopy",)),
         Bench("lda_scale", TOPICS, "A million documents, and two processes"),
         Bench("parity", DECOMPOSITIONS, "Fits of real tensors: the larger, the better", ("tensorly", "pyttb")),
         Bench("cp_indian_pines", DECOMPOSITIONS, "The error of CP on Indian Pines", ("tensorly",)),

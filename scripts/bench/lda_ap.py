@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
 
-import numpy as np
-import tomotopy
-import torch
-
 from polyadic.distributed import World
 from polyadic.topics.coherence import coherence
-from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import Refined, best_start, refine
 from polyadic.topics.spectral import spectral_lda
 from scripts.bench.measure import OURS, Case
+from scripts.bench.tomotopy_model import tomotopy_beta, tomotopy_model
 from scripts.bench.topic_data import Split, associated_press, completion_perplexity
 
 TOPICS, ITERATIONS, STARTS = 20, 400, 4
@@ -94,15 +89,14 @@ def _ours(split: Split) -> tuple[dict[float, float], dict[float, str]]:
 
 def _tomotopy(split: Split) -> tuple[float | None, float]:
     """Seconds to the quick perplexity, None where it is not reached, and seconds of all sweeps."""
-    model = tomotopy.LDAModel(k=TOPICS, seed=0)
-    for words in tokens(split.train):
-        model.add_doc(words)
+    model = tomotopy_model(split.train, TOPICS)
     clock = _Clock()
     reached: float | None = None
 
     def look() -> None:
         nonlocal reached
-        if reached is None and completion_perplexity(_beta(model, split.train.terms), split) <= QUICK_PERPLEXITY:
+        beta = tomotopy_beta(model, split.train.terms)
+        if reached is None and completion_perplexity(beta, split) <= QUICK_PERPLEXITY:
             reached = clock.seconds
 
     warnings.filterwarnings("ignore", message="The training result may differ")
@@ -110,22 +104,6 @@ def _tomotopy(split: Split) -> tuple[float | None, float]:
         model.train(LOOK_EVERY_SWEEPS, workers=2)
         clock.stopped(look)
     return reached, clock.seconds
-
-
-def tokens(corpus: Corpus) -> list[list[str]]:
-    """Documents as their words, one after another."""
-    words, counts = corpus.words.numpy(), corpus.counts.numpy().astype(int)
-    edges = itertools.pairwise(corpus.offsets.tolist())
-    return [np.repeat(words[start:end], counts[start:end]).astype(str).tolist() for start, end in edges]
-
-
-def _beta(model: tomotopy.LDAModel, terms: int) -> torch.Tensor:
-    """Its topics in our order of the terms; a term that it has not seen has its smoothing."""
-    beta = np.full((model.k, terms), 1e-9)
-    place = np.array([int(word) for word in model.used_vocabs])
-    for topic in range(model.k):
-        beta[topic, place] = model.get_topic_word_dist(topic)
-    return torch.from_numpy(beta / beta.sum(1, keepdims=True))
 
 
 def _case(

@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-import numpy as np
-import tomotopy
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import LatentDirichletAllocation
 
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics, spectral_lda
-from scripts.bench.lda_ap import tokens
 from scripts.bench.measure import OURS, Case, in_turn, seconds
+from scripts.bench.tomotopy_model import tomotopy_beta, tomotopy_model
 from scripts.bench.topic_data import Synthetic, l1, synthetic
 
 DOCUMENTS, MIXTURE_DOCUMENTS, TOPICS = 50_000, 10_000, 10
@@ -49,21 +46,12 @@ def run() -> Iterator[Case]:
 
 def _tomotopy(data: Synthetic) -> tuple[float, float]:
     """Seconds, and the L1 that they gave."""
-    model = tomotopy.LDAModel(k=TOPICS, seed=0)
-    for words in tokens(data.corpus):
-        model.add_doc(words)
+    model = tomotopy_model(data.corpus, TOPICS)
     spent, error = 0.0, FARTHEST_L1
     while spent < LONGEST_SECONDS and error > CLOSE_L1:
         spent += seconds(lambda: model.train(TOMOTOPY_SWEEPS, workers=2))
-        error = l1(_beta(model, data.corpus.terms), data.beta)
+        error = l1(tomotopy_beta(model, data.corpus.terms).numpy(), data.beta)
     return spent, error
-
-
-def _beta(model: tomotopy.LDAModel, terms: int) -> NDArray[np.float64]:
-    beta, place = np.zeros((model.k, terms)), np.array([int(word) for word in model.used_vocabs])
-    for topic in range(model.k):
-        beta[topic, place] = model.get_topic_word_dist(topic)
-    return beta
 
 
 def _scikit(data: Synthetic) -> tuple[float, float, LatentDirichletAllocation]:

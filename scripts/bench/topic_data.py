@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import tarfile
+from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from polyadic.formats import ldac
+from polyadic.formats import Rows, ldac, recordio
 from polyadic.topics.coherence import halves
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import expect
@@ -73,21 +75,54 @@ def l1(beta: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
     return float(cost[linear_sum_assignment(cost)].mean())
 
 
-def associated_press() -> Split:
-    """AP, every tenth document left out (225 of 2,246). Raises UnavailableError where it is absent."""
-    path = DATA / "ap.tgz"
-    if not path.exists():
-        raise UnavailableError("ap.tgz is not in ../shared/data")
+def ap_rows() -> Rows:
+    """AP's documents. Raises UnavailableError where they are absent."""
+    path = _data("ap.tgz")
     with tarfile.open(path) as archive:
         name = next(member for member in archive.getnames() if member.endswith("ap.dat"))
         file = archive.extractfile(name)
         assert file is not None
-        rows = ldac.decode(file.read())
+        return ldac.decode(file.read())
+
+
+def nips_rows() -> Rows:
+    """The 350 documents of AWS's NIPS file. Raises UnavailableError where they are absent."""
+    return recordio.decode(_data("nips-train_1.pbr").read_bytes())
+
+
+def pieces(corpus: Corpus, length: int, most: int) -> Corpus:
+    """The documents' words in a random order, cut into pieces of one length: `most` of them, or fewer."""
+    random, cut = np.random.default_rng(0), []
+    for words in tokens(corpus):
+        mixed = random.permutation(words)
+        cut += [mixed[first : first + length] for first in range(0, len(mixed) - length + 1, length)]
+    word = np.concatenate(cut[:most])
+    document = torch.arange(len(word)) // length
+    return Corpus.of_places(document, torch.from_numpy(word), torch.ones(len(word)), len(word) // length, corpus.terms)
+
+
+def tokens(corpus: Corpus) -> list[NDArray[np.int64]]:
+    """Documents as the numbers of their words, one token after another."""
+    words, counts = corpus.words.numpy(), corpus.counts.numpy().astype(int)
+    return [np.repeat(words[start:end], counts[start:end]) for start, end in pairwise(corpus.offsets.tolist())]
+
+
+def associated_press() -> Split:
+    """AP, every tenth document left out (225 of 2,246). Raises UnavailableError where it is absent."""
+    rows = ap_rows()
     documents = [(columns.tolist(), values.tolist()) for columns, values, _ in rows.each()]
     terms = int(rows.columns.max()) + 1
     train = Corpus.of([document for number, document in enumerate(documents) if number % TEST_EVERY], terms)
     test = Corpus.of(documents[::TEST_EVERY], terms)
     return Split(train, [halves(test, seed) for seed in range(HALVINGS)])
+
+
+def _data(name: str) -> Path:
+    """A file of the data; UnavailableError where it is absent."""
+    path = DATA / name
+    if not path.exists():
+        raise UnavailableError(f"{name} is not in ../shared/data")
+    return path
 
 
 def completion_perplexity(beta: Tensor, split: Split) -> float:

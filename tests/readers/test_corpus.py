@@ -200,6 +200,10 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "NaN": ({"a.csv": b"nan,0,0,0,0,0\n"}, "a.csv, line 1: the count of term 0, nan, is not finite"),
     "infinite": ({"a.csv": b"0,inf,0,0,0,0\n"}, "a.csv, line 1: the count of term 1, inf, is not finite"),
     "too large": ({"a.csv": b"0,1e39,0,0,0,0\n"}, "a.csv, line 1: the count of term 1, 1e+39, is too large"),
+    "a little too large": (
+        {"a.csv": b"16777216,16777218,0,0,0,0\n"},
+        "the count of term 1, 1.67772e+07, is too large: give how often the term occurs, 0 to 16,777,216",
+    ),
     "NaN in a record": (
         {"a.pbr": recordio.encode(rows_of([[1], [np.nan]]))},
         "a.pbr, record 2: the count of term 0, nan, is not finite",

@@ -30,6 +30,10 @@ def test_halves_are_all_tokens_once() -> None:
     # Of many tokens of two kinds, each half has about as many.
     even = dense(halves(Corpus.of([([0, 1], [4000, 4000])], 2))[0])
     assert abs(float(even[0, 0]) - 2000) < 200
+    # A count of millions takes no memory, and odd ones leave one token more to the second half.
+    large = halves(Corpus.of([([0, 1], [2**24, 2**24 - 1])] * 100, 2))
+    fewer, more = (float(half.lengths[99]) for half in large)
+    assert (fewer + more, more - fewer) == (2**25 - 1, 1)
 
 
 def test_the_likelihood_is_that_of_the_second_half() -> None:

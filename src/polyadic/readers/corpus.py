@@ -18,7 +18,7 @@ from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
 from polyadic.readers.shares import Holding, agreed, few
-from polyadic.topics.corpus import Corpus
+from polyadic.topics.corpus import LARGEST_COUNT, Corpus
 
 MOST_NONZEROS_IN_MEMORY = 2**27
 """Of a rank, at 12 bytes each. Where there are more, all lie on the disk and are mapped."""
@@ -46,7 +46,7 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
     the rows state, or else as the largest key needs. Of a channel in Pipe mode, one rank a host reads, and only once.
 
     Raises UserError, with the file and the record or line, for no documents, what the formats refuse, keys that are no
-    terms, rows of another length, and counts that are negative or not finite.
+    terms, rows of another length, and counts that are negative, not finite or too large.
     """
     source = job.channels[channel]
     chosen = agreed(job.world, lambda: choose(source, job.world))
@@ -87,7 +87,7 @@ def _refuse_faults(rows: Rows, counts: NDArray[np.float32], name: str, unit: str
     """UserError for the first row that is no document."""
     wrong = [_width_fault(rows, width)] if width else []
     beyond = rows.columns >= width.terms if width else np.zeros(len(rows.columns), bool)
-    faulty = np.flatnonzero((rows.columns < 0) | beyond | ~np.isfinite(counts) | (counts < 0))
+    faulty = np.flatnonzero((rows.columns < 0) | beyond | ~(counts <= LARGEST_COUNT) | (counts < 0))
     if len(faulty):
         entry = int(faulty[0])
         row = _row_of_entry(rows, entry)
@@ -119,7 +119,7 @@ def _entry_fault(column: int, value: float, width: Width | None) -> str:
             f"{width.terms - 1}"
         )
     how = "is negative" if value < 0 else "is too large" if np.isfinite(value) else "is not finite"
-    return f"the count of term {column}, {value:g}, {how}: give how often the term occurs, 0 or more"
+    return f"the count of term {column}, {value:g}, {how}: give how often the term occurs, 0 to {LARGEST_COUNT:,}"
 
 
 @dataclass

@@ -17,6 +17,8 @@ from polyadic.topics.spectral import Topics
 
 WORK_NUMBERS = 2**22
 """Numbers of work memory, about."""
+TOKENS_BY_CHANCE = 1000
+"""Tokens of one word in a document that are dealt to its halves by chance; of what is more, each half has as many."""
 
 
 def halves(corpus: Corpus, seed: int = 0) -> tuple[Corpus, Corpus]:
@@ -26,19 +28,24 @@ def halves(corpus: Corpus, seed: int = 0) -> tuple[Corpus, Corpus]:
     on the rank that has it nor on the other documents. Counts are rounded to whole tokens.
     """
     counts = corpus.counts.round().long()
+    alike = (counts - TOKENS_BY_CHANCE).clamp_min(0) // 2
     document_seeds = _mixed(corpus.words * (2**20 + 7) + counts + seed)
     document_seeds = torch.zeros(len(corpus), dtype=torch.int64).index_add_(0, corpus.document, document_seeds)
-    document, word = (torch.repeat_interleave(column, counts) for column in (corpus.document, corpus.words))
+    by_chance = counts - 2 * alike
+    document, word = (torch.repeat_interleave(column, by_chance) for column in (corpus.document, corpus.words))
     lengths = torch.bincount(document, minlength=len(corpus))
     place = torch.arange(len(word)) - (lengths.cumsum(0) - lengths)[document]
-    by_chance = torch.argsort(_mixed(document_seeds[document] + _mixed(place + 1)))
-    order = by_chance[torch.argsort(document[by_chance], stable=True)]
+    shuffled = torch.argsort(_mixed(document_seeds[document] + _mixed(place + 1)))
+    order = shuffled[torch.argsort(document[shuffled], stable=True)]
     word = word[order]  # Only tokens of the same document have changed places.
     in_first = place < lengths[document] // 2
 
     def half(tokens: Tensor) -> Corpus:
-        ones = torch.ones(int(tokens.sum()))
-        return Corpus.of_places(document[tokens], word[tokens], ones, len(corpus), corpus.terms)
+        many = alike > 0
+        documents = torch.cat([document[tokens], corpus.document[many]])
+        words = torch.cat([word[tokens], corpus.words[many]])
+        numbers = torch.cat([torch.ones(int(tokens.sum())), alike[many].float()])
+        return Corpus.of_places(documents, words, numbers, len(corpus), corpus.terms)
 
     return half(in_first), half(~in_first)
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from polyadic.errors import UserError
 from polyadic.tensor.sparse import SparseTensor, tensor_of
 
+LARGEST_COUNT = 2**24
+"""Counts are float32, which count no further one by one."""
 BATCH_NONZEROS = 2**24
 """Nonzero counts that are worked on at a time; the others may lie on the disk."""
 
@@ -59,7 +61,7 @@ class Corpus:
         """The corpus of a matrix D x V of counts: an array, nested lists, or a sparse layout of torch or scipy.
 
         scikit-learn's CountVectorizer makes such. Raises UserError for what is no matrix, and for counts that are
-        negative or not finite.
+        negative, not finite or beyond LARGEST_COUNT.
         """
         given = tensor_of(counts, "counts")
         if len(given.shape) != 2:
@@ -67,6 +69,11 @@ class Corpus:
         matrix = given if isinstance(given, SparseTensor) else SparseTensor.of(given)
         if not bool((matrix.values.isfinite() & (matrix.values >= 0)).all()):
             raise UserError("counts hold a negative number, NaN or an infinite one: give how often each term occurs")
+        if bool((matrix.values > LARGEST_COUNT).any()):
+            raise UserError(
+                f"counts hold {float(matrix.values.max()):g}: give {LARGEST_COUNT:,} at most, and divide all of them "
+                "by one number where there are larger ones"
+            )
         document, word = matrix.indices
         return Corpus.of_places(document, word, matrix.values, *matrix.shape)
 

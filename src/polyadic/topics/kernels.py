@@ -18,6 +18,7 @@ from polyadic.tensor.kernels.vectors import (
     largest,
     load,
     multiplied,
+    prefetch,
     product,
     scaled,
     store,
@@ -26,6 +27,8 @@ from polyadic.tensor.kernels.vectors import (
     zeros,
 )
 
+AHEAD = 12
+"""How many words ahead of its work a kernel asks for their rows, which lie anywhere."""
 PIECE_COLUMNS = 8
 """Columns of a product that are taken at a time: those of a register of float32."""
 
@@ -88,6 +91,12 @@ def expected_counts(piece: int) -> Any:
                     store(theta, d, column, zeros(theta, piece))
                     weight = added(weight, part)
                 for k in range(offsets[d], offsets[d + 1]):
+                    ahead = words[min(k + AHEAD, len(words) - 1)]  # Also of documents to come: they may be short.
+                    for column in range(0, width, piece):
+                        if not n:
+                            prefetch(columns, ahead, column)
+                        if last:
+                            prefetch(sums, ahead, column)
                     own, itself = 2 + k - offsets[d], min(one, counts[k]) if n else np.float32(0)
                     whole = zeros(theta, piece)
                     for column in range(0, width, piece):

@@ -36,8 +36,8 @@ TRIAL_ITERATIONS = 15
 """Iterations after which the likelihood tells which of several starts will end best: docs/decisions.md."""
 ALPHA_ITERATIONS = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
-ALPHA_STEPS = 5
-"""Steps of such an estimate; more would not pay, since it is made from counts that still change."""
+ALPHA_STEPS, STILL_ALPHA = 5, 0.01
+"""Most steps of such an estimate, and the share by which the last one moves it: its counts still change themselves."""
 
 
 class Expected(NamedTuple):
@@ -142,7 +142,10 @@ def dirichlet(documents: Tensor, absent: Tensor, alpha: Tensor, world: World) ->
         own = (present * (torch.digamma(counts + alpha) - torch.digamma(alpha))).sum(0)
         whole = (torch.digamma(lengths + alpha.sum()) - torch.digamma(alpha.sum())).sum()
         sums = sum_over_ranks(world, torch.cat([own, whole.reshape(1)]))
-        alpha = (alpha * sums[:-1] / sums[-1].clamp_min(1e-30)).clamp_min(LEAST_ALPHA)
+        factors = sums[:-1] / sums[-1].clamp_min(1e-30)
+        alpha = (alpha * factors).clamp_min(LEAST_ALPHA)
+        if float((factors - 1).abs().max()) < STILL_ALPHA:
+            break
     return alpha
 
 

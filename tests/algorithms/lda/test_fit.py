@@ -161,16 +161,39 @@ def test_what_is_no_document_is_refused(instance: object, message: str, tmp_path
 
 
 def test_corpora_without_topics_are_refused(tmp_path: Path) -> None:
+    alone = {"refine_iterations": "0"}
     with pytest.raises(UserError, match="carries 1 at most"):
-        fit(tmp_path / "alike", [[1] * 8] * 20)
+        fit(tmp_path / "alike", [[1] * 8] * 20, **alone)
     with pytest.raises(UserError, match="fewer than 3 words"):
         fit(tmp_path / "short", np.eye(8, dtype=int))
     with pytest.raises(UserError, match="num_topics is 7, but the second moment"):
-        fit(tmp_path / "many", documents(), num_topics="7")
+        fit(tmp_path / "many", documents(), num_topics="7", **alone)
     channels = {**ALGORITHMS["lda"].tiny_job.channels(), "vocabulary": {"terms.txt": b"one\ntwo\n"}}
     one, prepared = job(LDA, tmp_path / "words", channels)
     with pytest.raises(UserError, match="has 2 terms and the corpus has 8"):
         one.fit(prepared)
+
+
+@pytest.mark.parametrize("refine_iterations", ["100", "0"])
+def test_a_stop_word_hides_no_topics(tmp_path: Path, refine_iterations: str) -> None:
+    random, counts = np.random.default_rng(0), np.zeros((300, 31), dtype=int)
+    for document, topic in enumerate(random.integers(3, size=300)):
+        counts[document, 0], words = 18, slice(1 + 10 * topic, 11 + 10 * topic)
+        counts[document, words] = random.multinomial(12, np.full(10, 0.1))
+    changes = {"num_topics": "3", "feature_dim": "31", "refine_iterations": refine_iterations}
+    beta = fit(tmp_path, counts, **changes).topics.beta[:, 1:].reshape(3, 3, 10).sum(2)
+    assert sorted(beta.argmax(1).tolist()) == [0, 1, 2] and float(beta.max(1).values.min()) > 0.35
+
+
+def test_a_refinement_goes_on_where_the_moments_tell_too_little(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tmp_path / "alike", [[1] * 8] * 20).topics.beta.shape == (2, 8)
+    printed = capsys.readouterr().err
+    assert "the second moment has rank 1: the refinement begins with 1 random topics" in printed
+    nine = np.eye(9, 8, dtype=int) + np.eye(9, 8, -1, dtype=int) + np.eye(9, 8, 2, dtype=int)
+    assert fit(tmp_path / "nine", nine, num_topics="6").topics.beta.shape == (6, 8)
+    assert "eigenvalues of the second moment" in capsys.readouterr().err
 
 
 def test_a_corpus_larger_than_memory_lies_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

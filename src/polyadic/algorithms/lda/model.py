@@ -94,8 +94,7 @@ def load(artifact: Artifact) -> Model:
 
 def as_served(beta: Tensor, alpha: Tensor) -> Topics:
     """The topics of an artifact's float32 tensors (K x V and K), so that what is measured is what will be served."""
-    exact = beta.float().double()
-    return Topics(exact / exact.sum(1, keepdim=True), alpha.float().double())
+    return Topics(beta.float().double(), alpha.float().double())
 
 
 def write_model_report(folder: Path, model: Model) -> None:
