@@ -44,7 +44,8 @@ def choose(job: Job[Any], channel_name: str, formats: Sequence[F]) -> dict[Path,
     """This host's files of a channel that hold data, each with its format. A collective.
 
     A file's name says which format it has; where it says nothing, the channel's content type does, and without one its
-    first bytes. Notes say which content type was not followed, and which files are left alone.
+    first bytes. Where the two differ, the name holds, but for a file that begins as the content type says. Notes say
+    which content type was not followed, and which files are left alone.
     Raises UserError where no host has a file that can be read.
     """
     channel = job.channels[channel_name]
@@ -66,13 +67,16 @@ def choose(job: Job[Any], channel_name: str, formats: Sequence[F]) -> dict[Path,
 
 def format_of(path: Path, stated: F | None, formats: Sequence[F]) -> F | None:
     """The format of a file; None where neither its name nor `stated` nor its first bytes tell one."""
-    if by_name := next((format_ for format_ in formats if format_.has_file(path.name)), None):
-        return by_name
-    if stated is not None:
-        return stated
+    by_name = next((format_ for format_ in formats if format_.has_file(path.name)), None)
+    told = {format_ for format_ in (by_name, stated) if format_ is not None}
+    if len(told) == 1:
+        return told.pop()
     with opened(path) as file:
         head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
-    return next((format_ for format_ in formats if format_.begins is not None and format_.begins(head)), None)
+    begun = [format_ for format_ in formats if format_.begins is not None and format_.begins(head)]
+    if by_name is not None:  # It differs from what is stated, which holds where the file begins as that alone.
+        return stated if stated in begun and by_name not in begun else by_name
+    return begun[0] if begun else None
 
 
 def stated_format(channel: Channel, formats: Sequence[F]) -> F | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,9 @@ from polyadic.errors import UserError
 from polyadic.formats import UNSTATED, Dealer, Format, Rows
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
-from polyadic.readers.corpus_files import await_pipe, batches, choose, suffixes
-from polyadic.readers.shares import Holding, agreed, few
+from polyadic.readers import corpus_files
+from polyadic.readers.choice import choose
+from polyadic.readers.shares import Holding, agreed
 from polyadic.topics.corpus import LARGEST_COUNT, Corpus
 
 MOST_NONZEROS_IN_MEMORY = 2**27
@@ -49,14 +51,17 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
     terms, rows of another length, and counts that are negative, not finite or too large.
     """
     source = job.channels[channel]
-    chosen = agreed(job.world, lambda: choose(source, job.world))
-    if not job.world.any(bool(chosen.paths)):
-        job.files(channel, suffixes())
-    holding = _holding(source, chosen.paths, job.world)
+    stated = agreed(job.world, lambda: corpus_files.stated(source))
+    chosen: dict[Path, Format | None] = {}
+    if not source.piped:
+        chosen |= choose(job, channel, corpus_files.formats())
+    elif job.world.local_rank == 0:
+        chosen = dict.fromkeys(source.files, stated)
+    holding = _holding(source, list(chosen), job.world)
     gathered = _Gathered(None if terms is None else Width(terms, "feature_dim"))
-    agreed(job.world, lambda: _gather(gathered, holding, chosen.stated, source))
+    agreed(job.world, lambda: _gather(gathered, holding, chosen, source))
     corpus = gathered.join(_width(gathered, job.world).terms)
-    return CorpusRead(corpus, _warnings(channel, gathered.tally, chosen.skipped, job.world))
+    return CorpusRead(corpus, _warnings(channel, gathered.tally, job.world))
 
 
 def corpus_of(rows: Rows, name: str, unit: str, width: Width | None) -> Corpus:
@@ -218,12 +223,12 @@ def _holding(channel: Channel, paths: list[Path], world: World) -> Holding:
     return replace(holding, part=0, parts=1) if channel.piped and holding.divided else holding
 
 
-def _gather(gathered: _Gathered, holding: Holding, stated: Format | None, channel: Channel) -> None:
+def _gather(gathered: _Gathered, holding: Holding, chosen: Mapping[Path, Format | None], channel: Channel) -> None:
     dealer = Dealer(holding.part, holding.parts)
     for path in holding.paths:
         if channel.piped:
-            await_pipe(path, channel.name)
-        for rows, unit in batches(path, stated, dealer):
+            corpus_files.await_pipe(path, channel.name)
+        for rows, unit in corpus_files.batches(path, chosen.get(path), dealer):
             gathered.add(rows, path.name, unit)
 
 
@@ -244,11 +249,10 @@ def _width(gathered: _Gathered, world: World) -> Width:
     return width
 
 
-def _warnings(channel: str, tally: _Tally, skipped: list[str], world: World) -> list[str]:
+def _warnings(channel: str, tally: _Tally, world: World) -> list[str]:
     """What all ranks say together; UserError where they have no document."""
     tallies = world.collect((tally.documents, tally.empty, tally.counts, tally.fractional))
     documents, empty, counts, fractional = map(sum, zip(*tallies, strict=True))
-    names = sorted({name for of_rank in world.collect(skipped) for name in of_rank})
     if not documents:
         raise UserError(f"channel {channel} holds no documents: its files are empty")
     warnings = []
@@ -256,6 +260,4 @@ def _warnings(channel: str, tally: _Tally, skipped: list[str], world: World) -> 
         warnings.append(f"{fractional} of {counts} counts are not whole: they are taken as they are")
     if empty:
         warnings.append(f"{empty} of {documents} documents are empty: they are kept, and say nothing of the topics")
-    if names:
-        warnings.append(f"{few(names)} skipped: a file of documents ends in {' '.join(suffixes())}")
     return [f"channel {channel}: {warning}" for warning in warnings]

@@ -90,20 +90,25 @@ class SparseShare:
         """The model's entries at this rank's M nonzeros, in the order of the mode's tree: M."""
         return entries(self.trees[mode], self._stack.of(factors))
 
-    def residual(self, weights: Tensor, factors: Sequence[Tensor], grams: Sequence[Tensor] | None = None) -> Tensor:
+    def residual(self, weights: Tensor, factors: Sequence[Tensor], *, zeros: bool = True) -> Tensor:
         """|X - Y|² over all ranks from the model's entries, a number in float64; a collective.
 
-        weights: R; factors: held rows x R; grams: the Gram matrices of the whole factors (R x R, float64), from which
-        |Y|² over the zeros is taken. With `observed`, or without grams, the zeros do not count.
+        weights: R; factors: held rows x R. With `observed`, or without `zeros`, the zeros do not count. Over them it is
+        |Y|² less the squares at the nonzeros, where |Y|² is of Gram matrices that are formed in float64.
         """
         exact = [factor.double() for factor in factors]
         exact[0] = exact[0] * weights
         model = entries(self.trees[0], Stack([len(factor) for factor in factors]).of(exact))
         values = self.trees[0].values.double()
-        if self.observed or grams is None:
-            return self.world.sum_((values - model).square().sum())
-        difference = self.world.sum_((values.square() - 2 * values * model).sum())
-        return difference + weights @ torch.stack(list(grams)).prod(0) @ weights
+        at_nonzeros = (values - model).square().sum()
+        if self.observed or not zeros:
+            return self.world.sum_(at_nonzeros)
+        product = torch.ones(len(weights), len(weights), dtype=torch.float64, device=self.device)
+        for factor, layer in zip(exact, self.layers, strict=True):
+            own = factor[layer.own]
+            product *= layer.total(own.T @ own, self.world)
+        sums = self.world.sum_(torch.stack([at_nonzeros, model.square().sum()]))
+        return sums[0] + (product.sum() - sums[1]).clamp_min(0)
 
 
 class Trees:

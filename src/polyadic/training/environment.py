@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polyadic.devices import count_gpus
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
+from polyadic.training.config import (
+    ChannelConfig,
+    read_channels,
+    read_hyperparameters,
+    read_resources,
+    read_tensorboard_path,
+)
 
 NETWORK_INTERFACES = Path("/sys/class/net")
 LOOPBACK, DEFAULT_PORT = "127.0.0.1", 7777
-
-
-@dataclass(frozen=True)
-class ChannelConfig:
-    """A channel as inputdataconfig.json has it."""
-
-    mode: str = "File"
-    distribution: str = "FullyReplicated"
-    content_type: str | None = None
+LONGEST_VARIABLE = 100_000
+"""Characters; Linux takes 131,072 bytes of a process at its start."""
 
 
 @dataclass(frozen=True)
@@ -94,33 +92,29 @@ class Environment:
             "SM_NETWORK_INTERFACE_NAME": self.network_interface or "",
         }
         data |= {f"SM_CHANNEL_{name.upper()}": str(self.folder(name)) for name in channels}
-        return data | {f"SM_HP_{name.upper()}": str(value) for name, value in self.hyperparameters.items()}
+        data |= {f"SM_HP_{name.upper()}": str(value) for name, value in self.hyperparameters.items()}
+        return {name: value for name, value in data.items() if _may_be_variable(name, value)}
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> Environment:
     """The environment of this container; files and keys that are missing get their usual values.
 
-    Raises UserError for a file that is not a JSON object, and for a current host that is not among the hosts.
+    Raises UserError for files that do not hold what they should, and for a MASTER_PORT that is no port.
     """
     base = Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     config = base / "input" / "config"
-    resources = _read_json(config / "resourceconfig.json")
-    hosts = tuple(sorted(resources.get("hosts") or [resources.get("current_host", "algo-1")]))
-    current = resources.get("current_host", hosts[0])
-    if current not in hosts:
-        raise UserError(
-            f"resourceconfig.json names {current!r} as current_host, which is not among hosts {list(hosts)}"
-        )
+    resources = read_resources(config)
+    alone = len(resources.hosts) == 1
     return Environment(
         base=base,
-        hyperparameters=_read_json(config / "hyperparameters.json"),
-        channels=_channels(base, _read_json(config / "inputdataconfig.json")),
-        hosts=hosts,
-        current_host=current,
-        network_interface=_existing(resources.get("network_interface_name")),
+        hyperparameters=read_hyperparameters(config),
+        channels=read_channels(config) or _mounted(base),
+        hosts=resources.hosts,
+        current_host=resources.current_host,
+        network_interface=_existing(resources.network_interface),
         num_gpus=count_gpus(environ),
-        master_address=environ.get("MASTER_ADDR") or (hosts[0] if len(hosts) > 1 else LOOPBACK),
-        master_port=int(environ.get("MASTER_PORT") or (DEFAULT_PORT if len(hosts) > 1 else free_port())),
+        master_address=environ.get("MASTER_ADDR") or (LOOPBACK if alone else resources.hosts[0]),
+        master_port=_port(environ.get("MASTER_PORT")) or (free_port() if alone else DEFAULT_PORT),
         job_name=environ.get("TRAINING_JOB_NAME", "local"),
         tensorboard=_tensorboard(base),
     )
@@ -136,47 +130,40 @@ def free_port() -> int:
 
 def _existing(interface: str | None) -> str | None:
     """The interface if the container has it: SDK v3's local mode names one that does not exist."""
-    return interface if interface and (NETWORK_INTERFACES / interface).exists() else None
+    return interface if interface and os.path.exists(NETWORK_INTERFACES / interface) else None  # noqa: PTH110
 
 
 def _tensorboard(base: Path) -> Path | None:
     """The LocalPath of the job's TensorBoardOutputConfig, or its default where there is an output folder."""
-    given = None
-    with contextlib.suppress(UserError):  # SageMaker's own file, and curves are no reason to refuse a job.
-        given = _read_json(base / "input" / "config" / "tensorboardoutputconfig.json").get("LocalPath")
+    given = read_tensorboard_path(base / "input" / "config")
     if given:
         return Path(given)
     output = base / "output"
     return output / "tensorboard" if output.is_dir() else None
 
 
-def _channels(base: Path, given: Mapping[str, Any]) -> dict[str, ChannelConfig]:
+def _port(given: str | None) -> int | None:
+    """MASTER_PORT; None without one."""
     if not given:
-        # A plain `docker run` with a mounted folder and no inputdataconfig.json.
-        data = base / "input" / "data"
-        return {path.name: ChannelConfig() for path in sorted(data.glob("*")) if path.is_dir()}
-    return {
-        name: ChannelConfig(
-            mode=config.get("TrainingInputMode", "File"),
-            distribution=config.get("S3DistributionType", "FullyReplicated"),
-            content_type=config.get("ContentType"),
-        )
-        for name, config in given.items()
-    }
+        return None
+    if not (given.isascii() and given.isdigit() and 0 < int(given) < 2**16):
+        raise UserError(f"MASTER_PORT is {shorten(given)}: it must be a port, 1 to 65535")
+    return int(given)
+
+
+def _mounted(base: Path) -> dict[str, ChannelConfig]:
+    """The channels of a plain `docker run` with mounted folders and no inputdataconfig.json."""
+    return {path.name: ChannelConfig() for path in sorted((base / "input" / "data").glob("*")) if path.is_dir()}
+
+
+def _may_be_variable(name: str, value: str) -> bool:
+    """Whether a process can be started with such a variable."""
+    try:
+        return len(value) < LONGEST_VARIABLE and "=" not in name and b"\0" not in os.fsencode(name + value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _config_json(channel: ChannelConfig) -> dict[str, str]:
     content = {"ContentType": channel.content_type} if channel.content_type else {}
     return {"TrainingInputMode": channel.mode, "S3DistributionType": channel.distribution, **content}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f"{path.name} is not JSON ({error}): it must hold one JSON object") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path.name} holds a {type(value).__name__}: it must hold one JSON object")
-    return value

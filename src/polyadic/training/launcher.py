@@ -188,14 +188,14 @@ def _await_peers(environment: Environment) -> None:
 def _resolves(host: str) -> bool:
     try:
         return bool(socket.getaddrinfo(host, None))
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError of a name that is too long, or empty between two dots.
         return False
 
 
 def _write_failure(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         print(f"error: {path} cannot be written ({error})", file=sys.stderr, flush=True)
 

@@ -24,6 +24,7 @@ from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab, reconstruct
 from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.sparse import SparseTensor
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tensors import factor_match, low_rank, slab_of, true_error
 
@@ -133,6 +134,17 @@ def test_the_error_is_true_also_of_components_that_cancel(shape: tuple[int, ...]
     tensor = low_rank(shape, 2)[0].float()
     model = cp(tensor, rank, seed=seed)
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 7), (30, 40, 50), (5, 6, 7, 4)])
+def test_the_error_of_a_sparse_tensor_in_float32_is_true_near_an_exact_fit(shape: tuple[int, ...]) -> None:
+    """Smallest case of an error that was reported as 0.0: three positive components, all entries stored."""
+    random = torch.Generator().manual_seed(0)
+    factors = [torch.rand(size, 3, generator=random, dtype=torch.float64) for size in shape]
+    tensor = reconstruct(torch.ones(3, dtype=torch.float64), factors).float()
+    for sweeps in (10, 50, 300):
+        model = cp(SparseTensor.of(tensor), 3, max_iterations=sweeps)
+        assert model.relative_error == pytest.approx(true_error(model, tensor), rel=0.02, abs=1e-7)
 
 
 def test_a_component_too_many_does_no_harm() -> None:

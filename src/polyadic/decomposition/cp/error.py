@@ -66,5 +66,5 @@ def _residual(data: Data, progress: Progress) -> Tensor:
     """|X - Y|² by reconstruction in float64."""
     share, mask = data.share, data.mask
     if isinstance(share, SparseShare):
-        return share.residual(progress.weights, progress.factors, None if mask is not None else progress.grams)
+        return share.residual(progress.weights, progress.factors, zeros=mask is None)
     return share.residual(progress.weights, progress.factors, mask if isinstance(mask, DenseShare) else None)
