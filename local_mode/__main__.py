@@ -84,7 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--container", metavar="DIR", type=Path, default=CONTAINER, help="folder of train and serve")
     commands = parser.add_subparsers(required=True, metavar="train | endpoint | demo")
 
-    training = commands.add_parser("train", parents=[where], help="run a training job")
+    training = commands.add_parser(
+        "train",
+        parents=[where],
+        help="run a training job",
+        epilog="example: python -m local_mode train --data train=data --hyperparameters algorithm=cp rank=5 "
+        "--output out/job",
+    )
     several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
     training.add_argument("--data", metavar="CHANNEL=DIR", **several, help="one or more, repeatable")
     training.add_argument("--hyperparameters", metavar="FILE|KEY=VALUE", **several, help="one or more, repeatable")
@@ -94,14 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--output", metavar="DIR", type=Path, required=True, help="gets the archives and the events")
     training.set_defaults(command=train)
 
-    serving = commands.add_parser("endpoint", parents=[where], help="serve models until Ctrl-C")
+    serving = commands.add_parser(
+        "endpoint",
+        parents=[where],
+        help="serve models until Ctrl-C",
+        epilog="example: python -m local_mode endpoint ab --variant A=out/job/model.tar.gz:0.9 "
+        "--variant B=out/other/model.tar.gz:0.1 --port 8080",
+    )
     serving.add_argument("name", metavar="NAME")
     serving.add_argument("--variant", metavar="NAME=MODEL.tar.gz[:WEIGHT]", action="append", required=True)
     serving.add_argument("--port", metavar="P", type=int, default=8080, help="8080 by default; 0 takes a free one")
     serving.add_argument("--seed", metavar="N", type=int, help="makes the traffic split repeatable")
     serving.set_defaults(command=endpoint)
 
-    demonstration = commands.add_parser("demo", parents=[where], help="train, serve and compare on real data")
+    demonstration = commands.add_parser(
+        "demo",
+        parents=[where],
+        help="train, serve and compare on real data",
+        epilog="example: python -m local_mode demo --output out/demo",
+    )
     demonstration.add_argument("--output", metavar="DIR", type=Path, default=Path("out/demo"))
     demonstration.set_defaults(command=demo)
     return parser

@@ -94,6 +94,12 @@ def shared_arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def examples(*commands: str) -> dict[str, Any]:
+    """The arguments of a parser whose help ends with these commands, each without `python -m scripts.`."""
+    lines = "\n".join(f"  python -m scripts.{command}" for command in commands)
+    return {"epilog": f"examples:\n{lines}", "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
 def poll_argument() -> argparse.ArgumentParser:
     """The pause between two looks at AWS, for the commands that wait."""
     parser = argparse.ArgumentParser(add_help=False)

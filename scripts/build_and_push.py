@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.aws import Answers, CommandError, answer_or_none, client, main, missing, shared_arguments
+from scripts.aws import Answers, CommandError, answer_or_none, client, examples, main, missing, shared_arguments
 
 ROOT = Path(__file__).resolve().parent.parent
 STDERR = 2
@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scripts.build_and_push",
         description="Build the image, or take a built one, and push it to ECR; the last line is its URI.",
         parents=[shared_arguments()],
+        **examples(
+            "build_and_push --repository polyadic --tag latest",
+            "build_and_push --image polyadic",
+        ),
     )
     parser.add_argument("--repository", default="polyadic", metavar="NAME", help="ECR repository")
     parser.add_argument("--tag", default="latest", help="tag in the repository")

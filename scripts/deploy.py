@@ -12,6 +12,7 @@ from scripts.aws import (
     UsageError,
     answer_or_none,
     client,
+    examples,
     main,
     missing,
     poll_argument,
@@ -78,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scripts.deploy",
         description="Put models behind a SageMaker endpoint as variants that share its traffic by weight.",
         parents=[shared_arguments(), poll_argument()],
+        **examples(
+            "deploy --endpoint ab --image IMAGE-URI --role arn:aws:iam::123456789012:role/SageMakerExecution "
+            "--variant A=s3://bucket/a/model.tar.gz:0.9 --variant B=s3://bucket/b/model.tar.gz:0.1",
+        ),
     )
     parser.add_argument("--endpoint", type=resource_name, required=True, metavar="NAME")
     parser.add_argument("--image", required=True, metavar="URI", help="as scripts.build_and_push prints it")

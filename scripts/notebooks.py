@@ -52,7 +52,11 @@ def without_machine(notebook: NotebookNode) -> NotebookNode:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs every notebook, or those that are named."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.notebooks", description="Runs the notebooks of examples/.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.notebooks",
+        description="Runs the notebooks of examples/.",
+        epilog="example: python -m scripts.notebooks topics",
+    )
     known = {path.stem: path for path in notebooks()}
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all without one")
     names = parser.parse_args(arguments).names or list(known)

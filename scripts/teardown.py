@@ -11,6 +11,7 @@ from scripts.aws import (
     Answers,
     answer_or_none,
     client,
+    examples,
     main,
     pages,
     poll_argument,
@@ -33,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scripts.teardown",
         description="Remove an endpoint, its configurations and its models; none left is no error.",
         parents=[shared_arguments(), poll_argument()],
+        **examples(
+            "teardown ab",
+            "teardown ab --dry-run",
+        ),
     )
     parser.add_argument("endpoint", type=resource_name, metavar="NAME")
     return parser

@@ -11,6 +11,7 @@ from scripts.aws import (
     Invalid,
     UsageError,
     client,
+    examples,
     main,
     nearest,
     poll_argument,
@@ -34,7 +35,9 @@ def assignment(text: str) -> tuple[str, float]:
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m scripts.traffic", description="Show and change the weights of an endpoint's variants."
+        prog="python -m scripts.traffic",
+        description="Show and change the weights of an endpoint's variants.",
+        **examples("traffic show ab", "traffic split ab A=0.5 B=0.5", "traffic rollback ab"),
     )
     actions = parser.add_subparsers(dest="action", required=True)
     show = actions.add_parser("show", parents=[shared_arguments()], help="print each variant's weight and share")

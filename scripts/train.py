@@ -8,6 +8,7 @@ from scripts.aws import (
     CommandError,
     UsageError,
     client,
+    examples,
     main,
     poll_argument,
     role_arn,
@@ -28,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m scripts.train",
         description="Start a training job from a YAML recipe; the last line is its artifact's address.",
         parents=[shared_arguments(), poll_argument()],
+        **examples(
+            "train scripts/recipes/cp.yaml --image IMAGE-URI --role arn:aws:iam::123456789012:role/SageMakerExecution",
+        ),
     )
     parser.add_argument("recipe", type=Path, metavar="RECIPE.yaml", help="examples are in scripts/recipes/")
     parser.add_argument("--image", help="image URI, in place of the recipe's")

@@ -21,7 +21,11 @@ from scripts.bench.measure import UnavailableError
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the named benchmarks one after the other; 2 where a name is unknown."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.bench", description="Measures speed and accuracy.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench",
+        description="Measures speed and accuracy.",
+        epilog="example: python -m scripts.bench cp_dense lda_short --out out/bench",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, default=record.FOLDER, metavar="DIR", help="where the JSON files go")
     parser.add_argument("--remark", default="", metavar="TEXT", help="a sentence about the conditions of this run")

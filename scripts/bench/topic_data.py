@@ -17,7 +17,6 @@ from torch import Tensor
 from polyadic.formats import Rows, ldac, recordio
 from polyadic.topics.coherence import halves
 from polyadic.topics.corpus import Corpus
-from polyadic.topics.refinement import expect
 from scripts.bench.measure import UnavailableError
 from scripts.bench.sparse_data import DATA
 
@@ -127,14 +126,22 @@ def _data(name: str) -> Path:
 
 def completion_perplexity(beta: Tensor, split: Split) -> float:
     """Perplexity of the second halves, given mixtures of the first ones that are likeliest: K x V topics, fixed."""
-    flat, likelihood, tokens = torch.full((len(beta),), 1e-6), 0.0, 0.0
+    columns, likelihood, tokens = beta.double().T.contiguous(), 0.0, 0.0
     for seen, scored in split.halves:
-        counts = seen.lengths.float()[:, None].expand(-1, len(beta)) / len(beta)
-        for _ in range(ITERATIONS):
-            counts = expect(seen, beta.float(), flat, counts, passes=1).documents
-        counts = counts.double()
-        mixed = counts / counts.sum(1, keepdim=True).clamp_min(1e-30)
-        chance = (mixed[scored.document] * beta.double().T[scored.words]).sum(1)
+        mixed = _likeliest(seen, columns.float()).double()
+        chance = (mixed[scored.document] * columns[scored.words]).sum(1)
         likelihood += float((scored.counts.double() * chance.clamp_min(1e-300).log()).sum())
         tokens += float(scored.counts.sum())
     return math.exp(-likelihood / tokens)
+
+
+def _likeliest(corpus: Corpus, columns: Tensor) -> Tensor:
+    """The mixtures (D x K) under which documents are likeliest, by expectation-maximisation; columns: V x K."""
+    chosen, document, counts = columns[corpus.words], corpus.document, corpus.counts[:, None]
+    mixed = torch.full((len(corpus), columns.shape[1]), 1 / columns.shape[1])
+    for _ in range(ITERATIONS):
+        shares = chosen * mixed[document]
+        shares *= counts / shares.sum(1, keepdim=True).clamp_min(1e-30)
+        mixed = torch.zeros_like(mixed).index_add_(0, document, shares)
+        mixed /= mixed.sum(1, keepdim=True).clamp_min(1e-30)
+    return mixed

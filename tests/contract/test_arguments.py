@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,6 +25,9 @@ from polyadic.decomposition import (
 )
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.forecasting.accuracy import Accuracy, seasonal_naive
+from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.series import Series
 from polyadic.tensor import (
     SparseTensor,
     contract,
@@ -283,6 +286,51 @@ def test_counts_that_mean_the_same_corpus_have_the_same_answer(name: str, kind: 
     }
     answer = OF_WORDS[name](ALIKE[kind] if kind in ALIKE else sparse[kind])
     torch.testing.assert_close(answer.double(), OF_WORDS[name](Corpus.of_matrix).double(), rtol=1e-4, atol=1e-5)
+
+
+HISTORY = np.array([3.0, 1, 4, 1, 5, 9, 2, 6])
+FUTURE = np.array([[2.0, 7, 1], [8, 2, 8]])
+OF_SERIES: dict[str, Callable[[Any], Any]] = {
+    "seasonal_naive": lambda given: torch.from_numpy(seasonal_naive(given(HISTORY), 4, 6)),
+    "Series": lambda given: torch.from_numpy(Series(given(HISTORY), given(np.arange(8.0))).end(3).target),
+    "Series.dynamic": lambda given: torch.from_numpy(
+        cast("Any", Series(HISTORY[:3], range(3), dynamic=given(FUTURE)).dynamic)
+    ),
+    "Accuracy.of": lambda given: torch.tensor(Accuracy.of(given(FUTURE), given(FUTURE + 1), FUTURE[None], [0.5]).rmse),
+}
+"""Every public function and value of forecasting that takes numbers of series."""
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize("name", OF_SERIES)
+def test_numbers_that_mean_the_same_series_have_the_same_answer(name: str, kind: str) -> None:
+    torch.testing.assert_close(
+        OF_SERIES[name](ALIKE[kind]).double(), OF_SERIES[name](as_float64).double(), rtol=1e-2, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: seasonal_naive(FUTURE, 1, 1), r"history has the shape \(2, 3\): give the values of one series"),
+        (lambda: seasonal_naive(HISTORY, 0, 1), "season is 0: it must be a whole number, 1 or more"),
+        (lambda: seasonal_naive(HISTORY, 1, 2.5), "steps is 2.5: it must be a whole number"),
+        (lambda: seasonal_naive(HISTORY * 1j, 1, 1), "history holds complex numbers"),
+        (lambda: Series(["a"], [0]), "target"),
+        (lambda: Series(HISTORY, np.arange(7)), r"minutes have the shape \(7,\): give one for each of the 8 of target"),
+        (lambda: Series(HISTORY, np.arange(8) + 0.5), "minutes hold 0.5: they must be whole numbers"),
+        (lambda: Series(HISTORY, np.arange(8), dynamic=FUTURE), r"dynamic has the shape \(2, 3\): give a row for each"),
+        (
+            lambda: Accuracy.of(FUTURE, FUTURE[0], FUTURE[None], [0.5]),
+            "series x steps, the same, and levels x series x",
+        ),
+        (lambda: Accuracy.of(FUTURE, FUTURE, FUTURE[None], [1.5]), "levels hold 1.5: they must be between 0 and 1"),
+        (lambda: Frequency.parse(cast("str", 5)), "time_freq is 5: it must be M, W, D, H or min"),
+    ],
+)
+def test_what_is_no_series_is_refused_in_words(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        call()
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -25,7 +25,14 @@ from tests.helpers.tensors import low_rank, slab_of, sparse
         (torch.ones(5), "the tensor has 1 modes: a decomposition needs 2 or more"),
         (torch.ones(()), "the tensor has 0 modes"),
         (torch.zeros(2, 0, 3), r"the tensor is empty: its shape is \(2, 0, 3\)"),
-        (torch.zeros(2, 3), "the tensor is all zero: there is nothing to decompose"),
+        (
+            torch.zeros(2, 3),
+            "all zero: there is nothing to decompose. Give one .*, or dtype=float64 where its entries are",
+        ),
+        (
+            torch.zeros(2, 3, dtype=torch.float64),
+            "all zero: there is nothing to decompose. Give one with a non-zero entry$",
+        ),
         (torch.tensor([[1.0, math.nan]]), "NaN or infinite: fill them in, or leave out their rows"),
         (torch.tensor([[1.0, math.inf]]), "NaN or infinite"),
         (

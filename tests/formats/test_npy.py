@@ -42,8 +42,11 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 
 REFUSED = {
-    "objects": (saved(np.array([{"a": 1}, None]), allow_pickle=True), "not a readable .npy array"),
-    "a pickle": (pickle.dumps([1, 2]), "not a readable .npy array"),
+    "objects": (
+        saved(np.array([{"a": 1}, None]), allow_pickle=True),
+        "is pickled, or holds Python objects, which are never read",
+    ),
+    "a pickle": (pickle.dumps([1, 2]), "is pickled, or holds Python objects, which are never read"),
     "complex": (saved(np.ones(2, complex)), "holds complex128: it must hold real numbers"),
     "text": (saved(np.array(["a", "bc"])), "holds <U2: it must hold real numbers"),
     "dates": (saved(np.array(["2020-01-01"], "datetime64[D]")), "it must hold real numbers"),

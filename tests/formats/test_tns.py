@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,26 @@ def test_a_file_that_ends_in_mid_record_is_refused(tmp_path: Path) -> None:
 def test_a_value_alone_is_no_record(tmp_path: Path) -> None:
     said = refusal(tmp_path / "a.tns", b"# a comment\n5\n")
     assert "a.tns, line 2, has no index in a record: a record is 1 or more indices, and a value after them" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"sptensor\n3\n4 5 6\n2\n1 1 1 2\n2 3 4 1\n", "It is 'sptensor': if it begins a header, take out all lines"),
+        (b"1,1,1,2.0\n2,3,4,1.5\n", "a.tns, line 1, is '1,1,1,2.0': spaces separate the fields"),
+        (
+            b"4 5 6\n1 1 1 2\n",
+            "line 2: 4 fields where the first record has 3 .* where the first lines are a header, take",
+        ),
+    ],
+)
+def test_a_file_of_another_program_is_refused_by_its_cause(data: bytes, message: str, tmp_path: Path) -> None:
+    assert re.search(message, refusal(tmp_path / "a.tns", data))
+
+
+def test_a_gzipped_file_needs_no_name_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.tns").write_bytes(gzip.compress(b"1 1 2.5\n2 3 1\n"))
+    assert tns.read_coordinates(tmp_path / "a.tns", 0, 1).rows == (2, 3)
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from local_mode.__main__ import _parser
 from local_mode.errors import LocalModeError
 from local_mode.jobfile import parse_channels, parse_hyperparameters
 from local_mode.variants import Variant, check_variants, parse_variant
@@ -48,6 +52,22 @@ def test_a_hyperparameter_file_that_is_none_is_named(tmp_path: Path, content: st
         file.write_text(content)
     with pytest.raises(LocalModeError, match=message):
         parse_hyperparameters([str(file)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "endpoint", "demo"])
+def test_the_example_of_help_is_understood_and_a_job_of_it_runs(command: str, tmp_path: Path) -> None:
+    printed = " ".join(local_mode(command, "--help").stdout.split())
+    example = shlex.split(printed.partition("example: python -m local_mode ")[2])
+    assert example[0] == command and _parser().parse_args(example)
+    if command == "train":
+        (tmp_path / "data").mkdir()
+        np.save(tmp_path / "data" / "a.npy", np.random.default_rng(0).random((6, 5, 4)))
+        run = subprocess.run(
+            [sys.executable, "-m", "local_mode", *example], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=100,
+        )  # fmt: skip
+        assert run.returncode == 0 and (tmp_path / "out" / "job" / "model.tar.gz").is_file(), run.stderr
 
 
 def test_channels_are_read() -> None:

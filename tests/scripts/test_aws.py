@@ -1,5 +1,7 @@
 """What all commands share: dry runs without an account, and errors of AWS's as one sentence."""
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -142,6 +144,20 @@ def test_every_command_runs_as_a_module_and_explains_itself(name: str) -> None:
     )
     assert (process.returncode, process.stderr) == (0, "")
     assert f"usage: python -m scripts.{name}" in process.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_of_help_run(
+    command: Command, nowhere: None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, printed, _ = command(name, "--help")
+    found = re.findall(rf"^  python -m scripts\.{name} (.+)$", printed, re.M)
+    assert code == 0 and found
+    monkeypatch.chdir(ROOT)
+    for example in found:
+        history = ["--history", str(tmp_path / "weights.jsonl")] if "rollback" in example else []
+        code, _, err = command(name, *shlex.split(example), "--dry-run", *history)
+        assert code == 0 or (history and "holds no standing split of 'ab'" in err), (example, err)
 
 
 @pytest.mark.parametrize("name", ["train", "deploy", "traffic", "teardown"])

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.topics.corpus import Corpus
@@ -75,6 +75,7 @@ def test_a_word_that_no_topic_has_says_nothing() -> None:
 
 
 @pytest.mark.slow
+@settings(deadline=None)  # A first call compiles.
 @given(
     st.integers(1, 20),
     st.floats(1e-6, 1e3),

@@ -96,6 +96,18 @@ def test_the_likeliest_start_is_taken() -> None:
     assert best.iteration == 15
     assert best.log_likelihood == refine(corpus, good, iterations=15).log_likelihood
     assert best_start(corpus, [good], iterations=50).iteration == 0
+    assert best_start(corpus, [good, poor], iterations=0).iteration == 0
+
+
+def test_of_starts_that_are_as_likely_the_more_coherent_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, first, second = small(), start(2, 12, 1), start(2, 12, 2)
+    likely = [refine(corpus, one, iterations=15).log_likelihood for one in (first, second)]
+    assert likely[0] != likely[1] and abs(likely[0] / likely[1] - 1) < 1e-3
+    for wanted in (0.1, 0.9):
+        told = iter([torch.tensor([wanted]), torch.tensor([0.5])])
+        monkeypatch.setattr("polyadic.topics.refinement.coherence", lambda *_, told=told: (next(told), None))
+        best = best_start(corpus, [first, second], iterations=50).log_likelihood
+        assert best == likely[0 if wanted == 0.9 else 1]
 
 
 @pytest.mark.slow

@@ -106,7 +106,10 @@ def check_norm(norm: float, entries: Tensor, world: World) -> float:
     if not world.any(len(entries.reshape(-1)) > 0):
         raise UserError("no entry of the tensor is observed: there is nothing to decompose")
     if not world.any(bool((entries != 0).any())):
-        raise UserError("the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry")
+        smaller = ", or dtype=float64 where its entries are under 1e-45" if entries.dtype == torch.float32 else ""
+        raise UserError(
+            f"the tensor is all zero: there is nothing to decompose. Give one with a non-zero entry{smaller}"
+        )
     largest = max(world.collect(float(entries.abs().max()) if entries.numel() else 0.0))
     name = str(entries.dtype).removeprefix("torch.")
     raise UserError(

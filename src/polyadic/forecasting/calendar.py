@@ -98,7 +98,7 @@ class Frequency:
 
         Raises UserError for another text.
         """
-        match = _PATTERN.fullmatch(text.strip())
+        match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
         if not match or (match[1] and not 1 <= int(match[1]) <= LARGEST_COUNT):
             raise UserError(f"time_freq is {text!r}: {FREQUENCY_RULE}")
         return Frequency(int(match[1] or 1), "H" if match[2] == "h" else match[2], text)

@@ -16,6 +16,7 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.forecasting.pool import Pool
 from polyadic.forecasting.windows import Batch
+from polyadic.tensor.arguments import checked
 
 MOST_WINDOWS = 50_000
 BATCH_WINDOWS = 2048
@@ -39,6 +40,7 @@ class LinearAutoregression:
         return (batch.level_B[:, None] + batch.scale_B[:, None] * scaled_BP).float()
 
 
+@checked()
 @torch.inference_mode()
 def fit(pool: Pool, world: World, divided: bool, ridge: float = RIDGE) -> LinearAutoregression:
     """The coefficients that least squares finds in a sample of the windows of all ranks, the same on every rank.

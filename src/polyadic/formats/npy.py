@@ -47,6 +47,11 @@ def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) 
     try:
         array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
     except _BROKEN as error:
+        if any(word in str(error) for word in ("Python objects", "pickled", "Object arrays")):
+            raise UserError(
+                f"{name} is pickled, or holds Python objects, which are never read: write an array of numbers, such as "
+                "numpy.save(file, array.astype(float))"
+            ) from None
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
     if not isinstance(array, np.ndarray):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._cells import index_fault, value_fault
 from polyadic.formats._columns import parse_columns
-from polyadic.formats._coordinates import Coordinates, Gatherer, check_order, narrow
+from polyadic.formats._coordinates import Coordinates, Gatherer, narrow
 from polyadic.formats._format import Examples, Format
 from polyadic.formats._lines import Lines
 
@@ -57,8 +57,24 @@ def _read(text: Lines, part: int, parts: int) -> Coordinates:
 def _order(text: Lines) -> int:
     for number, _, line in text:
         if fields := _fields(line):
-            return check_order(len(fields) - 1, f"{text.name}, line {number},")
+            if len(fields) == 1:
+                _refuse_beginning(line, f"{text.name}, line {number},")
+            return len(fields) - 1
     raise UserError(f"{text.name} holds no records: a line is 1 or more indices, counted from 1, and a value")
+
+
+def _refuse_beginning(line: bytes, place: str) -> None:
+    """UserError where a first line of one field is that of another format: with commas, or a header."""
+    text = line.decode("utf-8", "replace").strip()
+    if "," in text or ";" in text:
+        raise UserError(
+            f"{place} is {shorten(text)}: spaces separate the fields of a .tns file. Write them for the commas, or "
+            "name the modes in a first line and the file .csv"
+        )
+    raise UserError(
+        f"{place} has no index in a record: a record is 1 or more indices, and a value after them. It is "
+        f"{shorten(text)}: if it begins a header, take out all lines before the first record"
+    )
 
 
 def _fields(line: bytes) -> list[bytes]:
@@ -112,7 +128,7 @@ def _line_fault(line: bytes, order: int) -> str | None:
     if len(fields) != order + 1:
         return (
             f"{len(fields)} fields where the first record has {order + 1} ({order} indices and a value): "
-            "complete the line, or take it out"
+            "complete the line, or take it out; where the first lines are a header, take those out"
         )
     faults = [index_fault(field, 1) for field in fields[:-1]]
     return next((fault for fault in faults if fault), None) or value_fault(fields[-1])

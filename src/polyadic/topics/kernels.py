@@ -142,33 +142,6 @@ def filtered(piece: int) -> Any:
     """
 
     @jit
-    def match(columns, word, room, sum_, weight):
-        whole = squares = products = chances = zeros(columns, piece)
-        for column in range(0, room.shape[1], piece):
-            part = product(load(columns, word, column, piece), load(room, 0, column, piece))
-            store(room, 1, column, part)
-            whole = added(whole, part)
-        chance = total(whole)
-        if not chance > 0:  # A word that no topic has says nothing.
-            return sum_
-        for column in range(0, room.shape[1], piece):
-            parameter = load(room, 0, column, piece)
-            share = scaled(1 / chance, load(room, 1, column, piece), zeros(columns, piece))
-            store(room, 1, column, share)
-            squares = multiplied(parameter, parameter, squares)
-            products = multiplied(parameter, share, products)
-            chances = multiplied(share, share, chances)
-        more, square, both, own = sum_ + 1, total(squares), total(products), total(chances)
-        means = (square + 2 * both + own) / more**2  # The sums over topics of squared means, and of variances.
-        spread = ((sum_ * more - square + sum_ - 2 * both) / (sum_ + 2) + 1 - own) / more**2
-        matched = (1 - means - spread) / spread if 1e-15 < spread < 1 - means else more
-        for column in range(0, room.shape[1], piece):
-            parameter = load(room, 0, column, piece)
-            new = scaled(weight * matched / more, added(parameter, load(room, 1, column, piece)), zeros(columns, piece))
-            store(room, 0, column, scaled(1 - weight, parameter, new))
-        return sum_ + weight * (matched - sum_)
-
-    @jit
     def kernel(offsets, words, counts, columns, prior, out, room, most, begin, end):
         width = out.shape[1]
         for d in range(begin, end):
@@ -178,18 +151,44 @@ def filtered(piece: int) -> Any:
                 tokens += counts[k]
                 highest = max(highest, counts[k])
             scale = min(1.0, most / tokens) if tokens > 0 else 1.0
-            visits, step = math.ceil(highest * scale) * size, _stride(size)
+            rounds, stride = math.ceil(highest * scale), _stride(size)
             for backward in range(2):
                 sum_ = 0.0
                 for column in range(width):
                     room[0, column] = prior[0, column]
                     sum_ += prior[0, column]
-                for visit in range(visits):
-                    place = visits - 1 - visit if backward else visit
-                    k = first + place % size * step % size
-                    weight = min(1.0, counts[k] * scale - place // size)
-                    if weight > 0:
-                        sum_ = match(columns, words[k], room, sum_, weight)
+                place, step = (size - stride, size - stride) if backward else (0, stride)
+                for visited in range(rounds):
+                    before = rounds - 1 - visited if backward else visited
+                    for _ in range(size):
+                        weight = min(1.0, counts[first + place] * scale - before)
+                        word = words[first + place]
+                        place += step if place + step < size else step - size
+                        if not weight > 0:
+                            continue
+                        whole = squares = products = chances = zeros(columns, piece)
+                        for column in range(0, width, piece):
+                            parameter = load(room, 0, column, piece)
+                            part = product(load(columns, word, column, piece), parameter)
+                            store(room, 1, column, part)
+                            whole = added(whole, part)
+                            squares = multiplied(parameter, parameter, squares)
+                            products = multiplied(parameter, part, products)
+                            chances = multiplied(part, part, chances)
+                        chance, more = total(whole), sum_ + 1
+                        if not chance > 0:  # A word that no topic has says nothing.
+                            continue
+                        square, both, own = total(squares), total(products) / chance, total(chances) / (chance * chance)
+                        # The sums over topics of squared means, and of variances, both times (s + 1)².
+                        means = square + 2 * both + own
+                        spread = (sum_ * more - square + sum_ - 2 * both) / (sum_ + 2) + 1 - own
+                        rest = more * more - means - spread
+                        matched = rest / spread if spread > 1e-15 * more * more and rest > 0 else more
+                        moved = weight * matched / more
+                        for column in range(0, width, piece):
+                            kept = scaled(1 - weight + moved, load(room, 0, column, piece), zeros(columns, piece))
+                            store(room, 0, column, scaled(moved / chance, load(room, 1, column, piece), kept))
+                        sum_ += weight * (matched - sum_)
                 for column in range(width):
                     out[d, column] += 0.5 * room[0, column] / sum_
 

@@ -35,7 +35,7 @@ def mixtures(corpus: Corpus, topics: Topics) -> Tensor:
     columns, prior, out = (torch.zeros(rows, width, dtype=torch.float64) for rows in (len(used), 1, len(corpus)))
     columns[:, :count], prior[0, :count] = topics.beta.double().T[used], topics.alpha
     arrays = [part.numpy() for part in (corpus.offsets, words, corpus.counts, columns, prior, out)]
-    kernel = kernels.filtered(min(width, 8))
+    kernel = kernels.filtered(16 if width % 16 == 0 else min(width, 8))
 
     def update(begin: int, end: int) -> None:
         kernel(*arrays, torch.zeros(2, width, dtype=torch.float64).numpy(), float(MOST_TOKENS), begin, end)

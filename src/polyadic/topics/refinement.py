@@ -21,6 +21,7 @@ from polyadic.tensor.arguments import checked
 from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.threads import in_parallel, threads
 from polyadic.topics import kernels
+from polyadic.topics.coherence import coherence
 from polyadic.topics.collectives import sum_over_ranks
 from polyadic.topics.corpus import BATCH_NONZEROS, Corpus, as_corpus
 from polyadic.topics.products import document_edges
@@ -34,6 +35,8 @@ LEAST_ALPHA = 1e-4
 """The least value of a Dirichlet's parameter."""
 TRIAL_ITERATIONS = 15
 """Iterations after which the likelihood tells which of several starts will end best: docs/decisions.md."""
+TIED_SHARE = 1e-3
+"""The share of the log-likelihood by which starts may differ after the trial and end in either order."""
 ALPHA_ITERATIONS = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
 ALPHA_STEPS, STILL_ALPHA = 5, 0.01
@@ -117,14 +120,21 @@ def refine(
 def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, world: World | None = None) -> Refined:
     """The start under which the documents are likeliest after a trial, refined so far.
 
-    The trial is of TRIAL_ITERATIONS, or of `iterations` where that is less. A single start is not tried. A collective
-    of all ranks.
+    The trial is of TRIAL_ITERATIONS, or of `iterations` where that is less. Of starts whose likelihoods differ by less
+    than TIED_SHARE, the one with the most coherent topics (NPMI) is taken. A single start is not tried. A collective of
+    all ranks.
     """
     corpus = as_corpus(corpus)
     candidates = list(starts)
-    trial = min(TRIAL_ITERATIONS, iterations) if len(candidates) > 1 else 0
+    trial = min(TRIAL_ITERATIONS, iterations)
+    if len(candidates) == 1 or not trial:
+        return refine(corpus, candidates[0], iterations=0, world=world)
     tried = [refine(corpus, start, iterations=trial, world=world) for start in candidates]
-    return max(tried, key=lambda state: state.log_likelihood)
+    likeliest = max(state.log_likelihood for state in tried)
+    tied = [state for state in tried if state.log_likelihood >= likeliest - TIED_SHARE * abs(likeliest)]
+    if len(tied) == 1:
+        return tied[0]
+    return max(tied, key=lambda state: float(coherence(state.topics, corpus, world or World.alone())[0].mean()))
 
 
 def dirichlet(documents: Tensor, absent: Tensor, alpha: Tensor, world: World) -> Tensor:

@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "a vector": ({"t.npy": npy_bytes(np.ones(3))}, "the tensor has 1 mode: it must have 2 or more"),
     "a number": ({"t.npy": npy_bytes(np.float64(3))}, "the tensor has 0 modes: it must have 2 or more"),
     "complex": ({"t.npy": npy_bytes(np.ones((2, 2), complex))}, r"t\.npy holds complex128: it must hold real numbers"),
-    "objects": ({"t.npy": npy_bytes(np.array([[1, None]]), True)}, r"t\.npy is not a readable \.npy array"),
+    "objects": ({"t.npy": npy_bytes(np.array([[1, None]]), True)}, r"t\.npy is pickled, or holds Python objects"),
     "cut short": ({"t.npy": npy_bytes(tensor())[:-30]}, r"t\.npy is not a readable \.npy array"),
     "an empty file": ({"t.npy": b""}, r"t\.npy is not a readable \.npy array"),
 }
