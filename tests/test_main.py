@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from polyadic.__main__ import main
+from polyadic.errors import UserError
 from polyadic.training.on_files import split_options
 from tests.helpers.opt_ml import low_rank
 
@@ -89,6 +90,14 @@ def test_options_are_hyperparameters() -> None:
         ["a.npy", "b.npy"],
         {"rank": "5", "stop_tol": "1e-3", "l2": "-1"},
     )
+    assert split_options(
+        ["--hyperparameters", "rank=5", "init=svd", "a.npy", "--hyperparameters", "seed=1", "--l2", "1"]
+    ) == (
+        ["a.npy"],
+        {"rank": "5", "init": "svd", "seed": "1", "l2": "1"},
+    )
+    with pytest.raises(UserError, match="--hyperparameters has no value: write --hyperparameters NAME=VALUE"):
+        split_options(["--hyperparameters", "--rank", "5"])
 
 
 def test_on_a_terminal_the_metrics_are_one_line_that_changes(tmp_path: Path) -> None:

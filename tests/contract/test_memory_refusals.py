@@ -20,6 +20,12 @@ HUGE = [
 ]
 
 
+@pytest.mark.parametrize("name", ["tt_order", "tt_lags"])
+def test_what_no_machine_unrolls_has_a_limit(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"hyperparameter {name} is 1000000: it must be .* at most"):
+        train("forecaster", tmp_path, {name: "1000000"})
+
+
 @pytest.mark.parametrize(("algorithm", "settings", "remedy"), HUGE)
 def test_it_is_refused_with_the_sizes_and_the_remedy(
     tmp_path: Path, algorithm: str, settings: dict[str, str], remedy: str

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from polyadic.distributed import World
+from polyadic.topics.corpus import Corpus
 from polyadic.topics.refinement import (
     Refined,
     best_start,
@@ -100,7 +101,9 @@ def test_the_likeliest_start_is_taken() -> None:
 
 
 def test_of_starts_that_are_as_likely_the_more_coherent_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus, first, second = small(), start(2, 12, 1), start(2, 12, 2)
+    first, second = start(2, 12, 1), start(2, 12, 2)
+    short = small()
+    corpus = Corpus(short.offsets, short.words, short.counts * 4, 12)
     likely = [refine(corpus, one, iterations=15).log_likelihood for one in (first, second)]
     assert likely[0] != likely[1] and abs(likely[0] / likely[1] - 1) < 1e-3
     for wanted in (0.1, 0.9):
@@ -108,6 +111,9 @@ def test_of_starts_that_are_as_likely_the_more_coherent_goes_on(monkeypatch: pyt
         monkeypatch.setattr("polyadic.topics.refinement.coherence", lambda *_, told=told: (next(told), None))
         best = best_start(corpus, [first, second], iterations=50).log_likelihood
         assert best == likely[0 if wanted == 0.9 else 1]
+    of_short = [refine(short, one, iterations=15) for one in (first, second)]
+    best = best_start(short, [first, second], iterations=50).log_likelihood
+    assert best == max(state.log_likelihood for state in of_short)
 
 
 @pytest.mark.slow

@@ -37,6 +37,8 @@ TRIAL_ITERATIONS = 15
 """Iterations after which the likelihood tells which of several starts will end best: docs/decisions.md."""
 TIED_SHARE = 1e-3
 """The share of the log-likelihood by which starts may differ after the trial and end in either order."""
+COHERENT_TOKENS = 20
+"""Tokens of a document in which enough words meet to tell what belongs together."""
 ALPHA_ITERATIONS = 10
 """Iterations between two estimates of the Dirichlet's parameters."""
 ALPHA_STEPS, STILL_ALPHA = 5, 0.01
@@ -121,8 +123,8 @@ def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, wor
     """The start under which the documents are likeliest after a trial, refined so far.
 
     The trial is of TRIAL_ITERATIONS, or of `iterations` where that is less. Of starts whose likelihoods differ by less
-    than TIED_SHARE, the one with the most coherent topics (NPMI) is taken. A single start is not tried. A collective of
-    all ranks.
+    than TIED_SHARE, the one with the most coherent topics (NPMI) is taken where documents have COHERENT_TOKENS at the
+    mean: in shorter ones too few words meet. A single start is not tried. A collective of all ranks.
     """
     corpus = as_corpus(corpus)
     candidates = list(starts)
@@ -132,9 +134,11 @@ def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, wor
     tried = [refine(corpus, start, iterations=trial, world=world) for start in candidates]
     likeliest = max(state.log_likelihood for state in tried)
     tied = [state for state in tried if state.log_likelihood >= likeliest - TIED_SHARE * abs(likeliest)]
-    if len(tied) == 1:
-        return tied[0]
-    return max(tied, key=lambda state: float(coherence(state.topics, corpus, world or World.alone())[0].mean()))
+    world = world or World.alone()
+    tokens, documents = sum_over_ranks(world, torch.tensor([float(corpus.lengths.sum()), len(corpus)])).tolist()
+    if len(tied) == 1 or tokens < COHERENT_TOKENS * documents:
+        return max(tried, key=lambda state: state.log_likelihood)
+    return max(tied, key=lambda state: float(coherence(state.topics, corpus, world)[0].mean()))
 
 
 def dirichlet(documents: Tensor, absent: Tensor, alpha: Tensor, world: World) -> Tensor:

@@ -23,7 +23,7 @@ CLEAR_LINE = "\r\033[K"
 
 
 def split_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The files among arguments, and the hyperparameters, which are written `--rank 5` or `--rank=5`.
+    """The files among arguments, and the hyperparameters: `--rank 5`, `--rank=5`, or `--hyperparameters rank=5 seed=1`.
 
     Raises UserError for a hyperparameter without a value.
     """
@@ -35,6 +35,13 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             files.append(word)
             continue
         name, equals, value = word[2:].partition("=")
+        if name == "hyperparameters" and not equals:  # As local_mode has it.
+            if not left or "=" not in left[0]:
+                raise UserError("--hyperparameters has no value: write --hyperparameters NAME=VALUE, one or more")
+            while left and "=" in left[0] and not left[0].startswith("--"):
+                name, _, value = left.pop(0).partition("=")
+                hyperparameters[name.replace("-", "_")] = value
+            continue
         if not equals:
             if not left or left[0].startswith("--"):
                 raise UserError(f"--{name} has no value: write --{name} VALUE")

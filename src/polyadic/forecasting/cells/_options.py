@@ -10,14 +10,14 @@ from polyadic.options import Options, option
 class LagOptions(Options):
     """How many hidden states a cell looks back on."""
 
-    tt_lags: int = option("hidden states that mlstm and the tensor-train cells look back on", 2, ge=1)
+    tt_lags: int = option("hidden states that mlstm and the tensor-train cells look back on", 2, ge=1, le=1000)
 
 
 class TrainOptions(Options):
     """The size of a tensor train: how many cores it has, and the rank between them."""
 
     tt_order: int = option(
-        "order of a tensor-train cell's polynomial in these states; cores of a compressed matrix", 2, ge=1
+        "order of a tensor-train cell's polynomial in these states; cores of a compressed matrix", 2, ge=1, le=32
     )
     tt_rank: int = option("rank of the tensor train", 4, ge=1, tunable=(1, 16))
 
