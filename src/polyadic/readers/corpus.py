@@ -41,14 +41,14 @@ class Width(NamedTuple):
     source: str
 
 
-def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
+def read_corpus(job: Job[Any], channel: str, terms: int | None, *, may_be_empty: bool = False) -> CorpusRead:
     """This rank's share of a channel's documents: a collective, with one verdict on every rank.
 
     The ranks that see the same files deal the documents out in turn. Without `terms` (feature_dim) they are as many as
     the rows state, or else as the largest key needs. Of a channel in Pipe mode, one rank a host reads, and only once.
 
-    Raises UserError, with the file and the record or line, for no documents, what the formats refuse, keys that are no
-    terms, rows of another length, and counts that are negative, not finite or too large.
+    Raises UserError, with the file and the record or line, for no documents unless there may be none, what the formats
+    refuse, keys that are no terms, rows of another length, and counts that are negative, not finite or too large.
     """
     source = job.channels[channel]
     stated = agreed(job.world, lambda: corpus_files.stated(source))
@@ -61,7 +61,7 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None) -> CorpusRead:
     gathered = _Gathered(None if terms is None else Width(terms, "feature_dim"))
     agreed(job.world, lambda: _gather(gathered, holding, chosen, source))
     corpus = gathered.join(_width(gathered, job.world).terms)
-    return CorpusRead(corpus, _warnings(channel, gathered.tally, job.world))
+    return CorpusRead(corpus, _warnings(channel, gathered.tally, job.world, may_be_empty))
 
 
 def corpus_of(rows: Rows, name: str, unit: str, width: Width | None) -> Corpus:
@@ -249,11 +249,11 @@ def _width(gathered: _Gathered, world: World) -> Width:
     return width
 
 
-def _warnings(channel: str, tally: _Tally, world: World) -> list[str]:
+def _warnings(channel: str, tally: _Tally, world: World, may_be_empty: bool) -> list[str]:
     """What all ranks say together; UserError where they have no document."""
     tallies = world.collect((tally.documents, tally.empty, tally.counts, tally.fractional))
     documents, empty, counts, fractional = map(sum, zip(*tallies, strict=True))
-    if not documents:
+    if not documents and not may_be_empty:
         raise UserError(f"channel {channel} holds no documents: its files are empty")
     warnings = []
     if fractional:

@@ -196,6 +196,17 @@ def test_a_refinement_goes_on_where_the_moments_tell_too_little(
     assert "eigenvalues of the second moment" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("test", [b"", b"0,0,0,0,0,0,0,0\n"])
+def test_a_test_channel_with_nothing_to_score_costs_its_metrics_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], test: bytes
+) -> None:
+    channels = {"train": {"a.csv": rows_csv(documents())}, "test": {"b.csv": test}}
+    one, prepared = job(LDA, tmp_path, channels)
+    model: Any = one.fit(prepared)
+    assert model.topics.beta.shape == (2, 8) and not any(name.startswith("test") for name in model.metrics)
+    assert "WARNING: channel test: nothing can be scored" in capsys.readouterr().err
+
+
 def test_a_corpus_larger_than_memory_lies_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     text = "".join(",".join(map(str, row)) + "\n" for row in random.integers(0, 3, (300, 7)))

@@ -39,7 +39,8 @@ def fit(job: Job[Hyperparameters]) -> Model:
     settings, began = job.hyperparameters, time.perf_counter()
     refuse_beyond(job, needs(settings))
     train = read_corpus(job, "train", settings.feature_dim)
-    test = read_corpus(job, "test", settings.feature_dim) if "test" in job.channels else None
+    scored = "test" in job.channels
+    test = read_corpus(job, "test", settings.feature_dim, may_be_empty=True) if scored else None
     vocabulary = read_vocabulary(job, settings.feature_dim)
     for warning in train.warnings + (test.warnings if test else []):
         job.note(f"warning: {warning}")
@@ -192,6 +193,11 @@ def _measure(
     if test is not None:
         pwll = per_word_log_likelihood(topics, test, job.world, job.hyperparameters.seed)
         scores |= {"test pwll": pwll, "test perplexity": math.exp(-pwll)}
+        if not math.isfinite(pwll):
+            job.note(
+                "WARNING: channel test: nothing can be scored, for no document has a word. The model is trained and "
+                "kept, without test pwll and test perplexity"
+            )
     defined = {name: value for name, value in scores.items() if math.isfinite(value)}
     for name, value in defined.items():
         job.metric(name, value, unit="score")
