@@ -85,6 +85,26 @@ def test_columns_are_modes(text: bytes, value: list[float], labels: Any, tmp_pat
     assert found.labels == (labels, None) and found.shape is None and found.rows == (2, 3)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (b"userId,movieId,rating,timestamp\n1,2,3,4\n", ["userId", "movieId", "rating", "timestamp"]),
+        (b"i, Value ,j\n0,5,2\n", ["i", "j", "Value"]),
+        (b"0,2,5\n1,0,6\n", None),
+    ],
+)
+def test_a_heading_names_the_modes_and_then_the_values(text: bytes, names: list[str] | None, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(text)
+    assert csv.heading(tmp_path / "a.csv") == names
+
+
+def test_semicolons_are_named(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "a.csv", b"user;item;value\na;b;1,5\n")
+    assert said.startswith(
+        "a.csv, line 1, is 'user;item;value': commas separate the cells of a CSV file, not semicolons"
+    )
+
+
 def test_labels_may_begin_anywhere(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"2,0,1.5\n" * 100 + b"1,0,2.5\nten,3,2.5\n")
     found = read(tmp_path / "a.csv")
@@ -129,7 +149,7 @@ def test_a_file_that_ends_in_mid_record_is_refused(tmp_path: Path) -> None:
     assert "a.csv, line 31: 2 cells where" in refusal(tmp_path / "a.csv", 30 * b"1,2,0.5\n" + b"2,1")
 
 
-@pytest.mark.parametrize("text", [b"5\n", b"1;2;5\n", b"value\n5\n"])
+@pytest.mark.parametrize("text", [b"5\n", b"value\n5\n"])
 def test_a_value_alone_is_no_record(text: bytes, tmp_path: Path) -> None:
     said = refusal(tmp_path / "a.csv", text)
     assert "a.csv, line 1, has no index in a record: a record is 1 or more indices, and a value after them" in said

@@ -190,6 +190,13 @@ def test_what_is_unusual_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_texts_are_told_that_their_words_are_to_be_counted(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"holds no data: .*found: a\.txt .*Documents are counts of words, not texts: docs/"
+    ):
+        alone(tmp_path, {"a.txt": b"the cat sat\non the mat\n"})
+
+
 def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyadic.formats._rows.BATCH_BYTES", 16)
     for number, (name, data) in enumerate(FORMATS.values()):

@@ -175,6 +175,12 @@ def test_sparse_files_are_one_tensor_and_nothing_is_summed(what: str, dtype: tor
     assert isinstance(found.data, SparseTensor) and found.data.values.dtype == dtype
 
 
+def test_which_columns_are_modes_and_values_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rating's time stamp in the last column is taken for its value: a user who reads this sees it."""
+    alone(tmp_path, {"a.csv": b"user,item,rating,timestamp\na,b,3,9\nb,b,4,8\n"})
+    assert "the modes are user, item, rating; the values are those of timestamp" in capsys.readouterr().err
+
+
 def test_a_stated_shape_is_kept(tmp_path: Path) -> None:
     files = {"a.npz": npz.encode(coordinates(RECORDS, (9, 2, 3))), "b.tns": tns([(0, 5, 0, 1.0)])}
     assert alone(tmp_path, files).data.shape == (9, 6, 3)

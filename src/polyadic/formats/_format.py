@@ -53,6 +53,7 @@ class Format:
     read_coordinates: a sparse tensor; of (path, part, parts, labelled) it reads the `part`-th of `parts` of the
     records, the modes in `labelled` as labels where the file can tell them.
     is_sparse: which of the two a file is, where it can be either.
+    heading: the names of the columns of a file's records, that of the values last; None where it has no names.
     read_rows: rows of counts; of (stream, name, dealer) the rows that the dealer gives this part, one batch at a time,
     columns and values as they were written. `unit` is what `Rows.numbers` counts: a record, or a line.
     These raise UserError that names the file, and the line or the record.
@@ -72,6 +73,7 @@ class Format:
     open_tensor: Callable[[Path], DenseFile] | None = None
     read_coordinates: Callable[[Path, int, int, frozenset[int]], Coordinates] | None = None
     is_sparse: Callable[[Path], bool] | None = None
+    heading: Callable[[Path], list[str] | None] | None = None
     read_rows: Callable[[IO[bytes], str, Dealer], Iterator[Rows]] | None = None
     unit: str = "record"
     names: re.Pattern[str] | None = None

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._cells import BLANKS, index_fault, is_unbounded, parse_number, value_fault
 from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
@@ -93,11 +93,26 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
         labelled |= more
 
 
+def heading(path: Path) -> list[str] | None:
+    """The names of the columns of a file's records, that of the values last; None where the first line is a record."""
+    text = Lines(path)
+    layout = _read_layout(text)
+    first = next(csv_lines(text))
+    if layout.begin == first.begin:
+        return None
+    return [first.cells[column].strip() for column in (*layout.modes, layout.value)]
+
+
 def _read_layout(text: Lines) -> _Layout:
     """The layout that the first line gives, which is a header or a record."""
     rows = csv_lines(text)
     first = next(rows, None)
     if first is not None:
+        if len(first.cells) == 1 and ";" in first.cells[0]:
+            raise UserError(
+                f"{text.name}, line {first.number}, is {shorten(first.cells[0])}: commas separate the cells of a CSV "
+                "file, not semicolons. Write it with commas, and numbers with a point"
+            )
         check_order(len(first.cells) - 1, f"{text.name}, line {first.number},")
         names = [cell.strip().lower() for cell in first.cells]
         value = names.index("value") if "value" in names else len(names) - 1
@@ -224,6 +239,7 @@ FORMAT = Format(
     examples=_examples,
     ends_lines=True,
     read_coordinates=read_coordinates,
+    heading=heading,
     read_rows=read_rows,
     unit="line",
     begins=_begins,

@@ -58,6 +58,24 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
         return _read(source, path.name, part, parts, labelled)
 
 
+def heading(path: Path) -> list[str] | None:
+    """The names of the columns of a file's records, that of the values last."""
+    from pyarrow import parquet
+
+    with refusing(path.name, "Parquet file"):
+        names = list(parquet.read_schema(path).names)
+    if not names:
+        return None
+    value = _value_column(names)
+    return [*names[:value], *names[value + 1 :], names[value]]
+
+
+def _value_column(names: list[str]) -> int:
+    """The column of values: the one of that name, or else the last."""
+    small = [column.lower() for column in names]
+    return small.index("value") if "value" in small else len(names) - 1
+
+
 def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int]) -> Coordinates:
     from pyarrow import parquet
 
@@ -67,9 +85,8 @@ def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int
     check_order(len(schema) - 1, name)
     if not records:
         raise UserError(f"{name} holds no records: write a row for each entry that is not zero")
-    names = [column.lower() for column in schema.names]
-    value = names.index("value") if "value" in names else len(names) - 1
-    modes = [column for column in range(len(names)) if column != value]
+    value = _value_column(schema.names)
+    modes = [column for column in range(len(schema)) if column != value]
     labelled |= {mode for mode, column in enumerate(modes) if _is_text(schema.types[column])}
     gatherer = Gatherer(len(modes), labelled)
     with refusing(name, "Parquet file"):
@@ -181,5 +198,6 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     read_coordinates=read_coordinates,
+    heading=heading,
     begins=lambda head: head.startswith(b"PAR1"),
 )

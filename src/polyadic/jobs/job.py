@@ -89,10 +89,10 @@ class Job(Generic[H_co]):
         if self.world.rank == 0:
             print(text, file=sys.stderr, flush=True)
 
-    def files(self, channel_name: str, suffixes: tuple[str, ...]) -> list[Path]:
+    def files(self, channel_name: str, suffixes: tuple[str, ...], advice: str = "") -> list[Path]:
         """This host's files of a channel that have one of the suffixes. A collective.
 
-        Raises UserError where no host has such a file.
+        Raises UserError where no host has such a file; `advice` ends its message.
         """
         channel = self.channels[channel_name]
         paths = [path for path in channel.files if path.name.endswith(suffixes)]
@@ -100,6 +100,6 @@ class Job(Generic[H_co]):
             names = ", ".join(path.name for path in channel.files[:5]) or "nothing"
             raise UserError(
                 f"channel {channel_name} holds no data: no file ends in {' or '.join(suffixes)} (found: {names} in "
-                f"{channel.folder})"
+                f"{channel.folder}){advice and f'. {advice}'}"
             )
         return paths

@@ -40,19 +40,19 @@ class Readable(Protocol):
 F = TypeVar("F", bound=Readable)
 
 
-def choose(job: Job[Any], channel_name: str, formats: Sequence[F]) -> dict[Path, F]:
+def choose(job: Job[Any], channel_name: str, formats: Sequence[F], advice: str = "") -> dict[Path, F]:
     """This host's files of a channel that hold data, each with its format. A collective.
 
     A file's name says which format it has; where it says nothing, the channel's content type does, and without one its
     first bytes. Where the two differ, the name holds, but for a file that begins as the content type says. Notes say
     which content type was not followed, and which files are left alone.
-    Raises UserError where no host has a file that can be read.
+    Raises UserError where no host has a file that can be read; `advice` ends its message.
     """
     channel = job.channels[channel_name]
     stated = stated_format(channel, formats)
     chosen = {path: format_ for path in channel.files if (format_ := format_of(path, stated, formats))}
     if not job.world.any(bool(chosen)):
-        job.files(channel_name, tuple(suffix for format_ in formats for suffix in format_.suffixes))
+        job.files(channel_name, tuple(suffix for format_ in formats for suffix in format_.suffixes), advice)
     others = [path.name for path, format_ in chosen.items() if stated not in (None, format_)]
     left = [path.name for path in channel.files if path not in chosen]
     for count_and_names in _told(job, others):

@@ -22,6 +22,7 @@ from polyadic.readers.choice import choose
 from polyadic.readers.shares import Holding, agreed
 from polyadic.topics.corpus import LARGEST_COUNT, Corpus
 
+ADVICE = "Documents are counts of words, not texts: docs/topics.md says how to count the words of texts"
 MOST_NONZEROS_IN_MEMORY = 2**27
 """Of a rank, at 12 bytes each. Where there are more, all lie on the disk and are mapped."""
 
@@ -54,7 +55,7 @@ def read_corpus(job: Job[Any], channel: str, terms: int | None, *, may_be_empty:
     stated = agreed(job.world, lambda: corpus_files.stated(source))
     chosen: dict[Path, Format | None] = {}
     if not source.piped:
-        chosen |= choose(job, channel, corpus_files.formats())
+        chosen |= choose(job, channel, corpus_files.formats(), ADVICE)
     elif job.world.local_rank == 0:
         chosen = dict.fromkeys(source.files, stated)
     holding = _holding(source, list(chosen), job.world)

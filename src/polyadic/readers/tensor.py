@@ -65,6 +65,7 @@ def read_tensor(
         admit(job, head, needs)
 
     if _is_sparse(holding, job, channel):
+        _say_columns(holding, job, channel)
         return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode, before))
     slab = dense.read(holding, job.world, dtype, min_order, divided_mode, before)
     dense.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
@@ -97,6 +98,15 @@ def tensor_channel(name: str) -> ChannelSpec:
     content_types = tuple(sorted(content_type for format_ in _formats() for content_type in format_.content_types))
     about = "a tensor: dense or sparse, in one file or several, or a folder of pictures"
     return ChannelSpec(name, about, content_types)
+
+
+def _say_columns(holding: Holding, job: Job[Any], channel: str) -> None:
+    """Notes which columns of a table are modes and which its values, so that a column too many is seen."""
+    held = zip(holding.paths, holding.formats, strict=True)
+    path, heading = next(((path, format_.heading) for path, format_ in held if format_ is not None), (None, None))
+    names = heading(path) if path is not None and heading is not None else None
+    if names:
+        job.note(f"channel {channel}: the modes are {', '.join(names[:-1])}; the values are those of {names[-1]}")
 
 
 def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:

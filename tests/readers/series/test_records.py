@@ -79,3 +79,10 @@ def test_a_feature_that_is_no_list_is_refused() -> None:
         read_series_files({"a.json": json_lines_of([record_of(dynamic_feat=5)])})
     with pytest.raises(UserError, match=r"dynamic_feat\[0\] is 1: it must be a list of numbers, one per time stamp"):
         read_series_files({"a.json": json_lines_of([record_of(dynamic_feat=[1, 2, 3])])})
+
+
+def test_a_list_of_series_in_one_line_is_named() -> None:
+    with pytest.raises(
+        UserError, match=r"a\.json, line 1: got \[.*: a file holds one series on each line, without a list"
+    ):
+        read_series_files({"a.json": b'[{"start": "2021-01-01 00:00:00", "target": [1, 2]}]\n'})

@@ -92,6 +92,8 @@ def test_steps_without_a_row_are_missing() -> None:
         b"\xef\xbb\xbfitem_id,timestamp,target\r\n\r\na,2021-01-01T00:00:00,1\r\na,2021-01-01T01:00:00,2\r\n",
         b'"item_id","timestamp","target"\n"a","2021-01-01 00:00",1\n\n"a","2021-01-01 01:00"," 2 "',
         b"Target, Date ,item_id\n1,2021-01-01,a\n2,2021-01-01 01:00:00.000,a\n",
+        b"unique_id,ds,y\na,2021-01-01,1\na,2021-01-01 01:00:00,2\n",
+        b"ds,y\n2021-01-01,1\n2021-01-01 01:00:00,2\n",
     ],
 )
 def test_the_same_table_as_programs_write_it(text: bytes) -> None:

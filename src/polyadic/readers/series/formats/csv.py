@@ -26,7 +26,9 @@ from polyadic.readers.series.grid import Misfit, lay
 from polyadic.readers.series.records import LARGEST_VALUE, NamedSeries
 
 TIMES = ("timestamp", "date")
-_TIMES_BYTES = tuple(name.encode() for name in TIMES)
+ALIASES = {"unique_id": "item_id", "ds": "timestamp", "y": "target"}
+"""Names that Nixtla's libraries and Prophet have for the same columns."""
+_TIMES_BYTES = tuple(name.encode() for name in (*TIMES, "ds"))
 _FORMS = (
     "it must be item_id, timestamp, target (and dynamic features), with one row per item and time stamp; "
     "or begin with timestamp or date, each of the other columns a series"
@@ -100,7 +102,7 @@ def _read_layout(text: Lines) -> _Layout | None:
 
 def _parse_header(cells: list[str], begin: int, file: str) -> _Layout:
     names = tuple(cell.strip() for cell in cells)
-    small = [name.lower() for name in names]
+    small = [ALIASES.get(name.lower(), name.lower()) for name in names]
     if "" in names:
         raise UserError(f"{file}: column {names.index('') + 1} has no name in the header: name it, or leave it out")
     often, count = Counter(names).most_common(1)[0]
