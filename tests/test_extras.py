@@ -62,3 +62,12 @@ def test_what_an_extra_brings_is_no_dependency(extra: str) -> None:
 def test_the_console_script_is_the_package_s_command_line() -> None:
     module, _, function = PROJECT["scripts"]["polyadic"].partition(":")
     assert callable(getattr(__import__(module, fromlist=[function]), function))
+
+
+@pytest.mark.slow
+def test_the_library_is_imported_without_what_takes_long() -> None:
+    long = ("numba", "llvmlite", "scipy", "matplotlib", "pandas", "pyarrow", "pydantic", "sympy")
+    found = f"' '.join(name for name in {long} if name in sys.modules)"
+    code = f"import sys, polyadic.decomposition, polyadic.tensor\nsys.exit({found} or None)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+    assert (result.returncode, result.stderr) == (0, "")

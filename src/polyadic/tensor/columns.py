@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
-from polyadic.tensor.kernels import columns as column_kernels
-from polyadic.tensor.kernels.columns import HASH_BITS, HASH_FACTOR
+from polyadic.tensor import kernels
+from polyadic.tensor.kernels.hashing import HASH_BITS, HASH_FACTOR
 from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import even, in_parallel, threads
 from polyadic.tensor.layout import Block
@@ -97,14 +97,14 @@ class Columns:
         shape = torch.tensor(self.shape)
         search = [part.numpy() for part in (index, shape, self.keys[:, None], self.start[:, None])]
         edges = even(len(place), SAMPLES_PER_PART)
-        in_parallel(column_kernels.places(), edges, *search, self.shift, place[:, None].numpy())
+        in_parallel(kernels.columns.places(), edges, *search, self.shift, place[:, None].numpy())
         out = sampled.new_zeros(held, sampled.shape[1])
         arrays = [part.numpy() for part in (place, scale, self.column_starts, self.rows, self.values, sampled, out)]
         parts = pieces(out.shape[1], out.dtype, max(8, out.shape[1] // threads()))
 
         def scatter(begin: int, end: int) -> None:
             for column, width in parts[begin:end]:
-                column_kernels.scattered(width)(*arrays, column)
+                kernels.columns.scattered(width)(*arrays, column)
 
         in_parallel(scatter, list(range(len(parts) + 1)))
         return out
@@ -123,7 +123,7 @@ def khatri_rao_at(index: Tensor, stack: Tensor, start: Sequence[int], scale: Ten
     out = stack.new_empty(index.shape[1], stack.shape[1])
     arrays = [part.numpy() for part in (index, torch.tensor(start), stack, scale, out)]
     for column, width in pieces(stack.shape[1], stack.dtype):
-        kernel = column_kernels.khatri_rao_rows(width, len(start))
+        kernel = kernels.columns.khatri_rao_rows(width, len(start))
         in_parallel(kernel, even(len(out), SAMPLES_PER_PART), *arrays, column)
     return out
 
@@ -155,7 +155,7 @@ class Rows:
             return index
         index = torch.empty(len(uniform), dtype=torch.int64)
         arrays = (uniform, self._cumulative, self._guide, self.probabilities, index, chance)
-        in_parallel(column_kernels.drawn(), even(len(index), SAMPLES_PER_PART), *(part.numpy() for part in arrays))
+        in_parallel(kernels.columns.drawn(), even(len(index), SAMPLES_PER_PART), *(part.numpy() for part in arrays))
         return index
 
     def _rows_of(self, uniform: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor import kernels
 from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import in_parallel
@@ -45,7 +45,7 @@ class Multiply:
         rank, width = len(inverse), padded(len(inverse), inverse.dtype)
         cache_line = padded(padded(1, inverse.dtype) + 1, inverse.dtype)
         self._matrix = torch.nn.functional.pad(inverse, (0, width - rank)).contiguous().numpy()
-        self._kernel = cpu_kernels.rows_and_gram(width, rank, min(width, cache_line))
+        self._kernel = kernels.cpu.rows_and_gram(width, rank, min(width, cache_line))
         self._part = {begin: number for number, begin in enumerate(edges)}
         self._room = np.empty((len(edges), rank + 9, width), self._matrix.dtype)
         self._sums = np.zeros((len(edges), rank + 1, rank))
@@ -77,7 +77,7 @@ def scale_(rows: Tensor, scale: Tensor) -> Tensor:
     if rows.device.type != "cpu" or whole.shape[1] != width or len(pieces(width, rows.dtype)) > 1:
         return rows.mul_(scale)
     line = torch.nn.functional.pad(scale.to(rows.dtype), (0, width - rank)).reshape(1, width)
-    in_parallel(cpu_kernels.scaled_rows(width), in_parts([0, len(rows)]), whole.numpy(), line.numpy())
+    in_parallel(kernels.cpu.scaled_rows(width), in_parts([0, len(rows)]), whole.numpy(), line.numpy())
     return rows
 
 

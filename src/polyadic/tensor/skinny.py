@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor import kernels
 from polyadic.tensor.kernels.padding import padded
 from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import even, in_parallel
@@ -55,10 +55,10 @@ def skinny_product(
 
     for column, wide in pieces(width, x.dtype, PANEL_COLUMNS):
         if right == 1:
-            in_parallel(run, edges, cpu_kernels.dense_rows(wide), x.reshape(left, -1).numpy(), column)
+            in_parallel(run, edges, kernels.cpu.dense_rows(wide), x.reshape(left, -1).numpy(), column)
         else:
             flat = x.reshape(-1, right).numpy()
-            in_parallel(run, edges, cpu_kernels.dense_columns(wide), flat, BLOCK_COLUMNS, column)
+            in_parallel(run, edges, kernels.cpu.dense_columns(wide), flat, BLOCK_COLUMNS, column)
     return out, sums.sum(0) if len(weights) else None
 
 
@@ -76,7 +76,7 @@ def gram_of_columns(x: Tensor) -> Tensor:
 
     def run(begin: int, end: int) -> None:
         out = sums[begin].view(-1, PANEL_COLUMNS).numpy()
-        cpu_kernels.gram_of_rows(PANEL_COLUMNS)(array, out, block, begin, end)
+        kernels.cpu.gram_of_rows(PANEL_COLUMNS)(array, out, block, begin, end)
 
     in_parallel(run, edges)
     gram = x.new_zeros(columns, columns, dtype=torch.float64)

@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor import kernels
 from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import in_parallel
 from polyadic.tensor.tree import Tree
@@ -43,7 +43,7 @@ def rows_kernel(tree: Tree, stack: Tensor, out: Tensor, column: int, width: int)
 
     It writes `width` columns, from `column` on. On a CPU alone.
     """
-    kernel = cpu_kernels.sparse_rows if tree.fibre_starts is None else cpu_kernels.sparse_fibres
+    kernel = kernels.cpu.sparse_rows if tree.fibre_starts is None else kernels.cpu.sparse_fibres
     arrays = [part.numpy() for part in (tree.row_starts, *_indices(tree), tree.values, stack, out)]
     return partial(kernel(width, tree.order), *arrays, column)
 
@@ -58,7 +58,7 @@ def entries(tree: Tree, stack: Tensor) -> Tensor:
 
         return cuda.entries(tree.chunks, _indices(tree), stack, order=tree.order, own_start=tree.own_start)
     out = stack.new_zeros(len(tree.values))
-    kernel = cpu_kernels.sparse_entries if tree.fibre_starts is None else cpu_kernels.fibre_entries
+    kernel = kernels.cpu.sparse_entries if tree.fibre_starts is None else kernels.cpu.fibre_entries
     places = [part.numpy() for part in (tree.row_starts, *_indices(tree))]
     for column, width in pieces(stack.shape[1], stack.dtype):
         arrays = (*places, tree.own_start, stack.numpy(), out.numpy())

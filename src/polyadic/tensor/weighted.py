@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from polyadic.tensor.kernels import cpu as cpu_kernels
+from polyadic.tensor import kernels
 from polyadic.tensor.kernels.pieces import pieces
 from polyadic.tensor.kernels.threads import even, in_parallel
 from polyadic.tensor.skinny import BLOCK_COLUMNS, HEADS_PER_PART, PANEL_COLUMNS, aligned
@@ -36,7 +36,7 @@ def _over_last(partial: Tensor, factor: Tensor) -> Tensor:
     out = partial.new_empty(math.prod(rest), width)
     arrays = (partial.reshape(-1, width).numpy(), aligned(factor).numpy(), out.numpy())
     for column, wide in pieces(width, partial.dtype, PANEL_COLUMNS):
-        in_parallel(cpu_kernels.weighted_rows(wide), even(len(out), _fewest_tasks(rows * wide)), *arrays, column)
+        in_parallel(kernels.cpu.weighted_rows(wide), even(len(out), _fewest_tasks(rows * wide)), *arrays, column)
     return out.reshape(*rest, width)
 
 
@@ -61,7 +61,7 @@ def _over_first(partial: Tensor, factor: Tensor) -> Tensor:
         kernel(lines, weights[begin:end], own_sums[part[begin]], BLOCK_COLUMNS, column, 0, blocks)
 
     for column, wide in pieces(width, partial.dtype, PANEL_COLUMNS):
-        kernel = cpu_kernels.weighted_columns(wide)
+        kernel = kernels.cpu.weighted_columns(wide)
         if by_rows:
             in_parallel(run, edges, kernel, column)
         else:

@@ -8,14 +8,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from polyadic.tensor.kernels.hashing import HASH_BITS, HASH_FACTOR
 from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import load, prefetch, product, scaled, store, zeros
 
-HASH_BITS = 62
-"""Bits of a hashed key."""
-HASH_FACTOR = 0x1E3779B97F4A7C15
-"""An odd number: a key times it, modulo 2^HASH_BITS, is another number for each key, and its first bits are spread
-evenly. The last bits of 2^64 over the golden ratio: Knuth, The Art of Computer Programming, volume 3, section 6.4."""
 PREFETCH_SAMPLES = 8
 """Samples between asking for a cache line and reading it."""
 

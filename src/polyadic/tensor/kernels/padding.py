@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from polyadic.tensor.kernels.vectors import LANES
+LANES = {"float32": 8, "float64": 4}
+"""Numbers of a register of 256 bits; rows are padded to a multiple of them."""
 
 
 def lanes(dtype: torch.dtype) -> int:

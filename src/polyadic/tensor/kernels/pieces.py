@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from polyadic.tensor.kernels.padding import lanes
-from polyadic.tensor.kernels.vectors import LANES
+from polyadic.tensor.kernels.padding import LANES, lanes
 
 PIECE_COLUMNS = (64, 32, 16, 8)
 """Columns of a piece in float32: powers of two, since LLVM splits other vectors badly. Half of each in float64."""

@@ -13,9 +13,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-LANES = {"float32": 8, "float64": 4}
-"""Numbers of a register of 256 bits; rows are padded to a multiple of them."""
-
 _INT32 = ir.IntType(32)
 _READ, _KEEP, _DATA = _INT32(0), _INT32(3), _INT32(1)
 """Arguments of LLVM's prefetch: for reading, to be kept in all caches, data and no code."""
