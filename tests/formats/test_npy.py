@@ -46,6 +46,7 @@ REFUSED = {
         saved(np.array([{"a": 1}, None]), allow_pickle=True),
         "is pickled, or holds Python objects, which are never read",
     ),
+    "numbers in text": (b"1,2,3", r"it begins with b'1,2,3', and not with b'\\x93NUMPY'\. Write it with numpy\.save"),
     "a pickle": (pickle.dumps([1, 2]), "is pickled, or holds Python objects, which are never read"),
     "complex": (saved(np.ones(2, complex)), "holds complex128: it must hold real numbers"),
     "text": (saved(np.array(["a", "bc"])), "holds <U2: it must hold real numbers"),

@@ -11,10 +11,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._dense import DenseFile, Sliced, real
 from polyadic.formats._format import Examples, Form, Format
 
+MAGIC = b"\x93NUMPY"
 # What numpy raises over a header that is none.
 _BROKEN = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TokenError, BadZipFile)
 
@@ -47,17 +48,28 @@ def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) 
     try:
         array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
     except _BROKEN as error:
-        if any(word in str(error) for word in ("Python objects", "pickled", "Object arrays")):
+        head = _head(source)
+        if head.startswith(b"\x80") or any(words in str(error) for words in ("Python objects", "Object arrays")):
             raise UserError(
                 f"{name} is pickled, or holds Python objects, which are never read: write an array of numbers, such as "
                 "numpy.save(file, array.astype(float))"
             ) from None
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        if "pickled" in reason:  # As numpy takes whatever does not begin as its own files do.
+            reason = f"it begins with {shorten(head)}, and not with {MAGIC!r}"
         raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")
     real(array.dtype, name)
     return array
+
+
+def _head(source: Path | io.BytesIO) -> bytes:
+    """The first bytes of a file or of a body."""
+    if isinstance(source, io.BytesIO):
+        return source.getvalue()[: len(MAGIC)]
+    with source.open("rb") as file:
+        return file.read(len(MAGIC))
 
 
 def _examples() -> Examples:
@@ -75,5 +87,5 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
-    begins=lambda head: head.startswith(b"\x93NUMPY"),
+    begins=lambda head: head.startswith(MAGIC),
 )
