@@ -83,6 +83,6 @@ def test_a_feature_that_is_no_list_is_refused() -> None:
 
 def test_a_list_of_series_in_one_line_is_named() -> None:
     with pytest.raises(
-        UserError, match=r"a\.json, line 1: got \[.*: a file holds one series on each line, without a list"
+        UserError, match=r"a\.json, line 1: got \[.*: a series is .*, each on a line of its own in a file"
     ):
         read_series_files({"a.json": b'[{"start": "2021-01-01 00:00:00", "target": [1, 2]}]\n'})

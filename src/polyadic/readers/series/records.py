@@ -42,13 +42,11 @@ def read_series(record: object, frequency: Frequency, ahead: int) -> Series:
     stamps of the series, and its features, reach `ahead` steps beyond the target. Arrays may stand for lists of
     numbers. Raises UserError for what is no such record.
     """
-    if isinstance(record, list):
-        raise UserError(
-            f"got {shorten(record)}: a file holds one series on each line, without a list around them. Write each as "
-            '{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}'
-        )
     if not isinstance(record, dict) or not {"start", "target"} <= record.keys():
-        raise UserError(f'got {shorten(record)}: a series is {{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}}')
+        alone = ", each on a line of its own in a file, without a list around them" if isinstance(record, list) else ""
+        raise UserError(
+            f'got {shorten(record)}: a series is {{"start": "YYYY-MM-DD HH:MM:SS", "target": [...]}}{alone}'
+        )
     target = _numbers(record["target"], "target", "a list of numbers, null where one is missing", unbounded=math.nan)
     minutes = frequency.minutes(parse_start(record["start"]), len(target) + ahead)
     dynamic = _features(record.get("dynamic_feat"), len(target), ahead)
