@@ -92,7 +92,7 @@ def _lines(
         zero = -height * number
         axis.axhline(zero, color=GREY, lw=0.6, zorder=1)
         if len(row_numbers) <= POINTS_MARKED:
-            axis.bar(row_numbers, column, bottom=zero, color=BLUE, width=_bar_width(len(row_numbers)), zorder=2)
+            _bars_from(axis, zero, row_numbers, column)
         else:
             axis.plot(row_numbers, column + zero, color=BLUE, lw=1.1, zorder=2)
         axis.annotate(
@@ -113,6 +113,17 @@ def _lines(
     axis.set_ylim(low - height * (columns - 1) - 0.05 * height, low + height)
     axis.set_ylabel("loading", fontsize=10, color=INK)
     return figure, axis
+
+
+def _bars_from(axis: Axes, zero: float, places: NDArray[np.int64], heights: NDArray[np.float64]) -> None:
+    """Bars from a zero line, as one artist: to place and draw a patch for each takes three times as long."""
+    from matplotlib.collections import PolyCollection
+
+    half = _bar_width(len(places)) / 2
+    low, high = np.full(len(places), zero), zero + heights
+    corners = [(places - half, low), (places - half, high), (places + half, high), (places + half, low)]
+    rectangles = np.stack([np.stack(corner, -1) for corner in corners], 1)
+    axis.add_collection(PolyCollection(rectangles, facecolors=BLUE, edgecolors="none", zorder=2))
 
 
 def _heat_map(

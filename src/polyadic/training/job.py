@@ -20,6 +20,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _on_sigterm)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+import gc  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
@@ -74,6 +75,7 @@ def train(environment: Environment, stop_requested: Callable[[], bool], dry_run:
 def main(arguments: Sequence[str] = ()) -> NoReturn:
     """A worker's life: trains, reports its failure to the launcher, and ends the process."""
     messages.die_with_parent()
+    gc.freeze()  # The libraries stay: no collection of garbage need go through their objects again.
     optimizer_without_compiler()
     folder = Path(os.environ[messages.FOLDER_VARIABLE])
     environment = read_environment()
