@@ -28,12 +28,13 @@ def _accuracy(task: str, title: str) -> Bench:
     return Bench(f"{ACCURACY}_{task}", ACCURATE, title, module=ACCURACY, arguments=(task,))
 
 
-DECOMPOSITIONS, TOPICS = "Decompositions", "Topics"
+BEGINNING, DECOMPOSITIONS, TOPICS = "The first minute", "Decompositions", "Topics"
 FAST, ACCURATE = "Forecasting: speed", "Forecasting: accuracy"
-SUBJECTS = (DECOMPOSITIONS, TOPICS, FAST, ACCURATE)
+SUBJECTS = (BEGINNING, DECOMPOSITIONS, TOPICS, FAST, ACCURATE)
 BENCHES = {
     bench.name: bench
     for bench in (
+        Bench("first_minute", BEGINNING, "A small job, and the library's import"),
         Bench("cp_dense", DECOMPOSITIONS, "CP of a dense tensor", ("tensorly", "pyttb")),
         Bench("cp_sparse", DECOMPOSITIONS, "CP of a sparse tensor", ("pyttb",)),
         Bench("cp_sampled", DECOMPOSITIONS, "CP of a sparse tensor, sampled by leverage"),

@@ -37,7 +37,7 @@ def heights(axis: Axes) -> list[float]:
 
 def bars(axis: Axes) -> NDArray[np.float64]:
     """The zero line and the end of each bar of the bands of an axis (N x 2)."""
-    return np.array([path.vertices[:2, 1] for drawn in axis.collections for path in drawn.get_paths()])
+    return np.array([np.asarray(path.vertices)[:2, 1] for drawn in axis.collections for path in drawn.get_paths()])
 
 
 def tick_labels(axis: Axes) -> list[str]:

@@ -123,7 +123,7 @@ def _bars_from(axis: Axes, zero: float, places: NDArray[np.int64], heights: NDAr
     low, high = np.full(len(places), zero), zero + heights
     corners = [(places - half, low), (places - half, high), (places + half, high), (places + half, low)]
     rectangles = np.stack([np.stack(corner, -1) for corner in corners], 1)
-    axis.add_collection(PolyCollection(rectangles, facecolors=BLUE, edgecolors="none", zorder=2))
+    axis.add_collection(PolyCollection(list(rectangles), facecolors=BLUE, edgecolors="none", zorder=2))
 
 
 def _heat_map(
