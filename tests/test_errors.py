@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
 from polyadic.errors import (
     FAILURE_LIMIT,
@@ -38,6 +40,15 @@ def test_an_operating_system_error_is_the_platforms(error: Exception) -> None:
     found = classify(error)
     assert isinstance(found, PlatformError)
     assert str(error) in str(found)
+
+
+@pytest.mark.parametrize("entries", [2**60, 2**62])
+def test_want_of_memory_is_the_users(entries: int) -> None:
+    for allocate in (np.empty, torch.empty):
+        with pytest.raises((MemoryError, RuntimeError)) as refused:
+            allocate(entries // 8)
+        found = classify(refused.value)
+        assert isinstance(found, UserError) and str(found).startswith("out of memory ("), str(found)
 
 
 def test_an_unknown_error_is_ours_and_says_so() -> None:

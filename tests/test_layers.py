@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "polyadic"
 # From the bottom up; rooms in one row never import one another.
 ROWS = (
     {"errors", "devices", "options", "registry", "same_host"},
-    {"distributed"},
+    {"distributed", "room"},
     {"tensor.kernels"},
     {"tensor"},
     {"decomposition"},

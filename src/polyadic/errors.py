@@ -42,10 +42,19 @@ class PlatformError(PolyadicError):
     http_status = 503
 
 
+_CANNOT_ALLOCATE = "can't allocate memory"
+"""What torch's RuntimeError says of a CPU without memory."""
+
+
 def classify(error: BaseException) -> PolyadicError:
-    """The kind that an exception belongs to: an OSError is the platform's, an unknown one is ours."""
+    """The kind of an exception: an OSError is the platform's, want of memory the user's, an unknown one ours."""
     if isinstance(error, PolyadicError):
         return error
+    if isinstance(error, MemoryError) or _CANNOT_ALLOCATE in str(error):
+        return UserError(
+            f"out of memory ({(str(error) or 'MemoryError').splitlines()[0]}): give less at a time, or choose an "
+            "instance with more"
+        )
     if isinstance(error, (OSError, ConnectionError, TimeoutError)):
         return PlatformError(f"{error} ({type(error).__name__})")
     return AlgorithmError(f"{error} ({type(error).__name__}). This is a fault in Polyadic: please report it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyadic.formats import _archive, _dense, _lines, _rows, parquet
+from polyadic.formats import _archive, _dense, _lines, _whole_lines, parquet
 
 
 @pytest.fixture
@@ -13,5 +13,5 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lines, "BLOCK_BYTES", 256)
     monkeypatch.setattr(_archive, "CHUNK_BYTES", 256)
     monkeypatch.setattr(_dense, "CHUNK_BYTES", 256)
-    monkeypatch.setattr(_rows, "BATCH_BYTES", 64)
+    monkeypatch.setattr(_whole_lines, "BATCH_BYTES", 64)
     monkeypatch.setattr(parquet, "BATCH_RECORDS", 16)

@@ -95,7 +95,7 @@ def test_batches_make_no_difference(some: list[tuple[bytes, Row]]) -> None:
     data = b"".join(one for one, _ in some)
     whole = part_of(recordio.FORMAT, data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polyadic.formats._rows.BATCH_BYTES", 16)
+        patch.setattr("polyadic.formats._whole_lines.BATCH_BYTES", 16)
         again = part_of(recordio.FORMAT, data)
     assert all(np.array_equal(getattr(again, name), column) for name, column in vars(whole).items())
 

@@ -198,7 +198,7 @@ def test_texts_are_told_that_their_words_are_to_be_counted(tmp_path: Path) -> No
 
 
 def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyadic.formats._rows.BATCH_BYTES", 16)
+    monkeypatch.setattr("polyadic.formats._whole_lines.BATCH_BYTES", 16)
     for number, (name, data) in enumerate(FORMATS.values()):
         assert table(alone(tmp_path / str(number), {name: data}).corpus) == TABLE
 

@@ -13,9 +13,10 @@ from polyadic.jobs import memory
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.hyperparameters import Hyperparameters
 from polyadic.jobs.job import Job
-from polyadic.jobs.memory import Need, Room
+from polyadic.jobs.memory import Need
 from polyadic.readers.head import TensorHead
 from polyadic.readers.tensor import read_tensor
+from polyadic.room import Room
 from polyadic.training.checkpoint import NoCheckpoints
 
 LARGEST_INDEX = 300_000_000

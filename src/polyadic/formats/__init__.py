@@ -20,6 +20,7 @@ from polyadic.formats._json_rows import parse_json_row
 from polyadic.formats._lines import Lines
 from polyadic.formats._refusal import refusing
 from polyadic.formats._rows import UNSTATED, Dealer, Row, Rows, join_rows, pack_rows
+from polyadic.formats._whole_lines import whole_lines
 from polyadic.registry import Registry
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "parse_number",
     "refusing",
     "split_csv_line",
+    "whole_lines",
 ]
 
 FORMATS: Registry[Format] = Registry(__name__, "FORMAT", Format)

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
+from polyadic.room import Watch
 
 LARGEST_MODE = 2**31 - 1
 """Rows of a mode."""
+LABEL_BYTES = 150
+"""Of a label that is held: the text and its place in a dict."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,20 @@ class Gatherer:
         self.known: dict[int, dict[str, int]] = {mode: {} for mode in sorted(labelled)}
         self.columns = [_Growing() for _ in range(order)]
         self.values = _Growing()
+        self._watch = Watch("records")
 
     def add(self, columns: Sequence[NDArray[np.int32] | Labelled], values: NDArray[Any]) -> None:
         """Takes the records of a block."""
         for mode, column in enumerate(columns):
             self.columns[mode].add(self._number(mode, column) if isinstance(column, Labelled) else column)
         self.values.add(values)
+        self._watch.add(len(values) * (4 * len(columns) + values.itemsize))
 
     def _number(self, mode: int, column: Labelled) -> NDArray[np.int32]:
         known = self.known[mode]
+        before = len(known)
         numbers = np.array([known.setdefault(word, len(known)) for word in column.words], np.int32)
+        self._watch.add(LABEL_BYTES * (len(known) - before))
         coded: NDArray[np.int32] = numbers[column.codes]
         return coded
 

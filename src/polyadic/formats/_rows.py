@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-
-BATCH_BYTES = 2**20
-"""About how many bytes of a file become one batch of rows."""
+from polyadic.formats._whole_lines import whole_lines
 
 UNSTATED = -1
 """The width of a row that does not state it."""
@@ -129,10 +127,10 @@ class Dealer:
         return slice(first, count, self.parts)
 
 
-def line_batches(file: IO[bytes], dealer: Dealer) -> Iterator[list[tuple[int, bytes]]]:
+def line_batches(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[list[tuple[int, bytes]]]:
     """This part's lines that are not blank, each with its number from 1, one batch at a time."""
     number = 1
-    while lines := file.readlines(BATCH_BYTES):
+    for lines in whole_lines(file, name):
         filled = [(place, line) for place, line in enumerate(lines, number) if not line.isspace()]
         number += len(lines)
         yield filled[dealer.mine(len(filled))]
@@ -148,5 +146,5 @@ def rows_of_lines(file: IO[bytes], name: str, dealer: Dealer, parse: Callable[[b
             except UserError as error:
                 raise UserError(f"{name}, line {number}: {error}") from None
 
-    for lines in line_batches(file, dealer):
+    for lines in line_batches(file, name, dealer):
         yield pack_rows(rows(lines))

@@ -16,18 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
-from polyadic.formats import _rows
 from polyadic.formats._cells import parse_number
 from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import LARGEST_MODE
 from polyadic.formats._format import Examples, Format
 from polyadic.formats._rows import Dealer, Row, Rows, join_rows, pack_rows, write_count
+from polyadic.formats._whole_lines import whole_lines
 
 _NAMES_OF_UCI = re.compile(r"docword\..*\.txt(\.gz)?")
 """Such as docword.nips.txt.gz."""
 _NUMBER = re.compile(rb"\s*\d+\s*")
 _HEADER = ("the number of documents", "the number of words", "the number of lines that follow")
 
+LONGEST_NUMBER = 256
+"""Bytes of a line of the header that are looked at."""
 FEW_DOCUMENTS, DOCUMENTS_PER_ENTRY = 10**6, 10
 """More documents than this would nearly all be empty: no file holds that, its first line is wrong."""
 
@@ -69,14 +71,16 @@ def encode(value: Rows) -> bytes:
 
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
     """A part of the rows of a stream, one batch at a time; UserError with the file and the line."""
-    documents, words, entries = (_stated(file.readline(), name, line) for line, _ in enumerate(_HEADER, 1))
+    documents, words, entries = (
+        _stated(file.readline(LONGEST_NUMBER), name, line) for line, _ in enumerate(_HEADER, 1)
+    )
     if documents > FEW_DOCUMENTS + DOCUMENTS_PER_ENTRY * entries:
         raise UserError(
             f"{name}, line 1: {documents:,} documents, but {entries:,} counts (line 3): nearly all would be empty. "
             "Write the number of documents there"
         )
     line, done, seen, held = len(_HEADER) + 1, 0, 0, _NO_ENTRIES
-    while lines := file.readlines(_rows.BATCH_BYTES):
+    for lines in whole_lines(file, name, line):
         batch = _parse_entries(lines)
         if batch is None or not _fits(batch, held, documents, words):
             raise _refusal(lines, line, held, documents, words, name)

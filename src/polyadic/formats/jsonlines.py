@@ -17,14 +17,18 @@ def decode(data: bytes) -> list[Any]:
     return [value for _, value in decode_lines(data.split(b"\n"))]
 
 
-def decode_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    """The same of the lines of a stream, one by one, each with the number of its line from 1."""
+def decode_lines(lines: Iterable[bytes], name: str = "") -> Iterator[tuple[int, Any]]:
+    """The same of the lines of a stream, one by one, each with the number of its line from 1.
+
+    name: of the file, for messages.
+    """
+    beginning = f"{name} is not readable as JSON Lines: " if name else ""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 value = decode_document(line.removesuffix(b"\n"))
             except UserError as error:
-                raise UserError(str(error).replace("at line 1", f"at line {number}", 1)) from None
+                raise UserError(beginning + str(error).replace("at line 1", f"at line {number}", 1)) from None
             yield number, value
 
 

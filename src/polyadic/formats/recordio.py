@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
-from polyadic.formats import _rows
+from polyadic.formats import _whole_lines
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._protobuf import (
     BYTES,
@@ -82,7 +82,7 @@ def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
         if dealer.mine(1).start == 0:
             batch.append((number, payload))
             size += len(payload)
-        if size >= _rows.BATCH_BYTES:
+        if size >= _whole_lines.BATCH_BYTES:
             yield from _decoded(batch, name)
             batch, size = [], 0
     yield from _decoded(batch, name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.formats import opened
+from polyadic.formats import opened, whole_lines
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers.corpus_files import await_pipe
@@ -49,7 +49,7 @@ def _words(channel: Channel, world: World) -> tuple[str, list[str]] | None:
     if channel.piped:
         await_pipe(path, channel.name)
     with opened(path) as file:
-        lines = file.read().rstrip().split(b"\n")
+        lines = b"".join(line for lines in whole_lines(file, path.name) for line in lines).rstrip().split(b"\n")
     return path.name, [_word(line, path.name, number) for number, line in enumerate(lines, 1)]
 
 

@@ -24,6 +24,7 @@ from polyadic.formats import Lines, csv, csv_lines, is_unbounded, parse_columns,
 from polyadic.readers.series.formats._series_format import SeriesFormat
 from polyadic.readers.series.grid import Misfit, lay
 from polyadic.readers.series.records import LARGEST_VALUE, NamedSeries
+from polyadic.room import Watch
 
 TIMES = ("timestamp", "date")
 ALIASES = {"unique_id": "item_id", "ds": "timestamp", "y": "target"}
@@ -131,12 +132,13 @@ class _Rows:
 def _read_rows(text: Lines, layout: _Layout) -> _Rows | None:
     """All rows; None where there are none."""
     known: dict[str, int] = {}
-    parts = []
+    parts, watch = [], Watch("rows")
     for offset, block in text.blocks(layout.begin, 0, 1):
         part = _parse_block(block, layout, known)
         if part is None:
             raise text.refusal(offset, block, "a table of series", lambda line: _line_fault(line, layout))
         parts.append(part)
+        watch.add(sum(column.nbytes for column in part))
     if not sum(len(stamps) for _, stamps, _ in parts):
         return None
     codes, stamps, values = zip(*parts, strict=True)

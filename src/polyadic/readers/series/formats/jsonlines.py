@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
-from polyadic.formats import jsonlines, opened
+from polyadic.formats import jsonlines, opened, whole_lines
 from polyadic.readers.series.formats._series_format import SeriesFormat
 from polyadic.readers.series.records import NamedSeries, read_named_series
 
@@ -21,10 +21,8 @@ def read(path: Path, frequency: Frequency) -> Iterator[NamedSeries]:
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
     """The value of each line, and how a message calls it."""
     with opened(path) as file:
-        try:
-            yield from ((f"line {number}", value) for number, value in jsonlines.decode_lines(file))
-        except UserError as error:
-            raise UserError(f"{path.name} is not readable as JSON Lines: {error}") from None
+        lines = chain.from_iterable(whole_lines(file, path.name))
+        yield from ((f"line {number}", value) for number, value in jsonlines.decode_lines(lines, path.name))
 
 
 SERIES_FORMAT = SeriesFormat(

@@ -1,0 +1,38 @@
+"""The lines of a stream, some at a time; a line that memory has no room to parse is refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import IO
+
+from polyadic.errors import UserError
+from polyadic.room import room, size
+
+BATCH_BYTES = 2**20
+"""About how many bytes of a text are read together."""
+PARSED_COPIES = 20
+"""What a line of JSON takes while it is parsed, in units of its bytes: 17 of a series with four digits a value."""
+
+
+def whole_lines(file: IO[bytes], name: str, number: int = 1) -> Iterator[list[bytes]]:
+    """The lines of a stream called `name`, about BATCH_BYTES at a time, each with its line feed.
+
+    number: of the first line, for messages.
+
+    Raises UserError for a line so long that its values would not fit into memory.
+    """
+    longest = int(room().bytes / PARSED_COPIES)
+    while block := file.read(BATCH_BYTES):
+        if not block.endswith(b"\n"):
+            rest = file.readline(longest)
+            if len(rest) == longest and not rest.endswith(b"\n"):
+                raise UserError(
+                    f"{name}, line {number + block.count(10)} has more than {size(longest)}: its values would take "
+                    f"{size(PARSED_COPIES * longest)} or more, all there is. Write a record a line, or "
+                    "choose an instance with more memory"
+                )
+            block += rest
+        lines = io.BytesIO(block).readlines()
+        number += len(lines)
+        yield lines
