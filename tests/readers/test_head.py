@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,11 @@ def test_nothing_is_taken_where_there_is_no_room(
         UserError, match=r"lower rank, use more hosts.*Mode 0 has 300,000,000 rows, of which at most 1 are used"
     ):
         read_tensor(sparse, dtype=torch.float32, needs=needs)  # type: ignore[arg-type]
+
+
+def test_what_is_on_its_way_to_a_gpu_must_fit_on_the_host_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = job_of(tmp_path, "a.npy", npy.encode(np.ones((30, 40, 50))))
+    on_gpu = replace(given, world=replace(given.world, device=torch.device("meta")))
+    monkeypatch.setattr(memory, "room", lambda device: Room(-1e9 if device.type == "cpu" else 1e12, "memory"))
+    with pytest.raises(UserError, match="of memory are there: leave out rows"):
+        read_tensor(on_gpu, dtype=torch.float32, needs=lambda head: Need({"tensor": head.bytes}, "lower rank"))

@@ -29,7 +29,7 @@ def whole_lines(file: IO[bytes], name: str, number: int = 1) -> Iterator[list[by
             if len(rest) == longest and not rest.endswith(b"\n"):
                 raise UserError(
                     f"{name}, line {number + block.count(10)} has more than {size(longest)}: its values would take "
-                    f"{size(PARSED_COPIES * longest)} or more, all there is. Write a record a line, or "
+                    f"{size(PARSED_COPIES * longest)} or more, all there is. Write one record per line, or "
                     "choose an instance with more memory"
                 )
             block += rest

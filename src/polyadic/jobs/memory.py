@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from polyadic.errors import UserError
 from polyadic.jobs.job import Job
 from polyadic.room import room, size
@@ -35,16 +37,17 @@ def reserve(job: Job[Any], need: Need, advice: str = "") -> None:
     job.note(f"{job.algorithm}: needs {refuse_beyond(job, need, advice)}")
 
 
-def refuse_beyond(job: Job[Any], need: Need, advice: str = "") -> str:
+def refuse_beyond(job: Job[Any], need: Need, advice: str = "", device: torch.device | None = None) -> str:
     """What a rank needs and what is there, of the rank that has the least room; a collective.
 
-    advice: what else to do where it is too much.
+    advice: what else to do where it is too much. device: on which it is needed, that of the rank where none is given.
 
     Raises UserError on every rank, with the sizes, where one of them needs more than there is.
     """
     world = job.world
-    on_cpu = world.device.type == "cpu"
-    own, space = need.bytes + (PROGRAM_BYTES if on_cpu else 0), room(world.device)
+    device = world.device if device is None else device
+    on_cpu = device.type == "cpu"
+    own, space = need.bytes + (PROGRAM_BYTES if on_cpu else 0), room(device)
     # The ranks of a host begin together, and share what it has; a rank has taken its program by now.
     there = space.bytes / world.local_size + PROGRAM_BYTES if on_cpu else space.bytes
     asked = world.collect((own, there, space.source, dict(need.parts)))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from polyadic.jobs.job import Job
-from polyadic.jobs.memory import Need, reserve
+from polyadic.jobs.memory import Need, refuse_beyond, reserve
 from polyadic.tensor.densify import MOST_ENTRIES
 
 INDEX_BYTES = 4
@@ -70,4 +70,7 @@ def admit(job: Job[Any], head: TensorHead, needs: Callable[[TensorHead], Need] |
             f"warning: {hint}: every row costs memory and time. Number those that are used from 0, or write them as "
             "text (labels), which is numbered as it comes"
         )
+    if job.world.device.type != "cpu":
+        read = Need({"tensor, on its way to the GPU": head.bytes}, "leave out rows")
+        refuse_beyond(job, read, device=torch.device("cpu"))
     reserve(job, need, "".join(hints))
