@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -72,6 +73,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "infinite": ({"values": np.array([1, 2, -np.inf])}, "values[2] is -inf: a value must be finite"),
     "objects": ({"coords": np.array([[0, 1], [None, 1], [0, 0]])}, "coords is pickled, which is never read"),
     "text": ({"values": np.array(["a", "b", "c"])}, "a.npz: values holds <U1: it must hold real numbers"),
+    "a fill": (
+        {"data": np.ones(3), "fill_value": np.array(2.0), "coords": np.zeros((2, 3))},
+        "a fill_value other than",
+    ),
+    "a matrix of scipy": (
+        {"format": np.array(b"csr")},
+        "a.npz is a matrix of scipy.sparse, as documents may be: for a",
+    ),
     "complex": ({"values": np.ones(3, complex)}, "a.npz: values holds complex128: it must hold real numbers"),
 }
 
@@ -163,3 +172,20 @@ def test_labels_have_no_place_in_an_archive() -> None:
 def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:
     check_round_trip(npz.FORMAT, value)
     check_damaged(npz.FORMAT, value, data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=coordinates(stated=True), packed=st.booleans(), parts=st.integers(1, 3))
+def test_what_pydata_sparse_saves_is_taken(value: Coordinates, packed: bool, parts: int) -> None:
+    """Its coords are order x records, its values are called data (sparse.save_npz of version 0.19)."""
+    data = saved(
+        packed, coords=value.indices.astype(np.int64), data=value.values, fill_value=np.array(0.0), shape=value.rows
+    )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.npz"
+        path.write_bytes(data)
+        assert npz.is_sparse(path)
+        read = [npz.read_coordinates(path, part, parts) for part in range(parts)]
+    np.testing.assert_array_equal(np.concatenate([part.indices for part in read], 1), value.indices)
+    np.testing.assert_array_equal(np.concatenate([part.values for part in read]), value.values)
+    assert all(part.shape == value.rows for part in read)

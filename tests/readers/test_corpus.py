@@ -206,7 +206,7 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 GOOD = recordio.encode(rows_of(TABLE, TERMS))
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "nothing": ({}, "channel train holds no data: no file ends in .pbr or"),
-    "nothing known": ({"a.npy": b"", "b": b"text"}, "(found: a.npy, b in"),
+    "nothing known": ({"a.tns": b"", "b": b"text"}, "(found: a.tns, b in"),
     "empty files": ({"a.csv": b"\n"}, "channel train holds no documents: its files are empty"),
     "a key beyond": ({"a.dat": b"1 0:1\n1 6:1\n"}, "a.dat, line 2: the key 6 is beyond the 6 terms of feature_dim"),
     "a key beyond all": ({"a.dat": b"1 99999999999999999999:1\n"}, "a.dat, line 1: the key 9223372036854775807 is"),
@@ -269,7 +269,7 @@ def test_what_is_refused_where_the_number_of_terms_is_left_out(what: str, tmp_pa
 @pytest.mark.parametrize(
     ("content_type", "message"),
     [
-        ("application/x-npy", "'application/x-npy', which holds no documents: give application/x-recordio-protobuf, "),
+        ("text/x-tns", "'text/x-tns', which holds no documents: give application/x-recordio-protobuf, "),
         ("text/csv;label_size=1", "'text/csv;label_size=1': documents have no labels, so leave label_size out"),
     ],
 )

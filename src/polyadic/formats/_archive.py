@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -22,6 +23,19 @@ CHUNK_BYTES = 2**22
 
 _KIND = ".npz archive"
 
+
+class NamedBytes(bytes):
+    """The bytes of a file, and its name for messages."""
+
+    name: str
+
+    def __new__(cls, data: bytes, name: str) -> NamedBytes:
+        """Those of a stream that was read whole."""
+        named = super().__new__(cls, data)
+        named.name = name
+        return named
+
+
 Take: TypeAlias = Callable[[int, int], NDArray[Any]]
 """take(first, count): entries of an array by their place in the file; fast where each call goes on from the last."""
 
@@ -30,6 +44,21 @@ def names(source: Path | bytes) -> list[str]:
     """The arrays of an archive."""
     with _opened(source) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def array_head(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether in Fortran's order, and the type of an array in numpy's format, read from a stream.
+
+    Raises UserError for one of another version, and whatever numpy raises for one that is broken.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise UserError(f"{name} is not an array of numbers")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    with warnings.catch_warnings():  # A header that is hard to parse is read, or refused, without a word of Python 2.
+        warnings.simplefilter("ignore", UserWarning)
+        shape, fortran, dtype = read(file)
+    return shape, fortran, dtype
 
 
 @dataclass(frozen=True)
@@ -47,11 +76,7 @@ class Member:
     def find(source: Path | bytes, name: str) -> Member:
         """The head of an array; UserError for an array that is not of numbers, or that is cut short."""
         with _opened(source) as archive, refusing(title(source), _KIND), archive.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise UserError(f"{title(source)}: {name} is not an array of numbers")
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
+            shape, fortran, dtype = array_head(file, f"{title(source)}: {name}")
             member = Member(source, name, shape, dtype, file.tell(), fortran)
             stated = archive.getinfo(f"{name}.npy").file_size - file.tell()
         if dtype.hasobject:
@@ -60,6 +85,10 @@ class Member:
         if stated < math.prod(shape) * dtype.itemsize:
             raise UserError(f"{member.title} ends in mid-record: its shape is {shape}, but it has {stated} bytes")
         return member
+
+    def turned(self) -> Member:
+        """The same array with its modes in reverse."""
+        return replace(self, shape=self.shape[::-1], fortran=not self.fortran)
 
     @property
     def title(self) -> str:
@@ -119,7 +148,7 @@ def _fill(out: NDArray[Any], take: Take, base: int, stored: tuple[int, ...], mod
 
 def title(source: Path | bytes) -> str:
     """How a message calls an archive."""
-    return "the body" if isinstance(source, bytes) else source.name
+    return "the body" if isinstance(source, bytes) and not isinstance(source, NamedBytes) else source.name
 
 
 @contextmanager

@@ -1,19 +1,27 @@
-"""application/x-npy: one dense array, in numpy's own format. Nothing pickled is read."""
+"""application/x-npy: one dense array, in numpy's own format. Nothing pickled is read.
+
+Documents are a matrix of counts, documents x terms.
+"""
 
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
+from polyadic.formats._archive import array_head
 from polyadic.formats._dense import DenseFile, Sliced, real
 from polyadic.formats._format import Examples, Form, Format
+from polyadic.formats._matrix_rows import dense_rows, matrix_shape
+from polyadic.formats._rows import Dealer, Rows
 
 MAGIC = b"\x93NUMPY"
 # What numpy raises over a header that is none.
@@ -44,24 +52,56 @@ def open_tensor(path: Path) -> DenseFile:
     return Sliced(array.shape, lambda box: open_array(path)[box], slowest)
 
 
+def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
+    """A part of the rows of a matrix, one batch at a time; UserError for what is none."""
+    try:
+        stated, fortran, dtype = array_head(file, name)
+    except _BROKEN as error:
+        raise _refusal(error, MAGIC, name) from None
+    if dtype.hasobject:
+        raise _refusal(ValueError("Object arrays"), MAGIC, name)
+    real(dtype, name)
+    shape = matrix_shape(stated, name)
+    if fortran:
+        whole = _next(file, dtype, math.prod(shape), name).reshape(shape[::-1]).T.ravel()
+        yield from dense_rows(shape, lambda first, count: whole[first : first + count], dealer)
+    else:
+        yield from dense_rows(shape, lambda _, count: _next(file, dtype, count, name), dealer)
+
+
+def _next(file: IO[bytes], dtype: np.dtype[Any], count: int, name: str) -> NDArray[Any]:
+    """The next entries of a stream; UserError where it ends before them."""
+    try:
+        data = file.read(count * dtype.itemsize)
+    except (MemoryError, OverflowError):  # More than any file has: its first bytes state a shape that it cannot hold.
+        data = b""
+    if len(data) < count * dtype.itemsize:
+        raise UserError(f"{name} ends in mid-record: the file may have been cut short")
+    return np.frombuffer(data, dtype)
+
+
 def _load(source: Path | io.BytesIO, name: str, mmap_mode: Literal["r"] | None) -> NDArray[Any]:
     try:
         array = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
     except _BROKEN as error:
-        head = _head(source)
-        if head.startswith(b"\x80") or any(words in str(error) for words in ("Python objects", "Object arrays")):
-            raise UserError(
-                f"{name} is pickled, or holds Python objects, which are never read: write an array of numbers, such as "
-                "numpy.save(file, array.astype(float))"
-            ) from None
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        if "pickled" in reason:  # As numpy takes whatever does not begin as its own files do.
-            reason = f"it begins with {shorten(head)}, and not with {MAGIC!r}"
-        raise UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save") from None
+        raise _refusal(error, _head(source), name) from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{name} is an archive of arrays (.npz): give one .npy array, written with numpy.save")
     real(array.dtype, name)
     return array
+
+
+def _refusal(error: Exception, head: bytes, name: str) -> UserError:
+    """Why an array whose file begins with some bytes cannot be read."""
+    if head.startswith(b"\x80") or any(words in str(error) for words in ("Python objects", "Object arrays")):
+        return UserError(
+            f"{name} is pickled, or holds Python objects, which are never read: write an array of numbers, such as "
+            "numpy.save(file, array.astype(float))"
+        )
+    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    if "pickled" in reason:  # As numpy takes whatever does not begin as its own files do.
+        reason = f"it begins with {shorten(head)}, and not with {MAGIC!r}"
+    return UserError(f"{name} is not a readable .npy array: {reason}. Write it with numpy.save")
 
 
 def _head(source: Path | io.BytesIO) -> bytes:
@@ -87,5 +127,7 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    read_rows=read_rows,
+    unit="row",
     begins=lambda head: head.startswith(MAGIC),
 )

@@ -1,7 +1,8 @@
 """application/x-npz: numpy's archive. A dense tensor (its array, or that called `tensor`), or a sparse tensor.
 
-Sparse: `coords` (records x order, counted from 0), `values` (records), and `shape` where it is stated. Nothing pickled
-is read.
+Sparse: `coords` (records x order, counted from 0), `values` (records), and `shape` where it is stated; or what PyData's
+sparse.save_npz writes (its `coords` are order x records). Documents: a matrix of counts, documents x terms, dense or as
+scipy.sparse.save_npz writes one of the format csr. Nothing pickled is read.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
 from polyadic.formats import _archive
-from polyadic.formats._archive import Member, names, title
+from polyadic.formats._archive import Member, NamedBytes, names, title
 from polyadic.formats._coordinates import LARGEST_MODE, Coordinates, Gatherer, check_order, finite, indices
 from polyadic.formats._dense import DenseFile
 from polyadic.formats._format import Examples, Format
+from polyadic.formats._matrix_rows import compressed_rows, dense_rows, matrix_shape
+from polyadic.formats._rows import Dealer, Rows
 
 
 def decode(data: bytes) -> NDArray[Any] | Coordinates:
@@ -57,8 +60,24 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
     return _read(path, part, parts)
 
 
+def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
+    """A part of the rows of a matrix, one batch at a time; UserError for what is none."""
+    data = NamedBytes(file.read(), name)
+    if "format" in names(data):
+        yield from compressed_rows(data, dealer)
+        return
+    member = _dense(data)
+    shape = matrix_shape(member.shape, name)
+    if member.fortran:
+        whole = member.whole().ravel()
+        yield from dense_rows(shape, lambda first, count: whole[first : first + count], dealer)
+    else:
+        with member.opened() as take:
+            yield from dense_rows(shape, take, dealer)
+
+
 def _is_sparse(source: Path | bytes) -> bool:
-    return "coords" in names(source)
+    return bool({"coords", "format"} & set(names(source)))
 
 
 def _dense(source: Path | bytes) -> Member:
@@ -73,9 +92,20 @@ def _dense(source: Path | bytes) -> Member:
 
 
 def _read(source: Path | bytes, part: int, parts: int) -> Coordinates:
-    if "values" not in names(source):
+    arrays = names(source)
+    if "format" in arrays:
+        raise UserError(
+            f"{title(source)} is a matrix of scipy.sparse, as documents may be: for a sparse tensor give `coords`, "
+            "`values` and `shape`"
+        )
+    pydata = {"data", "fill_value"} <= set(arrays)
+    if not pydata and "values" not in arrays:
         raise UserError(f"{title(source)} holds `coords` but no `values`: give a value for each of its rows")
-    coords, values = Member.find(source, "coords"), Member.find(source, "values")
+    coords, values = Member.find(source, "coords"), Member.find(source, "data" if pydata else "values")
+    if pydata:
+        coords = coords.turned()
+        if Member.find(source, "fill_value").whole().any():
+            raise UserError(f"{title(source)} has a fill_value other than 0: what is not stored must be zero")
     _agree(coords, values)
     records, order = coords.shape
     shape = _shape(source, order)
@@ -160,5 +190,7 @@ FORMAT = Format(
     open_tensor=open_tensor,
     read_coordinates=read_coordinates,
     is_sparse=is_sparse,
+    read_rows=read_rows,
+    unit="row",
     begins=lambda head: head.startswith(b"PK\x03\x04"),
 )
