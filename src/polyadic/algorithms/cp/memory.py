@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
+from polyadic.decomposition.cp.row_matrices import PIECE_BYTES
 from polyadic.decomposition.gcp.objective import MOST_ENTRIES
 from polyadic.jobs.memory import Need
 from polyadic.readers.head import TensorHead
@@ -13,6 +14,8 @@ bounds and the points of L-BFGS-B are 53 times the factors in float64: of float3
 guess."""
 SPARSE_COPIES = 5.5
 """Records that a sparse tensor becomes: as they are read, dealt out, and in a tree for each mode."""
+SAMPLED_COPIES = 12
+"""The same where columns are sampled: their hashes are sorted for each mode."""
 PARTIAL_SHARE = 0.25
 """Of a dense tensor: the largest partial product (tensor/dense_share.py)."""
 LOSS_SHARE = 1.65
@@ -22,9 +25,11 @@ MASK_SHARE = 2.0
 
 SQUARES_BESIDE = 4
 """Matrices R x R in float64 beside the Gram matrix of each factor."""
-NORMAL_EQUATIONS = 4.2
-"""Normal equations of a row (R x R, float64) that are held at once where only observed entries count, of every row of
-the longest mode."""
+TRIANGLES = 4
+"""Upper triangles (R x R / 2) that are held at once for each row of the longest mode where only observed entries count,
+beside one for each row of every mode."""
+PIECES = 4.2
+"""Of the full matrices of some rows, beside these: their factors, their copies with a ridge."""
 
 
 def needs(settings: Hyperparameters, head: TensorHead) -> Need:
@@ -54,7 +59,9 @@ def _dense_work(settings: Hyperparameters, head: TensorHead) -> float:
 
 
 def _sparse_work(settings: Hyperparameters, head: TensorHead, rank: int) -> float:
-    work = SPARSE_COPIES * head.bytes
+    work = (SAMPLED_COPIES if _method(settings, head) == "sampled-als" else SPARSE_COPIES) * head.bytes
     if settings.entries == "missing" and settings.loss == "gaussian":
-        work += NORMAL_EQUATIONS * 8.0 * max(head.shape) * rank**2
+        triangle = head.dtype.itemsize * rank**2 / 2
+        work += triangle * (sum(head.shape) + TRIANGLES * max(head.shape))
+        work += PIECES * min(PIECE_BYTES, 8.0 * max(head.shape) * rank**2)
     return work

@@ -8,11 +8,12 @@ from functools import partial
 import torch
 
 from polyadic.algorithms.tensor_train.hyperparameters import Hyperparameters, Method
-from polyadic.algorithms.tensor_train.memory import needs
+from polyadic.algorithms.tensor_train.memory import needs, observed_bytes
 from polyadic.algorithms.tensor_train.model import build
 from polyadic.algorithms.tensor_train.solvers import Run
 from polyadic.errors import UserError
 from polyadic.jobs.job import Job
+from polyadic.jobs.memory import Need, reserve
 from polyadic.lowrank.model import DecompositionModel
 from polyadic.readers.tensor import read_tensor
 from polyadic.tensor.dense import Slab
@@ -27,6 +28,9 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         job, dtype=getattr(torch, settings.dtype), gaps=settings.missing == "mask", needs=partial(needs, settings)
     )
     run, method = Run(job=job, data=read.data), _method(job, read.data)
+    if method == "completion" and isinstance(read.data, Slab):
+        observed = int(read.data.local.isfinite().sum())
+        reserve(job, Need({"observed entries": observed_bytes(settings, observed)}, "lower max_rank"))
     kind = "sparse" if isinstance(read.data, SparseTensor) else "dense"
     shape = " x ".join(map(str, read.data.shape))
     job.note(f"tensor-train: {kind} tensor {shape}, method {method} over {job.world.size} rank(s)")

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.error import Squares, observed_squares, relative_error, squares_of
+from polyadic.decomposition.cp.error import Squares, relative_error, squares_of
 from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.row_matrices import RowMatrices, pairs
 from polyadic.decomposition.cp.updates import (
     NormalMatrix,
     column_lengths,
     gram_of,
     nonnegative_rows,
-    pairs,
     solve_rows,
     sums_of,
-    symmetric,
 )
 from polyadic.decomposition.data import Data
 from polyadic.tensor.kernels.threads import for_kernels
@@ -84,15 +84,16 @@ class Sweep:
         parts = [own_gram.flatten()]
         if last:
             parts.append((inner @ scale).reshape(1))
-            if gram.ndim == 3:
-                parts += [square.reshape(1) for square in observed_squares(gram, rows)]
+            if isinstance(gram, RowMatrices):
+                parts += [square.reshape(1) for square in gram.squares(rows)]
         sums, rank = layer.total(torch.cat(parts), self.data.world), rows.shape[1]
         rows, own_gram, scale = self._normalised(rows, sums[: rank**2].reshape(rank, rank), scale)
         progress.weights, progress.grams[mode] = scale * self.data.norm, own_gram
         progress.factors[mode] = layer.spread(rows)
         if last:
             self._inner = sums[rank**2]
-            self._squares = Squares(*sums[rank**2 + 1 :]) if gram.ndim == 3 else squares_of(scale, progress.grams)
+            observed = isinstance(gram, RowMatrices)
+            self._squares = Squares(*sums[rank**2 + 1 :]) if observed else squares_of(scale, progress.grams)
 
     def _normalised(self, rows: Tensor, gram: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rows, their Gram matrix and the weights over |X|, with columns of length 1 or about that."""
@@ -102,34 +103,47 @@ class Sweep:
             return rows, gram, scale
         return scale_(rows, 1 / lengths), gram / torch.outer(lengths, lengths), scale * lengths
 
-    def _normal_matrix(self, progress: Progress, mode: int) -> Tensor:
-        """The matrix of the normal equations: R x R, or J x R x R where some entries were not observed."""
+    def _normal_matrix(self, progress: Progress, mode: int) -> Tensor | RowMatrices:
+        """The matrix of the normal equations: R x R, or one for each row where some entries were not observed."""
         mask, rank = self.data.mask, progress.factors[0].shape[1]
-        if mask is None:
-            gram = reduce(torch.mul, [gram for other, gram in enumerate(progress.grams) if other != mode])
-        else:
-            layer = self.data.share.layers[mode]
-            gram = symmetric(layer.combine(mask.mttkrp(mode, [pairs(factor) for factor in progress.factors])), rank)
-        return gram
+        if mask is not None:
+            flat = self.data.share.layers[mode].combine(mask.mttkrp(mode, [pairs(each) for each in progress.factors]))
+            return RowMatrices(flat, rank)
+        return reduce(torch.mul, [gram for other, gram in enumerate(progress.grams) if other != mode])
 
-    def _solve(self, gram: Tensor, progress: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
+    def _solve(self, gram: Tensor | RowMatrices, progress: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
         """The new rows (J x R), their sums, and the weight of each column (R); the last two divided by |X|."""
-        share, unit = self.data.share, self.data.norm
+        share, unit, scale = self.data.share, self.data.norm, torch.ones_like(progress.weights)
+        if isinstance(gram, RowMatrices):
+            product = self._product(progress, mode)
+            rows = gram.solve(self._solver_of_rows(progress, mode, product), self.l2)
+            return rows, sums_of(rows, product), scale
         if self.l2:
-            gram = gram + self.l2 * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-        normal = None if gram.ndim == 3 or self.nonnegative else NormalMatrix(gram, share.dtype)
-        if normal and normal.inverse is not None and LEAST_SCALE < unit < 1 / LEAST_SCALE:
-            return self._solve_by_inverse(normal.inverse, progress, mode)
-        layer, scale = share.layers[mode], torch.ones_like(progress.weights)
-        product = layer.combine(share.mttkrp(mode, progress.factors)).div_(unit)
-        if normal:
-            return *normal.solve(product), scale
+            gram = gram + self.l2 * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
         if self.nonnegative:
-            before = progress.factors[mode][layer.own]
-            rows = nonnegative_rows(gram, product, before * (progress.weights / unit).to(before.dtype))
-        else:
-            rows = solve_rows(gram, product)
-        return rows, sums_of(rows, product), scale
+            product = self._product(progress, mode)
+            rows = nonnegative_rows(gram, product, self._before(progress, mode))
+            return rows, sums_of(rows, product), scale
+        normal = NormalMatrix(gram, share.dtype)
+        if normal.inverse is not None and LEAST_SCALE < unit < 1 / LEAST_SCALE:
+            return self._solve_by_inverse(normal.inverse, progress, mode)
+        return *normal.solve(self._product(progress, mode)), scale
+
+    def _solver_of_rows(self, progress: Progress, mode: int, product: Tensor) -> Callable[[slice, Tensor], Tensor]:
+        """What solves the normal equations of some rows, each by its own matrix."""
+        if not self.nonnegative:
+            return lambda some, full: solve_rows(full, product[some])
+        before = self._before(progress, mode)
+        return lambda some, full: nonnegative_rows(full, product[some], before[some])
+
+    def _product(self, progress: Progress, mode: int) -> Tensor:
+        """The MTTKRP divided by |X|: J x R."""
+        return self.data.share.layers[mode].combine(self.data.share.mttkrp(mode, progress.factors)).div_(self.data.norm)
+
+    def _before(self, progress: Progress, mode: int) -> Tensor:
+        """The rows before the update with the weights in them, divided by |X|: J x R."""
+        before = progress.factors[mode][self.data.share.layers[mode].own]
+        return before * (progress.weights / self.data.norm).to(before.dtype)
 
     def _solve_by_inverse(self, inverse: Tensor, progress: Progress, mode: int) -> tuple[Tensor, Sums, Tensor]:
         """The same where the inverse of the normal matrix is accurate: one pass over the rows."""

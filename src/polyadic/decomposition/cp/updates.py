@@ -116,18 +116,3 @@ def nonnegative_rows(gram: Tensor, product: Tensor, before: Tensor) -> Tensor:
             step = (product[:, r] - pull) / torch.where(curvature > 0, curvature, torch.inf)
             rows[:, r] = (rows[:, r] + step).clamp_min(0)
     return rows
-
-
-def pairs(factor: Tensor) -> Tensor:
-    """The products of each pair of a factor's columns (I x R): I x R (R + 1) / 2, in the order of `symmetric`."""
-    first, second = torch.triu_indices(factor.shape[1], factor.shape[1], device=factor.device)
-    return factor[:, first] * factor[:, second]
-
-
-def symmetric(flat: Tensor, rank: int) -> Tensor:
-    """Symmetric matrices from their upper triangles (J x R (R + 1) / 2): J x R x R, float64."""
-    first, second = torch.triu_indices(rank, rank, device=flat.device)
-    full = flat.new_zeros(len(flat), rank, rank, dtype=torch.float64)
-    full[:, first, second] = flat.double()
-    full[:, second, first] = flat.double()
-    return full
