@@ -98,10 +98,32 @@ def test_a_heading_names_the_modes_and_then_the_values(text: bytes, names: list[
     assert csv.heading(tmp_path / "a.csv") == names
 
 
-def test_semicolons_are_named(tmp_path: Path) -> None:
-    said = refusal(tmp_path / "a.csv", b"user;item;value\na;b;1,5\n")
+@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_named(mark: str, called: str, tmp_path: Path) -> None:
+    header = mark.join(["user", "item", "value"])
+    said = refusal(tmp_path / "a.csv", f"{header}\na{mark}b{mark}1.5\n".encode())
+    assert said.startswith(f"a.csv, line 1, is {header!r}: commas separate the cells of a CSV file, not {called}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (b"ann,tea,\n", "line 2: the value is empty: leave out what is not known"),
+        (b"ann,tea,2\nbob,tea,\n", "line 3: the value is empty"),
+        (b"ann,tea,two\n" + b"bob,tea,1\n" * 99, "line 2: the value 'two' is not a number"),
+        (b"ann,tea,2\n,tea,1\n", "line 3: the label in column 1 is empty"),
+        (b"ann,0.5,2\n", "line 2: the index 0.5 is not a whole number"),
+        (b"ann,5000000000,2\n", "too large: a mode has 2147483647 rows at most. Number them from 0, or write them as"),
+    ],
+)
+def test_the_fault_is_named_and_not_the_labels_beside_it(lines: bytes, said: str, tmp_path: Path) -> None:
+    assert said in refusal(tmp_path / "a.csv", b"user,drink,rating\n" + lines)
+
+
+def test_the_index_that_pandas_writes_is_no_mode(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "a.csv", b",user,item,rating\n0,ann,tea,2\n1,bob,tea,1\n")
     assert said.startswith(
-        "a.csv, line 1, is 'user;item;value': commas separate the cells of a CSV file, not semicolons"
+        "a.csv, line 1: column 1 has no name, as pandas writes its index. Write the table with to_csv("
     )
 
 
@@ -118,7 +140,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "an index that is not a number": (b"1,nan,5\n", "the index 'nan' is not a whole number"),
     "an index beyond 32 bits": (b"1,2147483647,5\n", "is too large: a mode has 2147483647 rows at most"),
     "a word for a value": (b"1,1,five\n", "the value 'five' is not a number"),
-    "no value": (b"1,1,\n", "the value '' is not a number"),
+    "no value": (b"1,1,\n", "the value is empty: leave out what is not known"),
     "NaN": (b"1,1,nan\n", "the value 'nan' is not finite: leave out what is not known"),
     "infinite": (b"1,1,Infinity\n", "the value 'Infinity' is not finite"),
     "a value beyond floats": (b"1,1,1e999\n", "the value '1e999' is not finite"),

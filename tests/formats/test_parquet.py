@@ -93,3 +93,13 @@ def test_a_value_alone_is_no_record(columns: dict[str, Any], tmp_path: Path) -> 
 def test_any_tensor_comes_back(value: Any, data: st.DataObject) -> None:
     check_round_trip(parquet.FORMAT, value)
     check_damaged(parquet.FORMAT, value, data)
+
+
+def test_the_index_that_pandas_writes_is_no_mode(tmp_path: Path) -> None:
+    """A table of which rows were left out has such a column."""
+    table = pa.table({"user": [0, 1], "item": ["tea", "milk"], "rating": [2.0, 3.5], "__index_level_0__": [4, 9]})
+    arrow_parquet.write_table(table, tmp_path / "a.parquet")
+    assert parquet.heading(tmp_path / "a.parquet") == ["user", "item", "rating"]
+    found = read(tmp_path / "a.parquet")
+    assert found.indices.tolist() == [[0, 1], [1, 0]] and found.labels == (None, ("milk", "tea"))
+    assert found.values.tolist() == [2.0, 3.5]

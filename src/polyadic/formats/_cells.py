@@ -40,7 +40,9 @@ def index_fault(cell: str, first: int) -> str | None:
     if index < first:
         return f"the index {cell} is too small: {'FROSTT counts from 1' if first else 'rows count from 0'}"
     if index - first >= LARGEST_MODE:
-        return f"the index {shorten(cell)} is too large: a mode has {LARGEST_MODE} rows at most"
+        rule = f"a mode has {LARGEST_MODE} rows at most"
+        advice = "" if first else ". Number them from 0, or write them as text"
+        return f"the index {shorten(cell)} is too large: {rule}{advice}"
     return None
 
 
@@ -50,4 +52,6 @@ def value_fault(cell: str) -> str | None:
         return None
     if is_unbounded(cell) or _NUMBER.fullmatch(cell.strip(BLANKS)):
         return f"the value {shorten(cell)} is not finite: leave out what is not known"
+    if not cell.strip(BLANKS):
+        return "the value is empty: leave out what is not known"
     return f"the value {shorten(cell)} is not a number"

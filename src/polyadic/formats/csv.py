@@ -108,16 +108,22 @@ def _read_layout(text: Lines) -> _Layout:
     rows = csv_lines(text)
     first = next(rows, None)
     if first is not None:
-        if len(first.cells) == 1 and ";" in first.cells[0]:
-            raise UserError(
-                f"{text.name}, line {first.number}, is {shorten(first.cells[0])}: commas separate the cells of a CSV "
-                "file, not semicolons. Write it with commas, and numbers with a point"
-            )
+        for mark, called in ((";", "semicolons"), ("\t", "tabs")):
+            if len(first.cells) == 1 and mark in first.cells[0]:
+                raise UserError(
+                    f"{text.name}, line {first.number}, is {shorten(first.cells[0])}: commas separate the cells of a "
+                    f"CSV file, not {called}. Write it with commas, and numbers with a point"
+                )
         check_order(len(first.cells) - 1, f"{text.name}, line {first.number},")
         names = [cell.strip().lower() for cell in first.cells]
         value = names.index("value") if "value" in names else len(names) - 1
         if parse_number(first.cells[value]) is not None or is_unbounded(first.cells[value]):
             return _Layout(first.begin, len(names), value)
+        if "" in names:
+            raise UserError(
+                f"{text.name}, line {first.number}: column {names.index('') + 1} has no name, as pandas writes its "
+                "index. Write the table with to_csv(file, index=False), or name the column where it is a mode"
+            )
         if next(rows, None) is not None:
             return _Layout(first.end, len(names), value)
     raise UserError(f"{text.name} holds no records: a line is 1 or more indices and a value, with commas between")
@@ -215,7 +221,9 @@ def _line_fault(line: bytes, layout: _Layout, labelled: frozenset[int]) -> str |
     for mode, column in enumerate(layout.modes):
         if mode in labelled and not cells[column]:
             return f"the label in column {column + 1} is empty: give it a name, or take the line out"
-        if mode not in labelled and (fault := index_fault(cells[column], 0)):
+        # A cell that is no number makes the mode one of labels, and is no fault.
+        is_number = parse_number(cells[column]) is not None or is_unbounded(cells[column]) or not cells[column]
+        if mode not in labelled and is_number and (fault := index_fault(cells[column], 0)):
             return fault
     return value_fault(cells[layout.value])
 

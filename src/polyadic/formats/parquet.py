@@ -7,6 +7,7 @@ or strings, which are labels.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check
 from polyadic.formats._format import Examples, Format
 from polyadic.formats._refusal import refusing
 
+_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name, which it writes beside the columns: it numbers the rows of its table."""
 BATCH_RECORDS = 2**17
 """Records that are read together."""
 
@@ -64,16 +67,15 @@ def heading(path: Path) -> list[str] | None:
 
     with refusing(path.name, "Parquet file"):
         names = list(parquet.read_schema(path).names)
-    if not names:
-        return None
-    value = _value_column(names)
-    return [*names[:value], *names[value + 1 :], names[value]]
+    modes, value = _columns(names)
+    return [names[column] for column in (*modes, value)] if names else None
 
 
-def _value_column(names: list[str]) -> int:
-    """The column of values: the one of that name, or else the last."""
-    small = [column.lower() for column in names]
-    return small.index("value") if "value" in small else len(names) - 1
+def _columns(names: list[str]) -> tuple[list[int], int]:
+    """The columns of the modes, and that of the values: the one of that name, or else the last."""
+    kept = [column for column, name in enumerate(names) if not _INDEX_OF_PANDAS.fullmatch(name)]
+    value = next((column for column in kept if names[column].lower() == "value"), kept[-1] if kept else 0)
+    return [column for column in kept if column != value], value
 
 
 def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int]) -> Coordinates:
@@ -82,11 +84,10 @@ def _read(source: Any, name: str, part: int, parts: int, labelled: frozenset[int
     with refusing(name, "Parquet file"):
         file = parquet.ParquetFile(source)
         records, schema = file.metadata.num_rows, file.schema_arrow
-    check_order(len(schema) - 1, name)
+    modes, value = _columns(schema.names)
+    check_order(len(modes), name)
     if not records:
         raise UserError(f"{name} holds no records: write a row for each entry that is not zero")
-    value = _value_column(schema.names)
-    modes = [column for column in range(len(schema)) if column != value]
     labelled |= {mode for mode, column in enumerate(modes) if _is_text(schema.types[column])}
     gatherer = Gatherer(len(modes), labelled)
     with refusing(name, "Parquet file"):
