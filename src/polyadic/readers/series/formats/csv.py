@@ -106,8 +106,8 @@ def _parse_header(cells: list[str], begin: int, file: str) -> _Layout:
     small = [ALIASES.get(name.lower(), name.lower()) for name in names]
     if "" in names:
         raise UserError(
-            f"{file}: column {names.index('') + 1} has no name in the header: name it, or leave it out, as pandas does its "
-            "index with to_csv(file, index=False)"
+            f"{file}: column {names.index('') + 1} has no name in the header: name it, or leave it out, as pandas does "
+            "its index with to_csv(file, index=False)"
         )
     often, count = Counter(names).most_common(1)[0]
     if count > 1:
