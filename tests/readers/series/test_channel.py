@@ -54,6 +54,14 @@ def test_a_job_reads_all_formats_of_a_channel(tmp_path: Path, capsys: pytest.Cap
     assert np.isfinite(model.metrics["test:RMSE"])
 
 
+def test_months_that_are_read_as_hours_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    months = np.arange("2020-01", "2040-01", dtype="datetime64[M]").astype("datetime64[D]")
+    table = csv_of([["date", "x"], *([f"{month} 00:00:00", 1.0] for month in months)])
+    channel(tmp_path, {"a.csv": table})
+    said = capsys.readouterr().err
+    assert "warning: channel train has a value at 240 of 174,577 steps of time_freq H: is the time between its" in said
+
+
 def test_few_observations_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     channel(tmp_path, {"a.json": lines(records())})
     assert "warning: channel train has 92 observations: give 300 or more" in capsys.readouterr().err

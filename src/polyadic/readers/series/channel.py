@@ -19,14 +19,22 @@ from polyadic.readers.shares import few
 
 FEWEST_OBSERVATIONS = 300
 """As many as DeepAR asks for in all of the training data."""
+FEW_OBSERVED = 0.2
+"""Of all steps. Where so few have a value, months may have been read as days."""
 
 
 def read_train(job: Job[Any], frequency: Frequency, likelihood: Likelihood) -> SeriesStore:
     """The series to train on, and a line for people where there are fewer observations than DeepAR asks for."""
     series = read_seen(job, "train", frequency, likelihood)
-    observed = int(series.observed_S.sum())
+    observed, steps = int(series.observed_S.sum()), int(series.length_S.sum())
     if job.channels["train"].divided:
-        observed = sum(job.world.collect(observed))
+        observed, steps = map(sum, zip(*job.world.collect((observed, steps)), strict=True))
+    if observed < FEW_OBSERVED * steps:
+        step = f"{frequency.count if frequency.count > 1 else ''}{frequency.unit}"
+        job.note(
+            f"warning: channel train has a value at {observed:,} of {steps:,} steps of time_freq {step}: is the time "
+            "between its rows longer?"
+        )
     if observed < FEWEST_OBSERVATIONS:
         job.note(f"warning: channel train has {observed} observations: give {FEWEST_OBSERVATIONS} or more")
     return series
