@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,23 @@ def test_a_metric_is_a_line_and_a_scalar(capsys: pytest.CaptureFixture[str]) -> 
     job(scalars=scalars, host="algo-2").metric("train loss", 0.5, {"epoch": 3})
     assert capsys.readouterr().out == "#quality_metric: host=algo-2, epoch=3, train loss <loss>=0.5\n"
     assert scalars.values == [("train loss", 0.5, {"epoch": 3})]
+
+
+@pytest.mark.parametrize(("stream", "write"), [("stdout", Job.line), ("stderr", Job.note)])
+def test_a_line_is_written_whole(stream: str, write: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unbuffered, each piece is a write of its own, and a line of the other stream may come between two."""
+    pieces = list[str]()
+
+    class Stream:
+        def write(self, text: str) -> None:
+            pieces.append(text)
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(f"sys.{stream}", Stream())
+    write(job(), "a line")
+    assert [piece for piece in pieces if piece] == ["a line\n"]
 
 
 def test_files_are_those_with_a_known_suffix(tmp_path: Path) -> None:

@@ -82,12 +82,12 @@ class Job(Generic[H_co]):
     def line(self, text: str) -> None:
         """Prints a line to stdout, from rank 0."""
         if self.world.rank == 0:
-            print(text, flush=True)
+            print(f"{text}\n", end="", flush=True)  # One write: lines of the two streams must not run together.
 
     def note(self, text: str) -> None:
         """Prints a line for people to stderr, from rank 0."""
         if self.world.rank == 0:
-            print(text, file=sys.stderr, flush=True)
+            print(f"{text}\n", end="", file=sys.stderr, flush=True)
 
     def files(self, channel_name: str, suffixes: tuple[str, ...], advice: str = "") -> list[Path]:
         """This host's files of a channel that have one of the suffixes. A collective.
