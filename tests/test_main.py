@@ -44,6 +44,28 @@ def test_a_file_goes_in_and_a_model_comes_out(trained: tuple[Path, str]) -> None
     ]
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_dry_run_writes_nothing(earlier: bool, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", low_rank(4, 5, 6))
+    if earlier:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "model.tar.gz").write_bytes(b"the model of another job")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    command = [sys.executable, "-m", "polyadic", "train", "a.npy", "--algorithm", "cp", "--rank", "2", "--dry-run"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "dense tensor 4 x 5 x 6" in run.stderr and "model:" not in run.stdout
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_an_output_that_is_a_file_is_refused_before_the_training(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", low_rank(4, 5, 6))
+    command = [sys.executable, "-m", "polyadic", "train", "a.npy", "--algorithm", "cp", "--rank", "2", "--output=a.npy"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 1 and "#quality_metric" not in run.stdout
+    assert run.stderr == "error: --output a.npy is a file: name a folder, which is made where there is none\n"
+
+
 def test_a_model_is_described(trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = trained
     assert main(["describe", str(folder / "out" / "tensor" / "model.tar.gz")]) == 0

@@ -88,7 +88,7 @@ def _train(given: argparse.Namespace, rest: Sequence[str]) -> int:
         channels.setdefault(name, []).append(Path(file))
     if not channels["train"]:
         raise UserError("no file to train on: give one or more, such as `polyadic train tensor.npy --rank 5`")
-    return on_files.train(channels, hyperparameters, given.output, given.open)
+    return on_files.train(channels, hyperparameters, given.output, show=given.open, dry_run=given.dry_run)
 
 
 def _answer(given: argparse.Namespace) -> str:

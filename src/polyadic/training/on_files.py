@@ -50,18 +50,30 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return files, hyperparameters
 
 
-def train(channels: Mapping[str, Sequence[Path]], hyperparameters: Mapping[str, str], output: Path, show: bool) -> int:
+def train(
+    channels: Mapping[str, Sequence[Path]],
+    hyperparameters: Mapping[str, str],
+    output: Path,
+    *,
+    show: bool = False,
+    dry_run: bool = False,
+) -> int:
     """Trains on the files of channels, and leaves model.tar.gz and the report in `output`; the job's exit code.
 
-    show: whether to open the report. Raises UserError for a file that is not there.
+    show: whether to open the report. dry_run: whether to check everything, run one batch, and leave nothing. Raises
+    UserError for a file that is not there, and for an `output` that is a file.
     """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file: name a folder, which is made where there is none")
     for path in (path for paths in channels.values() for path in paths):
         if not path.exists():
             raise UserError(f"{path} does not exist: give a file, or a folder of files")
     with tempfile.TemporaryDirectory(prefix="polyadic-") as folder:
         base = Path(folder)
         _lay_out(base, channels, hyperparameters)
-        code = _run(base)
+        code = _run(base, ["--dry-run"] if dry_run else [])
+        if dry_run:
+            return code
         if code == 0:
             _collect(base, output)
             print(f"model: {output / 'model.tar.gz'}")
@@ -88,10 +100,10 @@ def _lay_out(base: Path, channels: Mapping[str, Sequence[Path]], hyperparameters
                     link.symlink_to(file.resolve())
 
 
-def _run(base: Path) -> int:
+def _run(base: Path, arguments: Sequence[str]) -> int:
     """Runs the job; its metrics are one line that changes on a terminal, and plain lines elsewhere."""
     environ = {**os.environ, "SAGEMAKER_BASE_DIR": str(base)}
-    command = [sys.executable, "-m", "polyadic.training.launcher"]
+    command = [sys.executable, "-m", "polyadic.training.launcher", *arguments]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
         # Ctrl-C is for the job, which has it too and saves the model at its next step.
