@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from polyadic import room as room_module
 from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.formats import FORMATS, Dealer, opened
 from polyadic.readers.series.formats import SERIES_FORMATS
-from polyadic.room import Room, Watch, room, size
+from polyadic.room import Room, Watch, refuse_large, room, size
 
 GIB = 2**30
 
@@ -71,7 +75,7 @@ def test_sizes_are_for_people(count: float, text: str) -> None:
 
 def leave(monkeypatch: pytest.MonkeyPatch, count: float) -> None:
     """Lets so many bytes be left, wherever they are asked for."""
-    for name in ("polyadic.room.room", "polyadic.formats._whole_lines.room"):
+    for name in ("polyadic.room.room", "polyadic.formats._whole_lines.room"):  # Each name that it was given.
         monkeypatch.setattr(name, lambda: Room(count, "memory"))
 
 
@@ -99,7 +103,7 @@ def test_the_room_is_not_asked_for_at_every_block(monkeypatch: pytest.MonkeyPatc
     assert 10 < len(asked) < 20
 
 
-@pytest.mark.parametrize("name", ["tns", "parquet", "npz"])
+@pytest.mark.parametrize("name", ["tns", "parquet"])
 def test_records_beyond_memory_are_refused_while_they_are_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,3 +150,37 @@ def test_a_series_longer_than_memory_is_refused_by_its_line(tmp_path: Path, monk
     leave(monkeypatch, 2e7)
     with pytest.raises(UserError, match=r"^a\.json, line 2 has more than 1\.0 MB: its values would take 20 MB or more"):
         list(SERIES_FORMATS["jsonlines"].read(tmp_path / "a.json", Frequency.parse("D")))
+
+
+def archived(array: NDArray[Any]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, array)
+    return out.getvalue()
+
+
+WHOLE = {
+    "npy": lambda: FORMATS["npy"].encode(np.asfortranarray(np.ones((9, 9)))),
+    "npz": lambda: archived(np.asfortranarray(np.ones((9, 9)))),
+    "recordio": lambda: FORMATS["recordio"].encode(FORMATS["recordio"].examples().values[-1]),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_read_whole_must_fit_into_half_of_what_is_left(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = FORMATS[name].read_rows
+    assert read is not None
+    monkeypatch.setattr(Watch, "STRIDE_BYTES", 1)
+    leave(monkeypatch, 1e6)
+    assert list(read(io.BytesIO(WHOLE[name]()), "a", Dealer()))
+    leave(monkeypatch, 2)
+    with pytest.raises(UserError, match=r"^(a|the bytes of a).*of memory are left: divide"):
+        list(read(io.BytesIO(WHOLE[name]()), "a", Dealer()))
+
+
+def test_what_is_small_is_taken_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(monkeypatch, 0)
+    refuse_large(Watch.STRIDE_BYTES - 1, "a")
+    with pytest.raises(
+        UserError, match="^a takes 67 MB at once, and 0.0 MB of memory are left: divide it into several"
+    ):
+        refuse_large(Watch.STRIDE_BYTES, "a")

@@ -23,6 +23,19 @@ class Room(NamedTuple):
     source: str
 
 
+def refuse_large(count: float, what: str) -> None:
+    """UserError where so many bytes, taken at once, are more than half of what is left: most are copied once.
+
+    what: what takes them, as a message calls it.
+    """
+    if count >= Watch.STRIDE_BYTES and count > room().bytes / 2:
+        left = room()
+        raise UserError(
+            f"{what} takes {size(count)} at once, and {size(left.bytes)} of {left.source} are left: divide it into "
+            "several files, or choose an instance with more memory"
+        )
+
+
 class Watch:
     """Refuses to go on reading where what is read would end the process: it is joined and sorted once it is whole.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from polyadic.errors import UserError
 from polyadic.formats._dense import real
 from polyadic.formats._refusal import refusing
+from polyadic.room import Watch, refuse_large
 
 CHUNK_BYTES = 2**22
 
@@ -29,9 +30,14 @@ class NamedBytes(bytes):
 
     name: str
 
-    def __new__(cls, data: bytes, name: str) -> NamedBytes:
-        """Those of a stream that was read whole."""
-        named = super().__new__(cls, data)
+    @staticmethod
+    def of(file: IO[bytes], name: str) -> NamedBytes:
+        """All of a stream; UserError where memory has no room for it."""
+        watch, parts = Watch(f"bytes of {name}"), list[bytes]()
+        while part := file.read(CHUNK_BYTES):
+            watch.add(len(part))
+            parts.append(part)
+        named = NamedBytes(b"".join(parts))
         named.name = name
         return named
 
@@ -109,6 +115,7 @@ class Member:
             yield lambda first, count: self._take(file, first, count)
 
     def _take(self, file: IO[bytes], first: int, count: int) -> NDArray[Any]:
+        refuse_large(count * self.dtype.itemsize, self.title)
         with refusing(title(self.source), _KIND):
             file.seek(self.offset + first * self.dtype.itemsize)
             data = file.read(count * self.dtype.itemsize)

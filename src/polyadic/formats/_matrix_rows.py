@@ -6,17 +6,20 @@ import io
 import math
 from collections.abc import Iterator
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError
-from polyadic.formats._archive import Member, NamedBytes, Take, names
+from polyadic.formats._archive import Member, NamedBytes, Take, array_head, names
 from polyadic.formats._refusal import refusing
 from polyadic.formats._rows import Dealer, Rows, offsets_of
 
 BATCH_ENTRIES = 2**20
 """About how many numbers of a file become one batch of rows."""
+LONGEST_KIND = 64
+"""Bytes of the name of a sparse format that are looked at."""
 
 
 def matrix_shape(shape: tuple[int, ...], name: str) -> tuple[int, int]:
@@ -72,9 +75,14 @@ def compressed_rows(source: NamedBytes, dealer: Dealer) -> Iterator[Rows]:
 
 def _kind(source: NamedBytes) -> str:
     """The format that scipy says it is in: csr, csc, coo, ..."""
-    with refusing(source.name, ".npz archive"):
-        stated = np.load(io.BytesIO(source), allow_pickle=False)["format"]
-    return bytes(stated.ravel()[:1].tobytes()).decode("ascii", "replace") if stated.dtype.kind == "S" else str(stated)
+    with (
+        refusing(source.name, ".npz archive"),
+        ZipFile(io.BytesIO(source)) as archive,
+        archive.open("format.npy") as file,
+    ):
+        _, _, dtype = array_head(file, f"{source.name}: format")
+        word = file.read(min(dtype.itemsize, LONGEST_KIND))
+    return word.decode("utf-32" if dtype.kind == "U" else "ascii", "replace").rstrip("\0")
 
 
 def _whole(member: Member) -> NDArray[np.int64]:

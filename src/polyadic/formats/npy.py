@@ -22,6 +22,7 @@ from polyadic.formats._dense import DenseFile, Sliced, real
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._matrix_rows import dense_rows, matrix_shape
 from polyadic.formats._rows import Dealer, Rows
+from polyadic.room import refuse_large
 
 MAGIC = b"\x93NUMPY"
 # What numpy raises over a header that is none.
@@ -71,6 +72,7 @@ def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
 
 def _next(file: IO[bytes], dtype: np.dtype[Any], count: int, name: str) -> NDArray[Any]:
     """The next entries of a stream; UserError where it ends before them."""
+    refuse_large(count * dtype.itemsize, name)
     try:
         data = file.read(count * dtype.itemsize)
     except (MemoryError, OverflowError):  # More than any file has: its first bytes state a shape that it cannot hold.

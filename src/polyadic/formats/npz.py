@@ -62,8 +62,8 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
 
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
     """A part of the rows of a matrix, one batch at a time; UserError for what is none."""
-    data = NamedBytes(file.read(), name)
-    if "format" in names(data):
+    data = NamedBytes.of(file, name)
+    if _is_scipy(names(data)):
         yield from compressed_rows(data, dealer)
         return
     member = _dense(data)
@@ -77,7 +77,13 @@ def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
 
 
 def _is_sparse(source: Path | bytes) -> bool:
-    return bool({"coords", "format"} & set(names(source)))
+    arrays = names(source)
+    return "coords" in arrays or _is_scipy(arrays)
+
+
+def _is_scipy(arrays: list[str]) -> bool:
+    """Whether an archive of these arrays is what scipy.sparse.save_npz writes."""
+    return {"format", "shape", "data"} <= set(arrays)
 
 
 def _dense(source: Path | bytes) -> Member:
@@ -93,7 +99,7 @@ def _dense(source: Path | bytes) -> Member:
 
 def _read(source: Path | bytes, part: int, parts: int) -> Coordinates:
     arrays = names(source)
-    if "format" in arrays:
+    if _is_scipy(arrays):
         raise UserError(
             f"{title(source)} is a matrix of scipy.sparse, as documents may be: for a sparse tensor give `coords`, "
             "`values` and `shape`"

@@ -34,6 +34,7 @@ from polyadic.formats._protobuf import (
     written,
 )
 from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Row, Rows, join_rows, offsets_of, pack_rows
+from polyadic.room import refuse_large
 
 _PLAIN = (".pbr", ".recordio", ".rec", ".pr")
 MAGIC = struct.pack("<I", 0xCED7230A)
@@ -99,6 +100,7 @@ def payloads(file: IO[bytes], name: str) -> Iterator[bytes]:
         except Broken as error:
             raise UserError(f"{name}, record {number}: {error}") from None
         parts.append(data)
+        refuse_large(sum(map(len, parts)), f"{name}, record {number},")
         if flag in (_WHOLE, _LAST):
             # Records are cut where the magic number stands in them, and it is left out.
             yield MAGIC.join(parts)
