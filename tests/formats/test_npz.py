@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "a fill_value other than",
     ),
     "a matrix of scipy": (
-        {"format": np.array(b"csr")},
+        {"format": np.array(b"csr"), "data": np.ones(3)},
         "a.npz is a matrix of scipy.sparse, as documents may be: for a",
     ),
     "complex": ({"values": np.ones(3, complex)}, "a.npz: values holds complex128: it must hold real numbers"),
