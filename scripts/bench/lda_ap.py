@@ -56,7 +56,7 @@ def _ours(split: Split) -> tuple[dict[float, float], dict[float, str]]:
     clock = _Clock()
     train, seeds = split.train, range(STARTS)
     moments = (
-        spectral_lda(lambda: [train], train.terms, TOPICS, max_restarts=2, max_iterations=60, seed=seed)[0]
+        spectral_lda(lambda: [train], TOPICS, terms=train.terms, max_restarts=2, max_iterations=60, seed=seed)[0]
         for seed in seeds
     )
     begun = best_start(train, moments, iterations=ITERATIONS)

@@ -65,7 +65,7 @@ def _alone(documents: int) -> None:
         firsts = range(0, len(corpus), BATCH_DOCUMENTS)
         return [corpus.part(first, min(first + BATCH_DOCUMENTS, len(corpus))) for first in firsts]
 
-    topics, _ = spectral_lda(batches, corpus.terms, TOPICS, max_restarts=1, max_iterations=60)
+    topics, _ = spectral_lda(batches, TOPICS, terms=corpus.terms, max_restarts=1, max_iterations=60)
     refine(corpus, topics, iterations=ITERATIONS)
     print(time.perf_counter() - began, memory_bytes("VmHWM"), len(corpus.words))
 
@@ -75,7 +75,9 @@ def _rank() -> None:
     world, whole, ends = World.join(), large(RANKS_DOCUMENTS), [0.0]
     first, last = (len(whole) * end // world.size for end in (world.rank, world.rank + 1))
     corpus = whole.part(first, last)
-    topics, _ = spectral_lda(lambda: [corpus], whole.terms, TOPICS, max_restarts=1, max_iterations=60, world=world)
+    topics, _ = spectral_lda(
+        lambda: [corpus], TOPICS, terms=whole.terms, max_restarts=1, max_iterations=60, world=world
+    )
 
     def note(progress: Refined) -> bool:
         ends.append(time.perf_counter())

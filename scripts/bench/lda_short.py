@@ -60,7 +60,7 @@ def _case(name: str, topics: int, length: int, whole: Corpus, train: Corpus, sco
 
 def _ours(train: Corpus, topics: int) -> Topics:
     starts = (
-        spectral_lda(train, train.terms, topics, max_restarts=2, max_iterations=60, start_only=True, seed=seed)[0]
+        spectral_lda(train, topics, max_restarts=2, max_iterations=60, start_only=True, seed=seed)[0]
         for seed in range(STARTS)
     )
     best = best_start(train, starts, iterations=ITERATIONS)

@@ -25,8 +25,8 @@ def run() -> Iterator[Case]:
     """Ours by the moments alone; the peers until they are as close, or for two minutes."""
     data = synthetic(DOCUMENTS)
     corpus = data.corpus
-    topics, _ = spectral_lda(lambda: [corpus], corpus.terms, TOPICS)
-    ours = in_turn({OURS: lambda: seconds(lambda: spectral_lda(lambda: [corpus], corpus.terms, TOPICS))}, 3)
+    topics, _ = spectral_lda(lambda: [corpus], TOPICS, terms=corpus.terms)
+    ours = in_turn({OURS: lambda: seconds(lambda: spectral_lda(lambda: [corpus], TOPICS, terms=corpus.terms))}, 3)
     tomotopy_seconds, tomotopy_l1 = _tomotopy(data)
     scikit_seconds, scikit_l1, model = _scikit(data)
     errors = (

@@ -193,6 +193,15 @@ OPTIONS: dict[str, tuple[Callable[[], Any], str]] = {
         "indices hold 0.5",
     ),
     "a shape in words": (lambda: tensor_cross(lambda index: index.sum(1), "4x5", max_rank=2), "give the rows of each"),
+    "a rank without its name": (lambda: tensor_train(X, 3), "without one it takes tensor, and by name tol, max_rank"),
+    "a rank twice": (lambda: cp(X, 2, **{"rank": 3}), "got rank twice"),
+    "no rank": (lambda: cp(X), r"cp\(\) needs rank too: call it as cp\(tensor, rank\)"),
+    "no loss": (lambda: gcp(X, 2), "loss is one of bernoulli-logit, gamma, gaussian, huber, poisson"),
+    "no loss of gcp_stochastic": (lambda: gcp_stochastic(X, 2), "loss is one of bernoulli-logit"),
+    "no ranks of a cross": (lambda: tensor_cross(lambda index: index.sum(1), (4, 5)), r"max_rank=\.\.\."),
+    "gaps in cp": (lambda: cp(X / X.clone().fill_(0), 2), "NaN or infinite.* or give observed=True"),
+    "gaps in tucker": (lambda: tucker(X / 0, (2, 2, 2)), "NaN or infinite.* complete_tensor_train, or by cp"),
+    "gaps in a tensor train": (lambda: tensor_train(X / 0, max_rank=2), "complete_tensor_train, or by cp"),
     "no factors": (lambda: khatri_rao([]), "give one or more"),
 }
 
@@ -240,6 +249,28 @@ def test_negative_modes_count_from_the_end(tensor: Any, mode: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda tensor: cp(tensor, 2, max_iterations=5),
+        lambda tensor: gcp(tensor, 2, "gaussian", max_iterations=5),
+        lambda tensor: gcp_stochastic(tensor, 2, "gaussian", epochs=1, iterations=3),
+        lambda tensor: cp(with_gradient(SparseTensor.of(tensor.detach())), 2, max_iterations=5),
+        lambda tensor: sampled_cp(with_gradient(SparseTensor.of(tensor.detach())), 2, max_iterations=3),
+        lambda tensor: tucker(tensor, (2, 2, 2)),
+        lambda tensor: tensor_train(tensor, max_rank=2),
+    ],
+)
+def test_a_fit_takes_tensors_with_a_gradient_and_has_none(fit: Callable[[Any], Any]) -> None:
+    model = fit(X.clone().requires_grad_())
+    assert not model.at([[0, 0, 0]]).requires_grad
+    assert not model.embed(0, X.clone().requires_grad_())[0].requires_grad
+
+
+def with_gradient(tensor: SparseTensor) -> SparseTensor:
+    return SparseTensor(tensor.indices, tensor.values.clone().requires_grad_(), tensor.shape)
+
+
 def as_dense(answer: Any) -> Any:
     sparse = isinstance(answer, SparseTensor) or answer.layout != torch.strided
     return answer.to_dense() if sparse else answer
@@ -264,9 +295,9 @@ def test_what_is_nothing_but_larger_types_is_promoted() -> None:
 WORDS = np.where(np.arange(6) // 3 == np.arange(60)[:, None] % 2, np.random.default_rng(0).integers(1, 6, (60, 6)), 0)
 """Documents x terms: a document has the first three terms, or the others."""
 CORPUS = Corpus.of_matrix(as_float64(WORDS))
-TOPICS = spectral_lda(CORPUS, 6, 2)[0]
+TOPICS = spectral_lda(CORPUS, 2)[0]
 OF_WORDS: dict[str, Callable[[Any], Any]] = {
-    "spectral_lda": lambda given: spectral_lda(given(WORDS), 6, 2)[0].beta,
+    "spectral_lda": lambda given: spectral_lda(given(WORDS), 2)[0].beta,
     "refine": lambda given: refine(given(WORDS), TOPICS, iterations=3).topics.beta,
     "best_start": lambda given: best_start(given(WORDS), [TOPICS], iterations=3).topics.beta,
     "mixtures": lambda given: mixtures(given(WORDS), TOPICS),
@@ -346,8 +377,18 @@ def test_what_is_no_matrix_of_counts_is_refused_in_words(name: str, kind: str) -
         (lambda: mixtures(-WORDS, TOPICS), "counts hold a negative number"),
         (lambda: mixtures(np.where(WORDS > 4, np.nan, WORDS), TOPICS), "counts hold a negative number, NaN"),
         (lambda: mixtures(WORDS[0], TOPICS), r"counts have the shape \(6,\): give a matrix, documents x terms"),
-        (lambda: spectral_lda(WORDS, 6, 0), "num_topics is 0: it must be a whole number, 1 or more"),
-        (lambda: spectral_lda(WORDS, 6, 2, alpha=1), "did you mean 'alpha0'"),
+        (lambda: spectral_lda(WORDS), r"call it as spectral_lda\(documents, num_topics\)"),
+        (lambda: spectral_lda(WORDS[:, :5], 2, terms=6), "the documents are over 5 terms, the topics over 6"),
+        (lambda: spectral_lda(lambda: [CORPUS], 2), "terms is None"),
+        (lambda: spectral_lda(np.tile(WORDS[:1] / 1.5, (60, 1)), 6), "carries . at most.* as tf-idf makes them"),
+        (lambda: spectral_lda(np.tile(WORDS[:1] / 7, (60, 1)), 6), "not whole, as tf-idf makes them"),
+        (lambda: mixtures(WORDS[:, :5], TOPICS), "the documents are over 5 terms, the topics over 6"),
+        (lambda: mixtures(np.ones((2, 7)), TOPICS), "the documents are over 7 terms, the topics over 6"),
+        (lambda: coherence(TOPICS, WORDS[:, :5]), "the documents are over 5 terms"),
+        (lambda: per_word_log_likelihood(TOPICS, WORDS[:, :5]), "the documents are over 5 terms"),
+        (lambda: refine(WORDS[:, :5], TOPICS, iterations=2), "the documents are over 5 terms"),
+        (lambda: spectral_lda(WORDS, 0), "num_topics is 0: it must be a whole number, 1 or more"),
+        (lambda: spectral_lda(WORDS, 2, alpha=1), "did you mean 'alpha0'"),
         (lambda: refine(WORDS, TOPICS, iterations=-1), "iterations is -1: it must be a whole number, 0 or more"),
         (lambda: top_words(TOPICS, 2.5), "count is 2.5"),
         (lambda: diversity(TOPICS, "all"), "count is 'all'"),

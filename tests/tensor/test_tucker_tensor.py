@@ -116,7 +116,7 @@ def test_an_empty_slab_and_a_slab_of_zeros() -> None:
     ("mode", "shape", "message"),
     [
         (3, (1, 4, 5), "mode is 3: the tensor has modes 0 to 2"),
-        (1, (1, 4, 5), r"slabs along mode 1 are of shape \(4, 5\): they must be of \(4, 6\)"),
+        (1, (1, 4, 5), r"of shape \(1, 4, 5\): along mode 1 they must be of \(B, 4, 6\)"),
     ],
 )
 def test_slabs_that_do_not_fit_are_refused(mode: int, shape: tuple[int, ...], message: str) -> None:

@@ -23,7 +23,7 @@ def everything(world: World) -> dict[str, Tensor]:
     middle = len(corpus) // 2
     batches = [corpus.part(0, middle), corpus.part(middle, len(corpus))]
     whitening = whiten(lambda: batches, 50, 3, 0.7, world)
-    topics, _ = spectral_lda(lambda: batches, 50, 4, world=world)
+    topics, _ = spectral_lda(lambda: batches, 4, terms=50, world=world)
     refined = refine(corpus, topics, iterations=25, world=world)
     again = refine(corpus, topics, iterations=25, world=world)
     npmi, umass = coherence(topics, corpus, world, 4)

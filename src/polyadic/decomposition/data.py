@@ -16,7 +16,7 @@ from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.layout import whole_factor
-from polyadic.tensor.sparse import SparseTensor, tensor_of
+from polyadic.tensor.sparse import SparseTensor, constant, tensor_of
 from polyadic.tensor.sparse_share import Mask, SparseShare
 
 
@@ -45,8 +45,8 @@ class Data:
         """
         if isinstance(tensor, Data):
             return tensor
-        if not isinstance(tensor, Slab | SparseTensor):
-            tensor = tensor_of(tensor)
+        if not isinstance(tensor, Slab):
+            tensor = constant(tensor_of(tensor))
         check_shape(tensor.shape)
         world = world or World.alone()
         share: DenseShare | SparseShare
@@ -60,7 +60,10 @@ class Data:
         norm = share.square().sqrt().item()
         if isinstance(mask, DenseShare) and not 0 < norm < math.inf:
             held = held[mask.slab.local > 0]
-        return Data(share=share, mask=mask, norm=check_norm(norm, held, world), world=world)
+        gaps = (
+            "" if observed or isinstance(share, SparseShare) else ", or give observed=True where NaN is an unknown one"
+        )
+        return Data(share=share, mask=mask, norm=check_norm(norm, held, world, gaps), world=world)
 
     def held(self, factors: Sequence[Tensor]) -> list[Tensor]:
         """This rank's rows of whole factors I_n x R, as copies."""
@@ -85,6 +88,10 @@ def _dense(slab: Slab, world: World, observed: bool) -> tuple[DenseShare, DenseS
     return DenseShare(replace(slab, local=filled), world), mask
 
 
+WITHOUT_GAPS = ", or fit what is known by complete_tensor_train, or by cp with observed=True"
+"""What to do about NaN where a decomposition needs every entry."""
+
+
 def check_shape(shape: Sequence[int]) -> None:
     """Raises UserError for an order under 2, and for a tensor without entries."""
     if len(shape) < 2:
@@ -93,16 +100,18 @@ def check_shape(shape: Sequence[int]) -> None:
         raise UserError(f"the tensor is empty: its shape is {tuple(shape)}")
 
 
-def check_norm(norm: float, entries: Tensor, world: World) -> float:
+def check_norm(norm: float, entries: Tensor, world: World, gaps: str = "") -> float:
     """The Frobenius norm of a tensor again, where it is finite and not 0.
 
-    entries: those of this rank that count. Raises UserError that says of the entries of all ranks why it is not: a
-    collective then, for the norm is the same on every rank.
+    entries: those of this rank that count; gaps: what else may be done about NaN. Raises UserError that says of the
+    entries of all ranks why it is not: a collective then, for the norm is the same on every rank.
     """
     if 0 < norm < math.inf:
         return norm
     if world.any(not bool(entries.isfinite().all())):
-        raise UserError("the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows")
+        raise UserError(
+            f"the tensor holds entries that are NaN or infinite: fill them in, or leave out their rows{gaps}"
+        )
     if not world.any(len(entries.reshape(-1)) > 0):
         raise UserError("no entry of the tensor is observed: there is nothing to decompose")
     if not world.any(bool((entries != 0).any())):

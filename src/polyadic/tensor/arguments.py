@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from types import UnionType
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -133,13 +133,18 @@ def numbers_of(values: Any, count: int, name: str) -> list[int]:
 
 
 def checked(
-    *, least: Mapping[str, float] | None = None, renamed: Mapping[str, str] | None = None
+    *,
+    least: Mapping[str, float] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    known: Mapping[str, Iterable[str]] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator for a public function: its numbers, truth values and choices are checked by their annotations.
 
     int, float, bool and Literal arguments become such a value, or raise UserError; so does a keyword that the function
-    does not have, with the nearest that it has. least: of numbers, 1 for int and 0 for float unless stated here;
-    `seed` and `mode` may be any. renamed: keywords that once had another name, which the error tells.
+    does not have, with the nearest that it has, and a call with too few or too many arguments.
+    least: of numbers, 1 for int and 0 for float unless stated here; `seed` and `mode` may be any. renamed: keywords
+    that once had another name, which the error tells. known: the names that an argument may be, which the error tells
+    where it is missing.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -160,7 +165,12 @@ def checked(
                     )
                 if keyword not in names:
                     raise UserError(unknown(f"argument of {function.__name__}", keyword, names))
-            bound = signature.bind(*arguments, **keywords)
+            try:
+                bound = signature.bind(*arguments, **keywords)
+            except TypeError:
+                raise UserError(
+                    _call_in_words(function.__name__, signature, arguments, keywords, known or {})
+                ) from None
             for name, value in bound.arguments.items():
                 if name in kinds:
                     bound.arguments[name] = _as(kinds[name], value, name, (least or {}).get(name))
@@ -169,6 +179,31 @@ def checked(
         return call
 
     return decorate
+
+
+def _call_in_words(
+    name: str,
+    signature: inspect.Signature,
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    known: Mapping[str, Iterable[str]],
+) -> str:
+    """What to say of a call whose arguments are too many or too few."""
+    placed = [each for each, argument in signature.parameters.items() if argument.kind != argument.KEYWORD_ONLY]
+    if len(arguments) > len(placed):
+        others = [each for each in signature.parameters if each not in placed]
+        by_name = f", and by name {', '.join(others)}" if others else ""
+        return (
+            f"{name}() got {len(arguments)} arguments without a name: without one it takes {', '.join(placed)}{by_name}"
+        )
+    twice = [each for each in placed[: len(arguments)] if each in keywords]
+    if twice:
+        return f"{name}() got {twice[0]} twice, in its place and by name: give it once"
+    required = [each for each, argument in signature.parameters.items() if argument.default is argument.empty]
+    missing = [each for each in required if each not in keywords and each not in placed[: len(arguments)]]
+    form = ", ".join(each if each in placed else f"{each}=..." for each in required)
+    choices = [f"; {each} is one of {', '.join(known[each])}" for each in missing if each in known]
+    return f"{name}() needs {', '.join(missing)} too: call it as {name}({form}){''.join(choices)}"
 
 
 def _as(kind: Any, value: Any, name: str, least: float | None) -> Any:

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyadic.tensor.arguments import Dense
 from polyadic.tensor.dense import khatri_rao, reconstruct
+from polyadic.tensor.low_rank import in_words, indices_of, rows_of, slabs_of
 from polyadic.tensor.tensorly_module import tensorly_module
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CPTensor:
     """Weights (R) and factors (I_n x R, columns of length 1), with the relative error of the fit (NaN: of none).
 
@@ -36,18 +38,31 @@ class CPTensor:
         """R, the number of components."""
         return len(self.weights)
 
-    def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, integers from 0): B."""
-        rows = self.weights.expand(len(index), -1)
+    def __repr__(self) -> str:
+        return in_words(self, f"rank {self.rank}")
+
+    def at(self, index: Tensor | Sequence[Any]) -> Tensor:
+        """The entries at B indices (B x N, integers from 0): B; at one index (N) the entry.
+
+        Raises UserError for rows that a mode does not have.
+        """
+        places = indices_of(index, self.shape)
+        rows = self.weights
         for mode, factor in enumerate(self.factors):
-            rows = rows * factor[index[:, mode]]
-        return rows.sum(1)
+            rows = rows * factor[places[..., mode]]
+        return rows.sum(-1)
+
+    def full(self) -> Tensor:
+        """The whole tensor I_1 x ... x I_N."""
+        return self.slice([None] * len(self.factors))
 
     def slice(self, index: Sequence[int | None]) -> Tensor:
         """The entries at fixed rows of some modes.
 
         index: one row per mode, or None for all rows of it. The result has the modes that are None, in their order.
+        Raises UserError for another number of modes, and for a row that one lacks.
         """
+        index = rows_of(index, self.shape)
         weights = self.weights
         for factor, row in zip(self.factors, index, strict=True):
             weights = weights if row is None else weights * factor[row]
@@ -57,22 +72,23 @@ class CPTensor:
         rest = khatri_rao(free[1:]) if len(free) > 1 else weights.new_ones(1, len(weights))
         return ((free[0] * weights) @ rest.T.to(weights.dtype)).reshape([len(factor) for factor in free])
 
-    def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(self, mode: int, slabs: Dense) -> tuple[Tensor, Tensor]:
         """The rows of factor `mode` that B new slabs would have, and the relative residuals, both in float64.
 
         slabs: B x (the other modes, in their order), NaN where an entry was not observed. Returns the rows, B x R, by
         least squares over the observed entries, the shortest of several solutions; the weights are not in them. And
         |slab - model| / |slab| over these entries: B, 0 for a slab of zeros.
+        Raises UserError for a mode that does not exist and for slabs of another shape.
         """
+        mode, slabs = slabs_of(mode, slabs, self.shape)
         others = [factor.double() for m, factor in enumerate(self.factors) if m != mode]
         others[0] = others[0] * self.weights
         if bool(slabs.isnan().any()):
             return least_squares(khatri_rao(others), slabs.reshape(len(slabs), -1))
         gram = torch.stack([factor.T @ factor for factor in others]).prod(0)
         rows = _contracted(slabs.double(), others) @ torch.linalg.pinv(gram, hermitian=True)
-        misses = torch.stack(
-            [(slab - reconstruct(row, others)).norm() for slab, row in zip(slabs.double(), rows, strict=True)]
-        )
+        pairs = zip(slabs.double(), rows, strict=True)
+        misses = torch.tensor([(slab - reconstruct(row, others)).norm() for slab, row in pairs]).to(rows)
         size = slabs.double().flatten(1).norm(dim=1)
         return rows, misses / torch.where(size == 0, 1, size)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ MOST_DENSE_ENTRIES = 2**31
 """Entries of a dense result beyond which a product is refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SparseTensor:
     """The nonzeros of a tensor of `shape`, or a rank's part of them: indices (N x M, int32) and values (M).
 
@@ -56,6 +56,10 @@ class SparseTensor:
                     f"they must be from 0 to {self.shape[mode] - 1}"
                 )
         object.__setattr__(self, "indices", self.indices.to(torch.int32))
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.shape))
+        return f"<SparseTensor {shape}, {len(self.values):,} nonzeros, {str(self.values.dtype).removeprefix('torch.')}>"
 
     @staticmethod
     def of(tensor: Any) -> SparseTensor:
@@ -100,6 +104,13 @@ def tensor_of(value: Any, name: str = "tensor") -> Tensor | SparseTensor:
     if isinstance(value, SparseTensor) or laid_out or hasattr(value, "tocoo"):
         return value if isinstance(value, SparseTensor) else SparseTensor.of(value)
     return arguments.dense(value, name)
+
+
+def constant(tensor: Tensor | SparseTensor) -> Tensor | SparseTensor:
+    """A dense or sparse tensor without the gradient that torch may keep of it: a fit to it has none."""
+    if isinstance(tensor, SparseTensor):
+        return replace(tensor, values=tensor.values.detach()) if tensor.values.requires_grad else tensor
+    return tensor.detach()
 
 
 def sorting(indices: Tensor, modes: Sequence[int]) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense
+from polyadic.tensor.low_rank import in_words, indices_of, rows_of, slabs_of
 from polyadic.tensor.tensorly_module import tensorly_module
 from polyadic.tensor.train_cores import left_interface, left_rows, right_interface, whole
 from polyadic.tensor.train_ranks import feasible_ranks, kept_rank, positive_signs, tolerance
@@ -23,7 +25,7 @@ WORK_NUMBERS = 2**22
 """Numbers of work memory, about."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TensorTrain:
     """Cores r_{n-1} x I_n x r_n, with the relative error to the tensor that they were fitted to (NaN: to none)."""
 
@@ -40,16 +42,27 @@ class TensorTrain:
         """r_0 = 1, r_1, ..., r_N = 1."""
         return (1, *(core.shape[2] for core in self.cores))
 
-    def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, integers from 0): B."""
-        parts = torch.split(index, max(1, WORK_NUMBERS // max(self.ranks) ** 2))
+    def __repr__(self) -> str:
+        return in_words(self, f"ranks {', '.join(map(str, self.ranks[1:-1]))}")
+
+    def at(self, index: Tensor | Sequence[Any]) -> Tensor:
+        """The entries at B indices (B x N, integers from 0): B; at one index (N) the entry.
+
+        Raises UserError for rows that a mode does not have.
+        """
+        places = indices_of(index, self.shape)
+        if places.ndim == 1:
+            return left_rows(self.cores, places[None])[0, 0]
+        parts = torch.split(places, max(1, WORK_NUMBERS // max(self.ranks) ** 2))
         return torch.cat([left_rows(self.cores, part)[:, 0] for part in parts])
 
     def slice(self, index: Sequence[int | None]) -> Tensor:
         """The entries at fixed rows of some modes.
 
         index: one row per mode, or None for all rows of it. The result has the modes that are None, in their order.
+        Raises UserError for another number of modes, and for a row that one lacks.
         """
+        index = rows_of(index, self.shape)
         blocks: list[Tensor] = []
         fixed = self.cores[0].new_ones(1, 1)
         for core, row in zip(self.cores, index, strict=True):
@@ -65,16 +78,18 @@ class TensorTrain:
 
     def full(self) -> Tensor:
         """The whole tensor I_1 x ... x I_N."""
-        return whole(self.cores)
+        return self.slice([None] * len(self.cores))
 
-    def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(self, mode: int, slabs: Dense) -> tuple[Tensor, Tensor]:
         """The matrices G[i] that B new slabs along `mode` would have, and the relative residuals.
 
         slabs: B x (the other modes, in their order), NaN where an entry was not observed. Returns the matrices,
         B x (r_{n-1} r_n), by least squares over the observed entries, the shortest of several solutions; and
         |slab - model| / |slab| over these entries: B, NaN for a slab without an observed entry.
         The arithmetic is in float64, the results are in the type of the cores.
+        Raises UserError for a mode that does not exist and for slabs of another shape.
         """
+        mode, slabs = slabs_of(mode, slabs, self.shape)
         unit = self.cores[0].new_ones(1, 1, 1)
         left = left_interface([unit, *self.cores[:mode]]).double()
         right = right_interface([*self.cores[mode + 1 :], unit]).double().T

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense
 from polyadic.tensor.dense import unfold
+from polyadic.tensor.low_rank import in_words, indices_of, rows_of, slabs_of
 from polyadic.tensor.products import mode_product, multi_mode_product
 from polyadic.tensor.tensorly_module import tensorly_module
 
@@ -19,7 +20,7 @@ WORK_NUMBERS = 2**22
 """Numbers of work memory, about."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TuckerTensor:
     """A core (R_1 x ... x R_N) and factors (I_n x R_n), with the relative error of the fit (NaN: of none).
 
@@ -37,12 +38,24 @@ class TuckerTensor:
         """I_1, ..., I_N."""
         return tuple(len(factor) for factor in self.factors)
 
-    def at(self, index: Tensor) -> Tensor:
-        """The entries at B indices (B x N, integers from 0): B."""
-        if not len(index):
-            return self.core.new_zeros(0)
+    def __repr__(self) -> str:
+        return in_words(self, f"ranks {' x '.join(map(str, self.core.shape))}")
+
+    def at(self, index: Tensor | Sequence[Any]) -> Tensor:
+        """The entries at B indices (B x N, integers from 0): B; at one index (N) the entry.
+
+        Raises UserError for rows that a mode does not have.
+        """
+        places = indices_of(index, self.shape)
+        if places.ndim == 1:
+            return self._at(places[None])[0]
         batch = max(1, WORK_NUMBERS // max(1, self.core[0].numel()))
-        return torch.cat([self._at(part) for part in torch.split(index, batch)])
+        parts = torch.split(places, batch) if len(places) else ()
+        return torch.cat([self.core.new_zeros(0), *map(self._at, parts)])
+
+    def full(self) -> Tensor:
+        """The whole tensor I_1 x ... x I_N."""
+        return self.slice([None] * len(self.factors))
 
     def _at(self, index: Tensor) -> Tensor:
         entries = self.factors[0][index[:, 0]] @ self.core.flatten(1)
@@ -55,11 +68,13 @@ class TuckerTensor:
         """The entries at fixed rows of some modes.
 
         index: one row per mode, or None for all rows of it. The result has the modes that are None, in their order.
+        Raises UserError for another number of modes, and for a row that one lacks.
         """
+        index = rows_of(index, self.shape)
         rows = zip(self.factors, index, strict=True)
         return multi_mode_product(self.core, [factor if row is None else factor[row] for factor, row in rows])
 
-    def embed(self, mode: int, slabs: Tensor) -> tuple[Tensor, Tensor]:
+    def embed(self, mode: int, slabs: Dense) -> tuple[Tensor, Tensor]:
         """The rows of `mode`'s factor that B new slabs would have, and the relative residuals.
 
         slabs: B x (the other modes, in their order), NaN where an entry was not observed. Returns the rows, B x R_n, by
@@ -70,7 +85,7 @@ class TuckerTensor:
         equations of the observed entries. The arithmetic is in float64, the results are in the type of the core.
         Raises UserError for a mode that does not exist and for slabs of another shape.
         """
-        self._check(mode, slabs)
+        mode, slabs = slabs_of(mode, slabs, self.shape)
         core, factors, data = self.core.double(), [factor.double() for factor in self.factors], slabs.double()
         others = [m for m in range(core.ndim) if m != mode]
         seen = ~torch.isnan(data)
@@ -86,13 +101,6 @@ class TuckerTensor:
         length = data.nan_to_num(0).flatten(1).norm(dim=1)
         residual = (rest / torch.where(length == 0, 1, length)).where(seen.flatten(1).any(1), math.nan)
         return rows.to(self.core.dtype), residual.to(self.core.dtype)
-
-    def _check(self, mode: int, slabs: Tensor) -> None:
-        if not 0 <= mode < len(self.factors):
-            raise UserError(f"mode is {mode}: the tensor has modes 0 to {len(self.factors) - 1}")
-        shape = self.shape[:mode] + self.shape[mode + 1 :]
-        if slabs.shape[1:] != shape:
-            raise UserError(f"slabs along mode {mode} are of shape {tuple(slabs.shape[1:])}: they must be of {shape}")
 
     def to_tensorly(self) -> Any:
         """TensorLy's TuckerTensor, in the backend that TensorLy is set to.

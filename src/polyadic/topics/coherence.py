@@ -62,13 +62,13 @@ def _mixed(number: Tensor) -> Tensor:
 
 
 @checked()
-def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World, seed: int = 0) -> float:
+def per_word_log_likelihood(topics: Topics, corpus: Corpus, world: World | None = None, seed: int = 0) -> float:
     """The mean log-likelihood, in nats per token, of the second halves of all ranks' documents given the first halves.
 
     This is document completion: Wallach, Murray, Salakhutdinov and Mimno, ICML 2009, section 5.1. NaN where no document
     has a token in its second half. A collective of all ranks.
     """
-    corpus = as_corpus(corpus)
+    corpus, world = as_corpus(corpus, topics.terms), world or World.alone()
     sums, columns = torch.zeros(2, dtype=torch.float64), topics.beta.T.contiguous()
     for part in corpus.batches(max(1, WORK_NUMBERS // max(1, len(topics.alpha)))):
         seen, scored = halves(part, seed)
@@ -86,7 +86,7 @@ def top_words(topics: Topics, count: int) -> Tensor:
 
 
 @checked()
-def coherence(topics: Topics, corpus: Corpus, world: World, count: int = 10) -> tuple[Tensor, Tensor]:
+def coherence(topics: Topics, corpus: Corpus, world: World | None = None, count: int = 10) -> tuple[Tensor, Tensor]:
     """NPMI and UMass of each topic's `count` top words: K and K, float64; 0 where there are no pairs or no documents.
 
     With D_i the documents of all ranks that hold word i, D_ij those that hold i and j, and p their shares of D: NPMI is
@@ -94,7 +94,7 @@ def coherence(topics: Topics, corpus: Corpus, world: World, count: int = 10) -> 
     document holds (Lau, Newman and Baldwin, EACL 2014). UMass is the mean of log((D_ij + 1) / D_j), where j is the more
     probable word (Mimno, Wallach, Talley, Leenders and McCallum, EMNLP 2011). A collective of all ranks.
     """
-    corpus = as_corpus(corpus)
+    corpus, world = as_corpus(corpus, topics.terms), world or World.alone()
     words = top_words(topics, count).cpu()
     known = torch.unique(words)
     together, documents = _together(known, corpus, world)

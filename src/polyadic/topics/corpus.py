@@ -19,7 +19,7 @@ BATCH_NONZEROS = 2**24
 """Nonzero counts that are worked on at a time; the others may lie on the disk."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Corpus:
     """D documents over V terms, as compressed rows of M nonzero counts.
 
@@ -77,9 +77,17 @@ class Corpus:
         document, word = matrix.indices
         return Corpus.of_places(document, word, matrix.values, *matrix.shape)
 
+    def __repr__(self) -> str:
+        return f"<Corpus of {len(self):,} documents over {self.terms:,} terms, {len(self.counts):,} nonzero counts>"
+
     def __len__(self) -> int:
         """D."""
         return len(self.offsets) - 1
+
+    @property
+    def weighted(self) -> bool:
+        """Whether some count is not a whole number, as a term's weight is."""
+        return bool((self.counts != self.counts.round()).any())
 
     @cached_property
     def lengths(self) -> Tensor:
@@ -124,6 +132,12 @@ class Corpus:
         return Corpus(self.offsets[first : last + 1] - begin, self.words[begin:end], self.counts[begin:end], self.terms)
 
 
-def as_corpus(documents: Any) -> Corpus:
-    """A corpus as it is, or that of a matrix of counts, D x V."""
-    return documents if isinstance(documents, Corpus) else Corpus.of_matrix(documents)
+def as_corpus(documents: Any, terms: int | None = None) -> Corpus:
+    """A corpus as it is, or that of a matrix of counts, D x V; UserError where it is over another number of `terms`."""
+    corpus = documents if isinstance(documents, Corpus) else Corpus.of_matrix(documents)
+    if terms is not None and corpus.terms != terms:
+        raise UserError(
+            f"the documents are over {corpus.terms} terms, the topics over {terms}: count the same terms, in the same "
+            "order, in both"
+        )
+    return corpus

@@ -29,7 +29,7 @@ def mixtures(corpus: Corpus, topics: Topics) -> Tensor:
     Lafferty, UAI 2002), one forward and one backward over its tokens. Of a few words, which may be of one topic or of
     another, such a filter keeps both in mind, where an update that is repeated until it is still chooses one of them.
     """
-    corpus = as_corpus(corpus)
+    corpus = as_corpus(corpus, topics.terms)
     count, width = len(topics.alpha), padded(len(topics.alpha), torch.float64)
     used, words = torch.unique(corpus.words, return_inverse=True)
     columns, prior, out = (torch.zeros(rows, width, dtype=torch.float64) for rows in (len(used), 1, len(corpus)))

@@ -100,7 +100,7 @@ def refine(
     start. The counts of a start are those of its topics mixed with the corpus's frequencies of words, so that no topic
     excludes a word; tokens_of_start is the share of the frequencies. A collective of all ranks.
     """
-    corpus = as_corpus(corpus)
+    corpus = as_corpus(corpus, start.terms)
     world = world or World.alone()
     state = progress or _beginning(corpus, start, tokens_of_start, world)
     while state.iteration < iterations:
@@ -126,8 +126,7 @@ def best_start(corpus: Corpus, starts: Iterable[Topics], *, iterations: int, wor
     than TIED_SHARE, the one with the most coherent topics (NPMI) is taken where documents have COHERENT_TOKENS at the
     mean: in shorter ones too few words meet. A single start is not tried. A collective of all ranks.
     """
-    corpus = as_corpus(corpus)
-    candidates = list(starts)
+    corpus, candidates = as_corpus(corpus), list(starts)
     trial = min(TRIAL_ITERATIONS, iterations)
     if len(candidates) == 1 or not trial:
         return refine(corpus, candidates[0], iterations=0, world=world)

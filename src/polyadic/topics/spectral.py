@@ -30,14 +30,25 @@ SAME_ERROR = 1e-3
 """Two starts whose relative errors differ by less have found the same optimum."""
 SMALL_ERROR = 0.01
 """A relative error under which no other start is tried."""
+NO_COUNTS = ". The documents hold numbers that are not whole, as tf-idf makes them: give how often each term occurs"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Topics:
     """Topics beta (K x V, rows that sum to 1) and the Dirichlet's parameters alpha (K, falling), float64."""
 
     beta: Tensor
     alpha: Tensor
+
+    def __repr__(self) -> str:
+        return (
+            f"<{len(self.beta)} topics over {self.beta.shape[1]:,} terms, alpha of sum {float(self.alpha.sum()):.4g}>"
+        )
+
+    @property
+    def terms(self) -> int:
+        """V."""
+        return self.beta.shape[1]
 
     @staticmethod
     def empty(terms: int) -> Topics:
@@ -45,7 +56,7 @@ class Topics:
         return Topics(torch.zeros(0, terms, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """What the moments told.
 
@@ -70,9 +81,9 @@ class Spectrum:
 @checked(least={"power_steps": 0})
 def spectral_lda(
     documents: Documents | Corpus,
-    terms: int,
     num_topics: int,
     *,
+    terms: int | None = None,
     alpha0: float = 1.0,
     max_restarts: int = 10,
     max_iterations: int = 1000,
@@ -85,10 +96,10 @@ def spectral_lda(
     """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu, NIPS 2012.
 
     documents: this rank's corpus or matrix of counts, D x V, or a function whose every call gives a pass over its share
-    of the corpus. terms: V; num_topics: K; alpha0: the sum of the Dirichlet's parameters; max_iterations and tol: of
-    each decomposition, which stops when its relative error falls by less than `tol` in a sweep; start_only: the topics
-    are where a refinement starts, so that those which the moments do not tell are drawn at random and not refused. A
-    collective of all ranks.
+    of the corpus. num_topics: K; terms: V, which a function must be given with, and a corpus tells; alpha0: the sum of
+    the Dirichlet's parameters; max_iterations and tol: of each decomposition, which stops when its relative error falls
+    by less than `tol` in a sweep; start_only: the topics are where a refinement starts, so that those which the moments
+    do not tell are drawn at random and not refused. A collective of all ranks.
 
     The whitened third moment is decomposed by alternating least squares, from the eigenvectors of a random mix of its
     slices and from random starts: `max_restarts` in all, fewer where two starts reach the same error or one of them a
@@ -101,11 +112,15 @@ def spectral_lda(
     """
     world = world or World.alone()
     if not callable(documents):
-        documents = as_corpus(documents).batches
+        corpus = as_corpus(documents, terms)
+        documents, terms = corpus.batches, corpus.terms
+    if terms is None:
+        raise UserError("terms is None: a function that gives the documents does not tell how many terms they count")
     whitening = whiten(documents, terms, min(num_topics, terms), alpha0, world, power_steps=power_steps, seed=seed)
     if not whitening.documents:
         raise UserError(
             f"all {whitening.short} documents have fewer than 3 words: topics are found from words that occur together"
+            + _if_no_counts(documents, world)
         )
     floor = NOISE_SHARE * alpha0 * (alpha0 + 1) * float(whitening.mean @ whitening.mean)
     rank = numerical_rank(whitening.values, floor, whitening.chance)
@@ -114,7 +129,7 @@ def spectral_lda(
         rank = int((whitening.values > floor).sum())
         told = min(num_topics, most_components(rank))
     elif told < num_topics:
-        raise UserError(_too_many(num_topics, told, rank, alpha0, whitening.mean))
+        raise UserError(_too_many(num_topics, told, rank, alpha0, whitening.mean) + _if_no_counts(documents, world))
     kept, topics, relative_error = whitening.leading(rank, "cpu"), Topics.empty(terms), 0.0
     if told:
         third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
@@ -155,6 +170,11 @@ def _too_many(num_topics: int, most: int, rank: int, alpha0: float, mean: Tensor
         "documents mix many topics, or let a refinement go on from here (refine_iterations of a job, start_only=True "
         "and refine() in Python)"
     )
+
+
+def _if_no_counts(documents: Documents, world: World) -> str:
+    """What else to say where the documents hold weights: a collective of all ranks."""
+    return NO_COUNTS if world.any(any(part.weighted for part in documents())) else ""
 
 
 def _with_random(topics: Topics, number: int, mean: Tensor, alpha0: float, seed: int) -> Topics:

@@ -44,6 +44,11 @@ def fit(job: Job[Hyperparameters]) -> Model:
     vocabulary = read_vocabulary(job, settings.feature_dim)
     for warning in train.warnings + (test.warnings if test else []):
         job.note(f"warning: {warning}")
+    if job.world.any(any(part.weighted for part in train.corpus.batches())):
+        job.note(
+            "warning: channel train: counts are not whole numbers, as tf-idf makes them. Topics are of how often each "
+            "term occurs: give counts (CountVectorizer)"
+        )
     reserve(job, needs(settings, train.corpus, test.corpus if test else None))
     corpus, earlier = train.corpus, _resume(job, train.corpus)
     if earlier is None and not settings.refine_iterations:
@@ -75,8 +80,8 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
 
     topics, moments = spectral_lda(
         batches,
-        settings.feature_dim,
         settings.num_topics,
+        terms=settings.feature_dim,
         alpha0=settings.alpha0,
         max_restarts=max_restarts,
         max_iterations=max_iterations,

@@ -18,7 +18,7 @@ from torch import Tensor
 from polyadic.decomposition.cp.start import Init
 from polyadic.decomposition.data import Data, overflow
 from polyadic.decomposition.gcp.loss import Loss
-from polyadic.decomposition.gcp.losses import named
+from polyadic.decomposition.gcp.losses import LOSSES, named
 from polyadic.decomposition.gcp.model import begin, finish, split
 from polyadic.decomposition.gcp.objective import Evaluation, Objective, check, relative_error
 from polyadic.decomposition.gcp.progress import Progress
@@ -34,7 +34,7 @@ STOPPED, DONE, EVALUATE, STEP = -1, 0, 1, 2
 """The orders that rank 0 gives to all ranks."""
 
 
-@checked(renamed={"tol": "stop_tol"})
+@checked(renamed={"tol": "stop_tol"}, known={"loss": LOSSES})
 def gcp(
     tensor: Dense | Slab | SparseTensor | Data,
     rank: int,

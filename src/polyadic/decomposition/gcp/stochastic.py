@@ -16,7 +16,7 @@ from polyadic.decomposition.cp.start import Init
 from polyadic.decomposition.data import Data, overflow
 from polyadic.decomposition.gcp.estimates import Estimator
 from polyadic.decomposition.gcp.loss import Loss
-from polyadic.decomposition.gcp.losses import named
+from polyadic.decomposition.gcp.losses import LOSSES, named
 from polyadic.decomposition.gcp.model import begin, finish, split
 from polyadic.decomposition.gcp.objective import check, relative_error
 from polyadic.decomposition.gcp.progress import StochasticProgress
@@ -32,7 +32,7 @@ RATE_AFTER_FAILURE = 0.5
 """The learning rate is multiplied by this after an epoch that failed."""
 
 
-@checked(least={"samples": 2, "loss_samples": 2})
+@checked(least={"samples": 2, "loss_samples": 2}, known={"loss": LOSSES})
 def gcp_stochastic(
     tensor: Dense | Slab | SparseTensor | Data,
     rank: int,

@@ -73,7 +73,7 @@ def complete_tensor_train(
     entries that are not finite, and sums that overflow.
     """
     world = world or World.alone()
-    shape, values = shape_of(shape), dense(values, "values")
+    shape, values = shape_of(shape), dense(values, "values").detach()
     indices = whole_numbers(indices, "indices").to(values.device)
     check_shape(shape)
     ranks = feasible_ranks(shape, max_rank, None)

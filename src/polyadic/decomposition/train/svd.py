@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.data import check_norm, check_shape, overflow
+from polyadic.decomposition.data import WITHOUT_GAPS, check_norm, check_shape, overflow
 from polyadic.decomposition.precision import SAFE_NORM, in_safe_unit, sum_of_squares
 from polyadic.decomposition.train.bases import noise_of, project, range_finder_widths, singular_basis, sketched_basis
 from polyadic.distributed import World
@@ -50,11 +50,11 @@ def tensor_train(
     finite, and where sums over it overflow.
     """
     world = world or World.alone()
-    given = tensor if isinstance(tensor, Slab) else dense(tensor)
+    given = tensor if isinstance(tensor, Slab) else dense(tensor).detach()
     check_shape(given.shape)
     slab = given if isinstance(given, Slab) else Slab.whole(given)
     caps = feasible_ranks(slab.shape, max_rank, tol)
-    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world)
+    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world, WITHOUT_GAPS)
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
     allowed = (tolerance(tol, slab.local.dtype) * norm) ** 2 / len(caps)
     cores = _Peeling(slab, world, allowed, tol is not None, norm**2).cores(caps)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.data import check_norm, check_shape, overflow
+from polyadic.decomposition.data import WITHOUT_GAPS, check_norm, check_shape, overflow
 from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS, in_safe_unit, sum_of_squares
 from polyadic.decomposition.tucker.error import relative_error
 from polyadic.decomposition.tucker.nonnegative import nonnegative_start, nonnegative_sweep
@@ -70,12 +70,12 @@ def tucker(
     nonnegative, has negative entries, and where sums over it overflow.
     """
     world = world or World.alone()
-    given = tensor if isinstance(tensor, Slab) else dense(tensor)
+    given = tensor if isinstance(tensor, Slab) else dense(tensor).detach()
     check_shape(given.shape)
     slab = given if isinstance(given, Slab) else Slab.whole(given)
     ranks = None if ranks is None else numbers_of(ranks, len(slab.shape), "ranks")
     _check(slab, ranks, tol, method, range_finder)
-    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world)
+    norm = check_norm(world.sum_(sum_of_squares(slab.local)).sqrt().item(), slab.local, world, WITHOUT_GAPS)
     if method == "nonnegative" and world.any(bool((slab.local < 0).any())):
         raise UserError("the tensor has negative entries: method nonnegative needs none. Use st-hosvd or hooi")
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
