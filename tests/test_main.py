@@ -44,6 +44,20 @@ def test_a_file_goes_in_and_a_model_comes_out(trained: tuple[Path, str]) -> None
     ]
 
 
+def test_a_run_replaces_an_earlier_one_and_leaves_other_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", low_rank(4, 5, 6))
+    command = [sys.executable, "-m", "polyadic", "train", "a.npy", "--output", "out"]
+    subprocess.run([*command, "--algorithm", "cp", "--rank", "2"], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "out" / "weights.npy").exists()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    tucker = [*command, "--algorithm", "tucker", "--ranks", "2,2,2", "--method", "st-hosvd"]
+    run = subprocess.run(tucker, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "the model that was in out is replaced" in run.stdout
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"core.npy", "model.tar.gz", "report.html", "notes.txt"} <= left
+    assert not left & {"weights.npy", "fit.png"}
+
+
 @pytest.mark.parametrize("earlier", [True, False])
 def test_a_dry_run_writes_nothing(earlier: bool, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", low_rank(4, 5, 6))

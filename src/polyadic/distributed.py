@@ -39,6 +39,9 @@ class World:
     group: dist.ProcessGroup | None = None
     shared_memory: SameHost | None = None
 
+    def __str__(self) -> str:
+        return f"{self.size} process{'es' * (self.size > 1)}"
+
     @staticmethod
     def alone(device: str | torch.device = "cpu") -> World:
         """The world of one process."""

@@ -68,6 +68,28 @@ def test_a_row_that_the_mode_lacks_is_refused() -> None:
         Mode(1, 2, ("a", "b")).row("zzz", "x")
 
 
+NUMBERS = Mode(0, 4, ("0", "2", "3", "x17"), "user")
+"""Labels of which some are numbers: row 1 is "2", and row 2 is "3"."""
+
+
+def test_a_number_that_may_mean_two_rows_is_refused() -> None:
+    assert NUMBERS.row("2", "x") == 1 and NUMBERS.row("x17", "x") == 3
+    assert NUMBERS.row(0, "x") == 0 and NUMBERS.row(1, "x") == 1
+    message = r'x is 2, which mode 0 \(user\) has as a label too, of row 1: write "2" for that label, or "3" for row 2'
+    with pytest.raises(UserError, match=message):
+        NUMBERS.row(2, "x")
+    with pytest.raises(UserError, match=r'write "3" for that label, or "x17" for row 3'):
+        parse_indices(np.array([[0], [3]]), (NUMBERS,), "x")
+    with pytest.raises(UserError, match='has rows 0 to 1, or labels: write "7"'):
+        Mode(0, 2, ("5", "7")).row(7, "x")
+    assert parse_indices(np.array([[0], [1]]), (NUMBERS,), "x").tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize("label", ["01", "-1", "1.0", "+2", " 3", "٣", "1" * 30, ""])
+def test_a_label_that_is_no_plain_number_is_never_mistaken(label: str) -> None:
+    assert not len(Mode(0, 9, (label, *(f"{row} x" for row in range(8)))).ambiguous)
+
+
 def test_the_nearest_label_is_looked_for_among_the_first_labels_only() -> None:
     mode = Mode(0, 200_000, tuple(f"row {number}" for number in range(200_000)))
     assert mode.row("row 199999", "index[0]") == 199_999

@@ -181,6 +181,13 @@ def test_which_columns_are_modes_and_values_is_said(tmp_path: Path, capsys: pyte
     assert "the modes are user, item, rating; the values are those of timestamp" in capsys.readouterr().err
 
 
+def test_a_column_that_becomes_labels_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read = alone(tmp_path, {"a.csv": b"user,item,rating\n1,2,3\nx17,3,4\n2,5,4\n"})
+    assert read.names == ("user", "item") and read.labels == (("1", "2", "x17"), None)
+    said = "channel train: mode 0 (user) has 3 labels, since 'x17' is no number: ask for its rows by them"
+    assert said in capsys.readouterr().err
+
+
 def test_a_stated_shape_is_kept(tmp_path: Path) -> None:
     files = {"a.npz": npz.encode(coordinates(RECORDS, (9, 2, 3))), "b.tns": tns([(0, 5, 0, 1.0)])}
     assert alone(tmp_path, files).data.shape == (9, 6, 3)

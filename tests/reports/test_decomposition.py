@@ -59,7 +59,8 @@ def test_every_tensor_and_picture_and_one_page_are_written(tmp_path: Path) -> No
     report.write_report(folder, model)
     arrays = {"weights.npy", "factor_0.npy", "factor_1.npy", "factor_2.npy"}
     pictures = {"fit.png", "spectrum.png", "factors_0.png", "factors_1.png", "factors_2.png"}
-    assert {path.name for path in folder.iterdir()} == arrays | pictures | {"report.html"}
+    assert {path.name for path in folder.iterdir()} == arrays | pictures | {"report.html", "labels_1.txt"}
+    assert (folder / "labels_1.txt").read_text().splitlines() == list(model.labels[1] or ())
     for name in arrays:
         np.testing.assert_array_equal(np.load(folder / name), model.tensors[name.removesuffix(".npy")].numpy())
     page = Page((folder / "report.html").read_text())
@@ -89,6 +90,7 @@ def test_the_page_stands_alone_and_states_what_was_measured(tmp_path: Path) -> N
         "factor_0.npy": "6 x 3, float64",
         "factor_1.npy": "5 x 3, float64",
         "factor_2.npy": "4 x 3, float64",
+        "labels_1.txt": "the labels of mode 1, in the order of its rows",
     }
     assert stated == expected
 

@@ -41,6 +41,25 @@ def test_a_missing_channel_is_named(tmp_path: Path) -> None:
         open_channels(read_environment(job.environ), cp.ALGORITHM.channels, "cp")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vocab", "cp: unknown channel 'vocab': known are train, model"),
+        ("modell", "did you mean 'model'"),
+        ("Train", "did you mean 'train'"),
+    ],
+)
+def test_a_channel_that_nothing_reads_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    job = OptMl(tmp_path, {}).channel("train", {"a.npy": b""}).channel(name, {"b.npy": b""})
+    with pytest.raises(UserError, match=message):
+        open_channels(read_environment(job.environ), cp.ALGORITHM.channels, "cp")
+
+
+def test_the_channels_of_an_sdk_are_passed_over(tmp_path: Path) -> None:
+    job = OptMl(tmp_path, {}).channel("train", {"a.npy": b""}).channel("code", {"train.py": b""})
+    assert list(open_channels(read_environment(job.environ), cp.ALGORITHM.channels, "cp")) == ["train"]
+
+
 def test_an_optional_channel_may_be_absent(tmp_path: Path) -> None:
     job = OptMl(tmp_path, {}).channel("train", {"a.json": b""})
     assert list(open_channels(read_environment(job.environ), forecaster.ALGORITHM.channels, "forecaster")) == ["train"]

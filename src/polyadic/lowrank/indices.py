@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,20 +19,31 @@ from polyadic.errors import UserError, shorten
 LABELS_COMPARED = 10_000
 """The nearest label is looked for among so many: to compare more of them would take seconds."""
 LABELS_SHOWN = 3
+_NUMBER = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A mode that an index counts: its place in the tensor, the number of its rows, and their labels if it has any."""
+    """A mode that an index counts: its place in the tensor, its number of rows, their labels and its name, if any."""
 
     number: int
     rows: int
     labels: tuple[str, ...] | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return f"mode {self.number}" + (f" ({self.name})" if self.name else "")
 
     @cached_property
     def by_label(self) -> Mapping[str, int]:
         """The row of each label."""
         return {label: row for row, label in enumerate(self.labels or ())}
+
+    @cached_property
+    def ambiguous(self) -> NDArray[np.int64]:
+        """The numbers that are a row of this mode, and the label of another."""
+        numbers = ((row, int(label)) for row, label in enumerate(self.labels or ()) if _NUMBER.fullmatch(label))
+        return np.array([number for row, number in numbers if number < self.rows and number != row], np.int64)
 
     def takes(self, cell: object) -> bool:
         """Whether a value is of a kind that may name a row of this mode: an integer, or text where it has labels."""
@@ -39,16 +52,21 @@ class Mode:
     def row(self, cell: Any, where: str) -> int:
         """The row that a value names, a label or an integer.
 
-        Raises UserError, which begins with `where`, for a row that the mode lacks.
+        Raises UserError, which begins with `where`, for a row that the mode lacks, and for a number that counts one row
+        and is the label of another.
         """
         if isinstance(cell, str):
             if cell not in self.by_label:
-                raise UserError(
-                    f"{where} is {shorten(cell)}, which is no label of mode {self.number}: {self._hint(cell)}"
-                )
+                raise UserError(f"{where} is {shorten(cell)}, which is no label of {self}: {self._hint(cell)}")
             return self.by_label[cell]
         if not 0 <= cell < self.rows:
-            raise UserError(f"{where} is {cell}: mode {self.number} has rows 0 to {self.rows - 1}")
+            label = f', or labels: write "{cell}"' if str(cell) in self.by_label else ""
+            raise UserError(f"{where} is {cell}: {self} has rows 0 to {self.rows - 1}{label}")
+        if self.labels is not None and cell in self.ambiguous:
+            raise UserError(
+                f"{where} is {cell}, which {self} has as a label too, of row {self.by_label[str(cell)]}: write "
+                f'"{cell}" for that label, or {json.dumps(self.labels[cell])} for row {cell}'
+            )
         return int(cell)
 
     def _hint(self, wrong: str) -> str:
@@ -112,4 +130,9 @@ def _check_array(array: NDArray[Any], modes: Modes, where: str) -> NDArray[np.in
     if outside.any():
         number, column = np.argwhere(outside)[0].tolist()
         modes[column].row(int(array[number, column]), f"{where}[{number}][{column}]")
+    for column, mode in enumerate(modes):
+        doubtful = np.isin(array[:, column], mode.ambiguous) if mode.labels is not None else np.empty(0)
+        if doubtful.any():
+            number = int(doubtful.argmax())
+            mode.row(int(array[number, column]), f"{where}[{number}][{column}]")
     return array.astype(np.int64)

@@ -33,7 +33,8 @@ class DecompositionModel:
     """A decomposed tensor (I_1 x ... x I_N) that answers with entries, slices, rankings and embeddings.
 
     tensors: those of the artifact: `weights` (R) and `factor_0`, ... (I x R) for CP; `core` (R_1 x ... x R_N) and
-    `factor_0`, ... (I_n x R_n) for Tucker; `core_0`, ... (r x I x r') for a tensor train. history: the relative error
+    `factor_0`, ... (I_n x R_n) for Tucker; `core_0`, ... (r x I x r') for a tensor train. names: of the modes, as the
+    columns of a table are called; empty where none are known. history: the relative error
     after each sweep, and seconds: the time of the whole fit; both are for the report alone. metrics: what was measured
     beside the final relative error.
     """
@@ -44,6 +45,7 @@ class DecompositionModel:
     relative_error: float
     hyperparameters: Mapping[str, Any]
     labels: Labels = ()
+    names: Sequence[str] = ()
     history: Sequence[float] = ()
     seconds: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class DecompositionModel:
             relative_error=artifact.metrics[FINAL_ERROR],
             hyperparameters=artifact.hyperparameters,
             labels=artifact.metadata.get("labels", ()),
+            names=artifact.metadata.get("modes", ()),
             metrics=artifact.metrics,
         )
 
@@ -71,9 +74,9 @@ class DecompositionModel:
     def modes(self) -> Modes:
         """Rows and labels of each mode."""
         shape = self.tensor.shape
-        labels = self.labels or [None] * len(shape)
-        pairs = enumerate(zip(shape, labels, strict=True))
-        return tuple(Mode(n, rows, None if names is None else tuple(names)) for n, (rows, names) in pairs)
+        nothing = [None] * len(shape)
+        each = enumerate(zip(shape, self.labels or nothing, self.names or nothing, strict=True))
+        return tuple(Mode(n, rows, None if words is None else tuple(words), name) for n, (rows, words, name) in each)
 
     def artifact(self) -> Artifact:
         """The tensors under their names, with the labels of the rows as metadata."""
@@ -81,13 +84,14 @@ class DecompositionModel:
             algorithm=self.algorithm,
             hyperparameters=self.hyperparameters,
             tensors=self.tensors,
-            metadata={"labels": self.labels} if any(names is not None for names in self.labels) else {},
+            metadata=({"labels": self.labels} if any(words is not None for words in self.labels) else {})
+            | ({"modes": self.names} if self.names else {}),
             metrics={**self.metrics, FINAL_ERROR: self.relative_error},
         )
 
     def example(self) -> object:
         """The instance that asks for the first entry."""
-        return {"index": [0] * len(self.modes)}
+        return {"index": [mode.labels[0] if mode.labels else 0 for mode in self.modes]}
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Query:
         """The query of an instance: entries, a slice, the best rows of a mode, or a new slab.

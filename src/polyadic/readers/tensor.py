@@ -19,16 +19,21 @@ from polyadic.readers import dense, sparse
 from polyadic.readers.choice import choose
 from polyadic.readers.head import TensorHead, admit
 from polyadic.readers.shares import Holding, agreed, few
+from polyadic.readers.sparse import Labels
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.sparse import SparseTensor
 
 
 @dataclass(frozen=True)
 class TensorRead:
-    """A rank's share of a channel's tensor, and for each mode the labels of its rows, or None."""
+    """A rank's share of a channel's tensor, and for each mode the labels of its rows, or None.
+
+    names: of the modes, where the columns of a table have names; else empty.
+    """
 
     data: Slab | SparseTensor
-    labels: tuple[tuple[str, ...] | None, ...]
+    labels: Labels
+    names: tuple[str, ...] = ()
 
 
 def read_tensor(
@@ -65,8 +70,10 @@ def read_tensor(
         admit(job, head, needs)
 
     if _is_sparse(holding, job, channel):
-        _say_columns(holding, job, channel)
-        return TensorRead(*sparse.read(holding, job.world, dtype, min_order, divided_mode, before))
+        names = _say_columns(holding, job, channel)
+        data, labels = sparse.read(holding, job.world, dtype, min_order, divided_mode, before)
+        _say_labels(labels, names, job, channel)
+        return TensorRead(data, labels, names)
     slab = dense.read(holding, job.world, dtype, min_order, divided_mode, before)
     dense.refuse_gaps(slab, job.world, gaps, _advice(job, dtype, gaps))
     return TensorRead(slab, (None,) * len(slab.shape))
@@ -100,13 +107,27 @@ def tensor_channel(name: str) -> ChannelSpec:
     return ChannelSpec(name, about, content_types)
 
 
-def _say_columns(holding: Holding, job: Job[Any], channel: str) -> None:
-    """Notes which columns of a table are modes and which its values, so that a column too many is seen."""
+def _say_columns(holding: Holding, job: Job[Any], channel: str) -> tuple[str, ...]:
+    """The names of the modes of a table, noted with that of its values, so that a column too many is seen.
+
+    A collective: all ranks have the names of the first that has any.
+    """
     held = zip(holding.paths, holding.formats, strict=True)
     path, heading = next(((path, format_.heading) for path, format_ in held if format_ is not None), (None, None))
     names = heading(path) if path is not None and heading is not None else None
     if names:
         job.note(f"channel {channel}: the modes are {', '.join(names[:-1])}; the values are those of {names[-1]}")
+    return next((tuple(found[:-1]) for found in job.world.collect(names) if found), ())
+
+
+def _say_labels(labels: Labels, names: tuple[str, ...], job: Job[Any], channel: str) -> None:
+    """Notes which modes have labels, since one text among numbers makes labels of all of them."""
+    for mode, words in enumerate(labels):
+        if words is not None:
+            name = f" ({names[mode]})" if names else ""
+            texts = [word for word in words if not word.isdecimal()]
+            mixed = f", since {texts[0]!r} is no number" if texts and len(texts) < len(words) else ""
+            job.note(f"channel {channel}: mode {mode}{name} has {len(words):,} labels{mixed}: ask for its rows by them")
 
 
 def _is_sparse(holding: Holding, job: Job[Any], channel: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from polyadic.lowrank.indices import Mode
 from polyadic.lowrank.model import DecompositionModel
 from polyadic.reports import decomposition_figures as figures
 from polyadic.reports.page import Picture, document, figure, table, write_page
@@ -17,13 +19,17 @@ from polyadic.reports.style import missing_glyphs_ignored
 
 
 def write_report(folder: Path, model: DecompositionModel) -> None:
-    """Writes every tensor as NAME.npy, the pictures as .png, and last of all report.html with the pictures in it.
+    """Writes every tensor as NAME.npy, labels as labels_MODE.txt, pictures, and report.html with the pictures in it.
 
-    The .npy files come first: a fault in a picture leaves them.
+    A labels_MODE.txt has one label a line, in the order of the rows. A fault in a picture leaves what came before it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, tensor in model.tensors.items():
         np.save(folder / f"{name}.npy", tensor.detach().cpu().numpy(), allow_pickle=False)
+    for mode in model.modes:
+        if mode.labels is not None:
+            lines = (json.dumps(label, ensure_ascii=False)[1:-1] for label in mode.labels)
+            (folder / f"labels_{mode.number}.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     pictures = draw(model)
     for file_name, picture in pictures.items():
         (folder / file_name).write_bytes(picture.png)
@@ -37,13 +43,15 @@ def draw(model: DecompositionModel) -> dict[str, Picture]:
         if model.history:
             pictures["fit.png"] = Picture("The relative error after each sweep", figures.fit(model.history))
         pictures["spectrum.png"] = Picture("The spectrum of the model", figures.spectrum(spectra(model.tensors)))
-        for mode in range(len(model.modes)):
-            pictures[f"factors_{mode}.png"] = Picture(f"What the model learned of mode {mode}", _draw_mode(model, mode))
+        for mode in model.modes:
+            pictures[f"factors_{mode.number}.png"] = Picture(
+                f"What the model learned of {mode}", _draw_mode(model, mode)
+            )
     return pictures
 
 
-def _draw_mode(model: DecompositionModel, number: int) -> bytes:
-    mode, parameters = model.modes[number], model.parameters(number)
+def _draw_mode(model: DecompositionModel, mode: Mode) -> bytes:
+    parameters = model.parameters(mode.number)
     row_numbers, columns = figures.sample(mode.rows), parameters.numel() // mode.rows
     order = strongest_first(model.tensors["weights"]) if "weights" in model.tensors else list(range(columns))
     order = order[: figures.COLUMNS_DRAWN]
@@ -51,9 +59,8 @@ def _draw_mode(model: DecompositionModel, number: int) -> bytes:
     drawn = rows[row_numbers].reshape(len(row_numbers), columns)[:, order].detach().double().cpu().numpy()
     names, kind = _columns(model, parameters, order)
     counted = f"{len(order)} of {columns}" if len(order) < columns else str(columns)
-    title = (
-        f"Mode {number}: {mode.rows:,} row{'s' * (mode.rows > 1)}, {counted} {kind if columns == 1 else _PLURAL[kind]}"
-    )
+    name = mode.name or f"Mode {mode.number}"
+    title = f"{name}: {mode.rows:,} row{'s' * (mode.rows > 1)}, {counted} {kind if columns == 1 else _PLURAL[kind]}"
     title += ", strongest first" if "weights" in model.tensors and columns > 1 else ""
     return figures.factor(
         drawn,
@@ -81,7 +88,9 @@ def _columns(model: DecompositionModel, parameters: Tensor, order: Sequence[int]
 
 def page(model: DecompositionModel, pictures: Mapping[str, Picture]) -> str:
     """An HTML page that needs no other file and no network; pictures by their file names."""
-    files = ((f"{name}.npy", _describe(tensor)) for name, tensor in model.tensors.items())
+    files = [(f"{name}.npy", _describe(tensor)) for name, tensor in model.tensors.items()]
+    labelled = [mode for mode in model.modes if mode.labels is not None]
+    files += [(f"labels_{mode.number}.txt", f"the labels of {mode}, in the order of its rows") for mode in labelled]
     parts = [
         table("The model", summarise(model).items()),
         table("Hyperparameters", model.hyperparameters.items()),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, unknown
 from polyadic.jobs.channels import Channel, ChannelSpec
 from polyadic.training.environment import Environment
 
+_OTHERS_OWN = ("code", "sm_drivers")
+"""Channels in which the SDK sends what is no data."""
 _BEGIN_NO_DATA = ("_SUCCESS", "_committed_", "_started_", "_metadata", "_common_metadata")
 _END_NO_DATA = (".crc", ".manifest")
 
 
 def open_channels(environment: Environment, specs: tuple[ChannelSpec, ...], algorithm: str) -> dict[str, Channel]:
-    """The channels that an algorithm reads; UserError for one that is required and absent, or piped."""
+    """The channels that an algorithm reads.
+
+    Raises UserError for one that it does not read, that is required and absent, or that it cannot read from a pipe.
+    """
     known = {spec.name: spec for spec in specs}
     for spec in specs:
         if spec.required and spec.name not in environment.channels:
             got = ", ".join(sorted(environment.channels)) or "none"
             raise UserError(f"channel {spec.name} is missing (got {got}): {algorithm} reads {spec.about}")
+    for name in environment.channels:
+        if name not in known and name not in _OTHERS_OWN:
+            raise UserError(f"{algorithm}: {unknown('channel', name, list(known))}")
     return {name: _open(environment, known[name], algorithm) for name in environment.channels if name in known}
 
 

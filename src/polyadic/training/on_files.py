@@ -19,6 +19,8 @@ from typing import IO
 from polyadic.errors import UserError
 
 _METRIC = re.compile(r"#quality_metric: host=[^,]+, (?:(?P<where>\w+=\d+), )?(?P<name>\S+ \S+) <\w+>=(?P<value>\S+)")
+LISTING = ".polyadic"
+"""The file beside a model that says which files a run has left."""
 CLEAR_LINE = "\r\033[K"
 
 
@@ -129,9 +131,19 @@ def _show(lines: IO[str]) -> None:
 
 
 def _collect(base: Path, output: Path) -> None:
+    """Puts the model and the report into `output`, in place of those of an earlier run; other files stay."""
     output.mkdir(parents=True, exist_ok=True)
+    made = base / "output" / "data"
+    names = ["model.tar.gz", *(str(path.relative_to(made)) for path in sorted(made.rglob("*")) if path.is_file())]
+    listing = output / LISTING
+    earlier = listing.read_text("utf-8").splitlines() if listing.exists() else []
+    for name in set(earlier) - set(names):
+        (output / name).unlink(missing_ok=True)
+    if earlier:
+        print(f"the model that was in {output} is replaced")
+    listing.write_text("".join(f"{name}\n" for name in names), "utf-8")
     with tarfile.open(output / "model.tar.gz", "w:gz") as archive:
         for path in sorted((base / "model").iterdir()):
             archive.add(path, path.name)
-    if (base / "output" / "data").is_dir():
-        shutil.copytree(base / "output" / "data", output, dirs_exist_ok=True)
+    if made.is_dir():
+        shutil.copytree(made, output, dirs_exist_ok=True)

@@ -53,8 +53,8 @@ def test_completion_prints_its_error_and_seconds_a_sweep(tmp_path: Path, capsys:
     assert sum("train seconds_per_sweep <seconds>=" in line for line in printed.out.splitlines()) == 8
     assert printed.out.splitlines()[-1].endswith(f"train final_relative_error <loss>={model.relative_error:.10g}")
     assert len(model.history) == 8 and model.history[-1] == model.relative_error
-    assert "tensor-train: dense tensor 6 x 5 x 4, method completion over 1 rank(s)" in printed.err
-    assert "tensor-train: ranks 2, 2, done in" in printed.err
+    assert "tensor-train: dense tensor 6 x 5 x 4, method completion over 1 process" in printed.err
+    assert f"tensor-train: ranks 2, 2, relative error {model.relative_error:.4g}; done in" in printed.err
 
 
 def test_svd_prints_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,8 @@ def test_svd_prints_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr()
     form = f"#quality_metric: host=algo-1, train relative_error <loss>={model.relative_error:.10g}"
     assert errors_in(printed.out) == [form]
-    assert "method svd over 1 rank(s)" in printed.err and "tensor-train: ranks 3, 3, done in" in printed.err
+    assert "method svd over 1 process" in printed.err
+    assert f"tensor-train: ranks 3, 3, relative error {model.relative_error:.4g}; done in" in printed.err
 
 
 def test_cross_prints_the_errors_of_its_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

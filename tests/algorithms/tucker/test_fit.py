@@ -50,8 +50,8 @@ def test_st_hosvd_prints_one_error(tmp_path: Path, capsys: pytest.CaptureFixture
     printed = capsys.readouterr()
     errors = [line for line in printed.out.splitlines() if "train relative_error" in line]
     assert errors == [f"#quality_metric: host=algo-1, train relative_error <loss>={model.relative_error:.10g}"]
-    assert "tucker: tensor 6 x 5 x 4, mode 0 over 1 rank(s)" in printed.err
-    assert "tucker: core 3 x 2 x 2, done in" in printed.err
+    assert "tucker: tensor 6 x 5 x 4, mode 0 over 1 process" in printed.err
+    assert f"tucker: core 3 x 2 x 2, relative error {model.relative_error:.4g}; done in" in printed.err
 
 
 @pytest.mark.parametrize("method", ["st-hosvd", "hooi", "nonnegative"])

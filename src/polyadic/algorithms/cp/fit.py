@@ -38,12 +38,12 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     _describe(job, data)
     init: Init = _earlier_model(job) if settings.init == "model" else settings.init
     if settings.rank is None:
-        model, history = _by_consistency(job, data, init)
+        model, history, ended = _by_consistency(job, data, init)
     else:
         run = Run(job=job, data=data, rank=settings.rank, init=init)
-        model, history = run.solve(), run.history
+        model, history, ended = run.solve(), run.history, run.ended()
     seconds = time.perf_counter() - began
-    job.note(f"cp: done in {seconds:.1f} s")
+    job.note(f"cp: rank {model.rank}, relative error {model.relative_error:.4g} {ended}; done in {seconds:.1f} s")
     job.metric("train final_relative_error", model.relative_error)
     return DecompositionModel(
         algorithm=job.algorithm,
@@ -52,6 +52,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         relative_error=model.relative_error,
         hyperparameters=settings.model_dump(),
         labels=read.labels,
+        names=read.names,
         history=history,
         seconds=seconds,
     )
@@ -60,22 +61,24 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
 def _describe(job: Job[Hyperparameters], data: Data) -> None:
     shape = " x ".join(map(str, data.share.shape))
     if not isinstance(data.share, SparseShare):
-        job.note(f"cp: dense tensor {shape} over {job.world.size} rank(s)")
+        job.note(f"cp: dense tensor {shape} over {job.world}")
         return
     if data.share.duplicates:
         job.note(f"cp: {data.share.duplicates} records repeat an index: their values are summed")
-    job.note(f"cp: sparse tensor {shape}, {data.share.nonzeros} nonzeros over {job.world.size} rank(s)")
+    job.note(f"cp: sparse tensor {shape}, {data.share.nonzeros} nonzeros over {job.world}")
+    if job.hyperparameters.entries == "zeros" and "entries" not in job.hyperparameters.model_fields_set:
+        job.note("cp: absent entries count as zeros; set entries=missing where they are unknown, as in ratings")
 
 
-def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[CPTensor, list[float]]:
+def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[CPTensor, list[float], str]:
     """The model of the highest rank that its core consistency supports; each rank is fitted from the beginning."""
-    settings, histories = job.hyperparameters, dict[int, list[float]]()
+    settings, runs = job.hyperparameters, dict[int, Run]()
 
     def models() -> Iterator[tuple[int, CPTensor, float]]:
         for rank in range(settings.min_rank, settings.max_rank + 1):
             run = Run(job=job, data=data, rank=rank, init=init, resumes=False)
             model = run.solve()
-            histories[rank] = run.history
+            runs[rank] = run
             yield rank, model, core_consistency(data, model)
             if job.boundary(rank).stop:
                 return
@@ -84,8 +87,8 @@ def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[
         job.metric("train core_consistency", consistency, {"rank": rank}, unit="percent")
 
     model = choose(models(), note)
-    job.note(f"cp: rank {model.rank} is the highest with a consistent core, of {min(histories)} to {max(histories)}")
-    return model, histories[model.rank]
+    job.note(f"cp: rank {model.rank} is the highest with a consistent core, of {min(runs)} to {max(runs)}")
+    return model, runs[model.rank].history, runs[model.rank].ended()
 
 
 def _earlier_model(job: Job[Hyperparameters]) -> CPTensor:

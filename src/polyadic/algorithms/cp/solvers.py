@@ -39,7 +39,7 @@ class Run:
     """One fit of a job.
 
     data: this rank's share of the tensor. init: where the fit begins. resumes: whether it goes on from a checkpoint
-    and keeps new ones. history: the relative errors that it has gone through.
+    and keeps new ones. history: the relative errors that it has gone through. steps: of its last restart.
     """
 
     job: Job[Hyperparameters]
@@ -48,6 +48,7 @@ class Run:
     init: Init
     resumes: bool = True
     history: list[float] = field(default_factory=list)
+    steps: int = 0
 
     def solve(self) -> CPTensor:
         """The model, by the method that the job asks for or that its loss and data suggest."""
@@ -60,6 +61,13 @@ class Run:
         }
         every_entry = reachable(self.data, settings.loss_function())
         return solvers[settings.method_for(every_entry=every_entry)]()
+
+    def ended(self) -> str:
+        """What the fit ended with, in words."""
+        limit = self.job.hyperparameters.max_iterations
+        if self.steps < limit or self.job.dry_run:
+            return f"after {self.steps} sweeps"
+        return f"after {self.steps} sweeps, all that max_iterations={limit} allows: a higher one may fit closer"
 
     def _als(self) -> CPTensor:
         settings = self.job.hyperparameters
@@ -162,7 +170,7 @@ class Run:
         name: what the step is called. whole: makes whole factors of this rank's rows. saves: whether the fit can be
         resumed from this step. known: whether the error of this step is known.
         """
-        job, settings = self.job, self.job.hyperparameters
+        job, settings, self.steps = self.job, self.job.hyperparameters, step
         where = {name: step} | ({"restart": state.restart} if settings.restarts > 1 else {})
         where |= {} if self.resumes else {"rank": self.rank}
         if known:

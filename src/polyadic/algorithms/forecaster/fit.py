@@ -51,7 +51,7 @@ def _describe(job: Job[Hyperparameters], model: Model, training: Training) -> No
     settings, count = model.settings, sum(weight.numel() for weight in model.network.parameters())
     job.note(
         f"forecaster: {settings.cell}, {count:,} parameters, {training.windows:,} windows, "
-        f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world.size} rank(s)"
+        f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world}"
     )
     if settings.precision == "bf16" and job.world.device.type == "cpu":
         job.note("warning: precision is bf16, but a CPU computes in float32")

@@ -95,7 +95,7 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
         for warning in _doubts(settings, moments):
             job.note(f"lda: {warning}")
     job.note(
-        f"lda: moments of {moments.documents} documents over {job.world.size} rank(s), relative error of the "
+        f"lda: moments of {moments.documents} documents over {job.world}, relative error of the "
         f"decomposition {moments.relative_error:.3g}, {time.perf_counter() - began:.1f} s"
     )
     return topics

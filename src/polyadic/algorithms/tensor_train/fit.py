@@ -33,10 +33,11 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         reserve(job, Need({"observed entries": observed_bytes(settings, observed)}, "lower max_rank"))
     kind = "sparse" if isinstance(read.data, SparseTensor) else "dense"
     shape = " x ".join(map(str, read.data.shape))
-    job.note(f"tensor-train: {kind} tensor {shape}, method {method} over {job.world.size} rank(s)")
+    job.note(f"tensor-train: {kind} tensor {shape}, method {method} over {job.world}")
     train = run.solve(method)
     seconds = time.perf_counter() - began
-    job.note(f"tensor-train: ranks {', '.join(map(str, train.ranks[1:-1]))}, done in {seconds:.1f} s")
+    error = f"relative error {train.relative_error:.4g}"
+    job.note(f"tensor-train: ranks {', '.join(map(str, train.ranks[1:-1]))}, {error}; done in {seconds:.1f} s")
     job.metric("train final_relative_error", train.relative_error)
     return DecompositionModel(
         algorithm=job.algorithm,
@@ -45,6 +46,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         relative_error=train.relative_error,
         hyperparameters=settings.model_dump(),
         labels=read.labels,
+        names=read.names,
         history=run.history,
         seconds=seconds,
     )

@@ -27,7 +27,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     settings, began, history = job.hyperparameters, time.perf_counter(), list[float]()
     read = read_tensor(job, dtype=getattr(torch, settings.dtype), needs=partial(needs, settings))
     slab = densify(read.data, job.world, wanted_by=job.algorithm)
-    job.note(f"tucker: tensor {_written(slab.shape)}, mode {slab.mode} over {job.world.size} rank(s)")
+    job.note(f"tucker: tensor {_written(slab.shape)}, mode {slab.mode} over {job.world}")
     tensor = tucker(
         slab,
         settings.ranks,
@@ -44,7 +44,8 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     if settings.method == "st-hosvd":
         job.metric("train relative_error", tensor.relative_error)
     seconds = time.perf_counter() - began
-    job.note(f"tucker: core {_written(tensor.core.shape)}, done in {seconds:.1f} s")
+    error = f"relative error {tensor.relative_error:.4g}"
+    job.note(f"tucker: core {_written(tensor.core.shape)}, {error}; done in {seconds:.1f} s")
     job.metric("train final_relative_error", tensor.relative_error)
     return DecompositionModel(
         algorithm=job.algorithm,
@@ -53,6 +54,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         relative_error=tensor.relative_error,
         hyperparameters=settings.model_dump(),
         labels=read.labels,
+        names=read.names,
         history=history,
         seconds=seconds,
     )
