@@ -26,6 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with a tensor and what a job made of it, and what the job printed."""
     folder = tmp_path_factory.mktemp("at hand")
     np.save(folder / "tensor.npy", low_rank(6, 7, 8))
+    (folder / "questions.csv").write_text("0,0,0\n5,6,7\n")
     command = [sys.executable, "-m", "polyadic", "train", "tensor.npy", "--algorithm", "cp", "--rank=2"]
     command += ["--stop-tol", "0", "--max_iterations", "30", "--output", "out/tensor"]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
@@ -93,7 +94,7 @@ def test_a_model_is_described(trained: tuple[Path, str], capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["describe", "absent.tar.gz"], "absent.tar.gz cannot be unpacked"),
+        (["describe", "absent.tar.gz"], "absent.tar.gz cannot be read: No such file or directory"),
         (["describe", "."], "no model.json in ."),
         (["train", "absent.npy", "--algorithm", "cp"], "absent.npy does not exist: give a file, or a folder of files"),
         (["train", "--rank", "5"], "no file to train on: give one or more"),
@@ -154,7 +155,7 @@ def test_on_a_terminal_the_metrics_are_one_line_that_changes(tmp_path: Path) -> 
     assert b"#quality_metric: host=algo-1, iteration=" not in shown and b"final_relative_error" in shown
 
 
-@pytest.mark.parametrize("command", ["train", "describe", "schema", "algorithms"])
+@pytest.mark.parametrize("command", ["train", "predict", "describe", "schema", "algorithms"])
 def test_the_example_of_help_runs(
     command: str, trained: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

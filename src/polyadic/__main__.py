@@ -1,4 +1,4 @@
-"""The command line of the package: train, describe, schema, algorithms."""
+"""The command line of the package: train, predict, describe, schema, algorithms."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import json
 import runpy
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from polyadic.errors import PolyadicError, UserError
 
 TRAIN = """\
 Without FILE it runs the job that /opt/ml (or SAGEMAKER_BASE_DIR) describes. With files it trains on them; every other
-option is a hyperparameter of the algorithm (docs/hyperparameters.md):
+option is a hyperparameter (docs/hyperparameters.md). Where --algorithm is left out it is cp, lda or forecaster: the one
+whose required hyperparameters are all there, cp with --rank alone.
+
 
   polyadic train tensor.npy --algorithm cp --rank 5 --output out/tensor
 """
 DESCRIBE = """\
   polyadic describe out/tensor/model.tar.gz
+"""
+PREDICT = """\
+FILE has instances as a request has them: a body of JSON, JSON Lines, CSV or NumPy; without one they come from the
+standard input (docs/serving.md):
+
+  polyadic predict out/tensor/model.tar.gz questions.csv --accept csv
 """
 SCHEMA = """\
   polyadic schema cp --table
@@ -34,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "train":
             return _train(given, rest)
+        if given.command == "predict":
+            return _predict(given)
         print(_answer(given))
     except PolyadicError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -43,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="polyadic", description="Tensor methods, trained and served.")
+    parser.add_argument("--version", action="version", version=f"polyadic {version('polyadic')}")
     commands = parser.add_subparsers(dest="command", required=True)
     as_written = argparse.RawDescriptionHelpFormatter
 
@@ -54,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--output", metavar="DIR", type=Path, default=Path("out"), help="gets the model and its report")
     train.add_argument("--channel", metavar="NAME=FILE", action="append", default=[], help="beside train, such as test")
     train.add_argument("--open", action="store_true", help="open the report in a browser")
+
+    predict = commands.add_parser(
+        "predict", help="answer with a model", description=PREDICT, formatter_class=as_written
+    )
+    predict.add_argument("model", type=Path, metavar="MODEL.tar.gz", help="or the folder of a model")
+    predict.add_argument("file", type=Path, metavar="FILE", nargs="?", help="the instances (default: standard input)")
+    predict.add_argument("--accept", metavar="FORMAT", default="json", help="json (the default), jsonlines, csv or npy")
 
     describe = commands.add_parser(
         "describe", help="print what a model is", description=DESCRIBE, formatter_class=as_written
@@ -89,6 +108,22 @@ def _train(given: argparse.Namespace, rest: Sequence[str]) -> int:
     if not channels["train"]:
         raise UserError("no file to train on: give one or more, such as `polyadic train tensor.npy --rank 5`")
     return on_files.train(channels, hyperparameters, given.output, show=given.open, dry_run=given.dry_run)
+
+
+def _predict(given: argparse.Namespace) -> int:
+    from polyadic import trained
+
+    model = trained.load(given.model)
+    if given.file is None:
+        name, body = "-", sys.stdin.buffer.read()
+    elif given.file.is_file():
+        name, body = given.file.name, given.file.read_bytes()
+    else:
+        raise UserError(f"{given.file} is no file: give one with instances, or none to read the standard input")
+    answer = model.answer(body, name, given.accept)
+    sys.stdout.buffer.write(answer if answer.endswith(b"\n") or given.accept == "npy" else answer + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
 
 
 def _answer(given: argparse.Namespace) -> str:

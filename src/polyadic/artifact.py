@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +24,7 @@ from torch import Tensor
 from polyadic.errors import UserError
 
 FORMAT = 1
-DESCRIPTION, TENSORS = "model.json", "model.safetensors"
+DESCRIPTION, TENSORS, ARCHIVE = "model.json", "model.safetensors", "model.tar.gz"
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,16 @@ class Artifact:
         os.replace(waiting, folder / DESCRIPTION)
 
     @staticmethod
-    def read(folder: Path) -> Artifact:
-        """The artifact in a folder, whatever else lies there."""
+    def read(model: str | Path) -> Artifact:
+        """The artifact of a model.tar.gz, or of a folder that holds one or its files, whatever else lies there.
+
+        Raises UserError for what is no model.
+        """
+        with opened(model) as folder:
+            return Artifact._of(folder)
+
+    @staticmethod
+    def _of(folder: Path) -> Artifact:
         description = read_description(folder)
         try:
             tensors = load_file(folder / TENSORS)
@@ -81,6 +94,37 @@ class Artifact:
             metadata=description["facts"],
             metrics=description["metrics"],
         )
+
+
+@contextmanager
+def opened(model: str | Path, names: tuple[str, ...] = (DESCRIPTION, TENSORS)) -> Iterator[Path]:
+    """The folder with a model's files: `model` itself, or where those `names` of an archive lie until it is left.
+
+    Raises UserError for what is no folder and no archive.
+    """
+    path = Path(model)
+    if path.is_dir() and ((path / DESCRIPTION).exists() or not (path / ARCHIVE).is_file()):
+        yield path
+        return
+    archive = path / ARCHIVE if path.is_dir() else path
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with tarfile.open(archive) as packed:
+                for member in packed:
+                    file = packed.extractfile(member) if Path(member.name).name in names else None
+                    if file is not None:
+                        with (Path(scratch) / Path(member.name).name).open("wb") as unpacked:
+                            shutil.copyfileobj(file, unpacked, 2**20)
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            reason = "it is no tar archive" if isinstance(error, tarfile.ReadError) else str(error)
+            raise UserError(
+                f"{archive} cannot be unpacked ({reason}): give the model.tar.gz of a training job, or its folder"
+            ) from None
+        except OSError as error:
+            raise UserError(f"{archive} cannot be read: {error.strerror or error}") from None
+        if not (Path(scratch) / DESCRIPTION).exists():
+            raise UserError(f"{archive} holds no {DESCRIPTION}: give the model.tar.gz of a training job, or its folder")
+        yield Path(scratch)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import math
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from polyadic.artifact import DESCRIPTION, read_description
-from polyadic.errors import UserError
+from polyadic.artifact import DESCRIPTION, opened, read_description
 
 
-def describe(model: Path) -> str:
-    """Lines of text about a model.tar.gz, or a folder with a model's files; its tensors are not read.
+def describe(model: str | Path) -> str:
+    """Lines of text about a model.tar.gz, or a folder with one or with its files; its tensors are not read.
 
     Raises UserError for what is no model.
     """
-    return "\n".join(_lines(_description(model)))
-
-
-def _description(model: Path) -> Mapping[str, Any]:
-    if model.is_dir():
-        return read_description(model)
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            with tarfile.open(model) as packed:
-                member = next((each for each in packed if Path(each.name).name == DESCRIPTION), None)
-                file = packed.extractfile(member) if member is not None else None
-                if file is not None:
-                    (Path(scratch) / DESCRIPTION).write_bytes(file.read())
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise UserError(f"{model} cannot be unpacked ({error}): give a model.tar.gz, or its folder") from None
-        return read_description(Path(scratch))
+    with opened(model, (DESCRIPTION,)) as folder:
+        return "\n".join(_lines(read_description(folder)))
 
 
 def _lines(description: Mapping[str, Any]) -> Iterator[str]:

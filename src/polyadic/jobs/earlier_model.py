@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
-import tempfile
-from pathlib import Path
-
-from polyadic.artifact import Artifact
+from polyadic.artifact import ARCHIVE, Artifact
 from polyadic.errors import UserError
 from polyadic.jobs.channels import Channel, ChannelSpec
 
@@ -23,16 +19,8 @@ def read_earlier(channel: Channel, algorithm: str) -> Artifact:
 
     Raises UserError for an archive that cannot be unpacked and for a model of another algorithm.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = channel.folder
-        for archive in (path for path in channel.files if path.name == "model.tar.gz"):
-            try:
-                with tarfile.open(archive) as packed:
-                    packed.extractall(scratch, filter="data")
-            except (tarfile.TarError, EOFError, OSError) as error:
-                raise UserError(f"{archive} cannot be unpacked ({error}): copy the job's archive again") from None
-            folder = Path(scratch)
-        artifact = Artifact.read(folder)
+    archive = next((path for path in channel.files if path.name == ARCHIVE), channel.folder)
+    artifact = Artifact.read(archive)
     if artifact.algorithm != algorithm:
         raise UserError(f"channel model holds a model of {artifact.algorithm}: this job needs one of {algorithm}")
     return artifact

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from polyadic.errors import InstanceError, UserError, classify
+from polyadic.errors import UserError, classify
 from polyadic.formats import FORMATS, Format, json
 from polyadic.serving import content, places
 from polyadic.serving import settings as configuration
 from polyadic.serving.batching import Batcher, Full
-from polyadic.serving.content import Refusal
+from polyadic.serving.instances import Refusal, arrange, parse_all, read_instances, spoken_formats
 from polyadic.serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Service:
     def spoken(self) -> list[Format]:
         """The formats of the model, which must be there."""
         assert self.batcher is not None
-        return content.spoken_formats(self.batcher.model)
+        return spoken_formats(self.batcher.model)
 
     def ping(self) -> Response:
         """200 once every worker has made a prediction, 503 before."""
@@ -120,7 +120,7 @@ class Service:
             raise Refusal(
                 503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
             ) from None
-        response = _answer(wanted, content.arrange(wanted, predictions, model))
+        response = _answer(wanted, arrange(wanted, predictions, model))
         if self.settings.batch_transform and wanted.ends_lines:
             # A transform job that assembles by line ends each answer with a line break of its own.
             response.set_data(response.get_data().rstrip(b"\r\n"))
@@ -152,16 +152,10 @@ class Service:
     def _parse(self, model: Model, asked: Format, body: bytes) -> list[Any]:
         """The instances of a body, each checked by the model; 400 for the first that it refuses."""
         try:
-            instances, configuration = content.read_instances(model, asked, body, self.settings.default_configuration)
-            parsed = []
-            for index, instance in enumerate(instances):
-                try:
-                    parsed.append(model.parse(instance, configuration))
-                except UserError as error:
-                    raise InstanceError(index, str(error)) from None
+            instances, configuration = read_instances(model, asked, body, self.settings.default_configuration)
+            return parse_all(model, instances, configuration)
         except UserError as error:
             raise Refusal(400, str(error)) from None
-        return parsed
 
     def refuse(self, refusal: Refusal) -> Response:
         """A sentence that says what was got, what is allowed and what to do."""
