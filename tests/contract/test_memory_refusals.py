@@ -31,6 +31,6 @@ def test_it_is_refused_with_the_sizes_and_the_remedy(
     tmp_path: Path, algorithm: str, settings: dict[str, str], remedy: str
 ) -> None:
     with pytest.raises(
-        UserError, match=rf"{algorithm} needs about [\d,.]+ [TPE]B a rank .* are there: .*{re.escape(remedy)}"
+        UserError, match=rf"{algorithm} needs about [\d,.]+ [TPE]B a process .* are there: .*{re.escape(remedy)}"
     ):
         train(algorithm, tmp_path, settings)

@@ -35,7 +35,22 @@ def test_deepars_frequencies_are_read(text: str, count: int, unit: str) -> None:
     assert Frequency.parse(text) == Frequency(count, unit)
 
 
-@pytest.mark.parametrize("text", ["", "0D", "00min", "000H", "-1D", "H2", "1.5H", "Q", "minutes", "5 min 2", "m"])
+@pytest.mark.parametrize(
+    ("text", "count", "unit"),
+    [
+        ("MS", 1, "M"), ("ME", 1, "M"), ("2MS", 2, "M"), ("W-SUN", 1, "W"), ("T", 1, "min"), ("15T", 15, "min"),
+        ("QS", 3, "M"), ("QE-DEC", 3, "M"), ("2Q", 6, "M"), ("YS", 12, "M"), ("A-DEC", 12, "M"), ("h", 1, "H"),
+    ],
+)  # fmt: skip
+def test_the_aliases_of_pandas_are_taken(text: str, count: int, unit: str) -> None:
+    assert Frequency.parse(text) == Frequency(count, unit)
+    assert str(Frequency.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0D", "00min", "000H", "-1D", "H2", "1.5H", "B", "WS", "MT", "W-", "W-SUNDAY", "minutes", "5 min 2", "m"],
+)
 def test_other_frequencies_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="time_freq is .*: it must be M, W, D, H or min"):
         Frequency.parse(text)

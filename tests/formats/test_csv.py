@@ -98,7 +98,7 @@ def test_a_heading_names_the_modes_and_then_the_values(text: bytes, names: list[
     assert csv.heading(tmp_path / "a.csv") == names
 
 
-@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons"), ("\t", "tabs")])
+@pytest.mark.parametrize(("mark", "called"), [(";", "semicolons"), ("\t", "tabs"), (" ", "blanks")])
 def test_other_separators_are_named(mark: str, called: str, tmp_path: Path) -> None:
     header = mark.join(["user", "item", "value"])
     said = refusal(tmp_path / "a.csv", f"{header}\na{mark}b{mark}1.5\n".encode())
@@ -113,6 +113,7 @@ def test_other_separators_are_named(mark: str, called: str, tmp_path: Path) -> N
         (b"ann,tea,two\n" + b"bob,tea,1\n" * 99, "line 2: the value 'two' is not a number"),
         (b"ann,tea,2\n,tea,1\n", "line 3: the label in column 1 is empty"),
         (b"ann,0.5,2\n", "line 2: the index 0.5 is not a whole number"),
+        (b"ann,0.5,2\n", "save a dense array with numpy.save, as .npy"),
         (b"ann,5000000000,2\n", "too large: a mode has 2147483647 rows at most. Number them from 0, or write them as"),
     ],
 )

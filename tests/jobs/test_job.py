@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polyadic.distributed import World
-from polyadic.errors import UserError
-from polyadic.jobs.channels import Channel
 from polyadic.jobs.checkpoints import Snapshot
 from polyadic.jobs.hyperparameters import Hyperparameters
 from polyadic.jobs.job import Job
@@ -84,11 +81,3 @@ def test_a_line_is_written_whole(stream: str, write: Callable[..., None], monkey
     monkeypatch.setattr(f"sys.{stream}", Stream())
     write(job(), "a line")
     assert [piece for piece in pieces if piece] == ["a line\n"]
-
-
-def test_files_are_those_with_a_known_suffix(tmp_path: Path) -> None:
-    files = tuple(tmp_path / name for name in ("a.npy", "b.txt"))
-    here = job(channels={"train": Channel("train", tmp_path, files)})
-    assert here.files("train", (".npy", ".npz")) == [tmp_path / "a.npy"]
-    with pytest.raises(UserError, match=r"channel train holds no data: no file ends in \.csv \(found: a.npy, b.txt in"):
-        here.files("train", (".csv",))

@@ -29,7 +29,7 @@ def test_what_fits_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     monkeypatch.setattr(memory, "room", lambda device: Room(4e9, "memory"))
     reserve(job(), Need({"tensor": 2e9, "factors": 1e6}, "lower rank"))
     said = capsys.readouterr().err
-    assert said == "cp: needs about 2.5 GB a rank (tensor 2.0 GB), 4.5 GB of memory are there\n"
+    assert said == "cp: needs about 2.5 GB a process (tensor 2.0 GB), 4.5 GB of memory are there\n"
 
 
 def test_what_does_not_fit_is_refused_with_its_sizes_and_the_knob(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +37,8 @@ def test_what_does_not_fit_is_refused_with_its_sizes_and_the_knob(monkeypatch: p
     with pytest.raises(UserError) as refused:
         reserve(job(), Need({"tensor": 2e9, "factors": 30e9}, "lower rank"), ". Number the rows")
     assert str(refused.value) == (
-        "cp needs about 32 GB a rank (tensor 2.0 GB, factors 30 GB), 4.5 GB of the container's memory are there: lower "
-        "rank, use more hosts, or choose an instance with more memory. Number the rows"
+        "cp needs about 32 GB a process (tensor 2.0 GB, factors 30 GB), 4.5 GB of the container's memory are there: "
+        "lower rank, use more hosts, or choose an instance with more memory. Number the rows"
     )
 
 
@@ -48,14 +48,14 @@ def test_the_ranks_of_a_host_share_what_it_has(monkeypatch: pytest.MonkeyPatch) 
     shared = replace(alone, world=replace(alone.world, local_size=4))
     need = Need({"tensor": 2e9}, "lower rank")
     refuse_beyond(alone, need)
-    with pytest.raises(UserError, match=r"1\.4 GB of memory are there for each of 4 ranks"):
+    with pytest.raises(UserError, match=r"1\.4 GB of memory are there for each of 4 processes"):
         refuse_beyond(shared, need)
 
 
 def test_a_device_counts_its_own_memory_and_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "room", lambda device: Room(4e9, "GPU memory"))
     on_gpu = replace(job(), world=replace(World.alone(), device=torch.device("meta"), local_size=4))
-    assert refuse_beyond(on_gpu, Need({"tensor": 3e9}, "")).startswith("about 3.0 GB a rank (tensor 3.0 GB), 4.0 GB")
+    assert refuse_beyond(on_gpu, Need({"tensor": 3e9}, "")).startswith("about 3.0 GB a process (tensor 3.0 GB), 4.0 GB")
 
 
 def test_the_program_is_no_more_than_a_process_takes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,32 @@ def test_what_is_left_alone_is_counted_and_named(tmp_path: Path, capsys: pytest.
 
 
 def test_no_data_at_all_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"channel train holds no data: no file ends in .*found: a\.bin in"):
+    with pytest.raises(UserError, match=r"channel train holds no file that can be read \(found: a\.bin\): Files are"):
         series(tmp_path, {"a.bin": b"\0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.tsv", "with commas, as .csv"),
+        ("A.MTX", "scipy.io.mmread"),
+        ("a.mat", "scipy.io.loadmat"),
+        ("a.h5", "h5py"),
+        ("a.pt", "torch.load"),
+        ("a.pkl", "a pickle may run code and is not read"),
+        ("a.xlsx", "save the sheet as .csv"),
+        ("a.tar.gz", "unpack it"),
+    ],
+)
+def test_what_users_have_and_is_not_read_is_told_how_to_convert(name: str, advice: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"\(found: {re.escape(name)}\): .*{advice}.*Files are \."):
+        series(tmp_path, {name: b"\0"})
+
+
+@pytest.mark.parametrize("data", [b"", b"unique_id,ds,y\n"])
+def test_a_channel_of_series_without_rows_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="channel train holds no series, for there is no row in a.csv"):
+        series(tmp_path, {"a.csv": data})
 
 
 @pytest.mark.parametrize("format_", TENSORS, ids=lambda format_: format_.name)

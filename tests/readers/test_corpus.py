@@ -192,7 +192,7 @@ def test_what_is_unusual_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_texts_are_told_that_their_words_are_to_be_counted(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"holds no data: .*found: a\.txt .*Documents are counts of words, not texts: docs/"
+        UserError, match=r"no file that can be read \(found: a\.txt\): Documents are counts of words, not texts: docs/"
     ):
         alone(tmp_path, {"a.txt": b"the cat sat\non the mat\n"})
 
@@ -205,8 +205,8 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 GOOD = recordio.encode(rows_of(TABLE, TERMS))
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
-    "nothing": ({}, "channel train holds no data: no file ends in .pbr or"),
-    "nothing known": ({"a.tns": b"", "b": b"text"}, "(found: a.tns, b in"),
+    "nothing": ({}, "channel train holds no files: give one or more"),
+    "nothing known": ({"a.tns": b"", "b": b"text"}, "(found: a.tns, b): "),
     "empty files": ({"a.csv": b"\n"}, "channel train holds no documents: its files are empty"),
     "a key beyond": ({"a.dat": b"1 0:1\n1 6:1\n"}, "a.dat, line 2: the key 6 is beyond the 6 terms of feature_dim"),
     "a key beyond all": ({"a.dat": b"1 99999999999999999999:1\n"}, "a.dat, line 1: the key 9223372036854775807 is"),

@@ -83,7 +83,7 @@ def test_nothing_is_taken_where_there_is_no_room(
     dense = job_of(tmp_path, "a.npy", npy.encode(np.ones((100, 100, 200), np.float32)))
     monkeypatch.setattr("polyadic.readers.dense._fill", lambda *arguments: pytest.fail("the entries are read"))
     if needs is None:
-        with pytest.raises(UserError, match=r"cp needs about 458 MB a rank .*: leave out rows, use more hosts"):
+        with pytest.raises(UserError, match=r"cp needs about 458 MB a process .*: leave out rows, use more hosts"):
             read_tensor(dense, dtype=torch.float32)
         return
     sparse = job_of(tmp_path, "a.tns", f"{LARGEST_INDEX} 1 1 2.0\n".encode())

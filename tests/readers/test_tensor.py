@@ -210,8 +210,8 @@ def test_a_mode_has_labels_in_every_file_where_it_has_in_one(tmp_path: Path) -> 
 
 
 REFUSED: dict[str, tuple[Mapping[str, bytes], str]] = {
-    "nothing": ({}, "channel train holds no data: no file ends in .npy or .npz or "),
-    "text": ({"a.txt": b"one two"}, "(found: a.txt in "),
+    "nothing": ({}, "channel train holds no files: give one or more, such as those in .npy"),
+    "text": ({"a.txt": b"one two"}, "(found: a.txt): "),
     "both kinds": (
         {"a.npy": npy.encode(ARRAY), "b.tns": tns(RECORDS), "c.npz": npz.encode(coordinates(RECORDS))},
         "channel train holds dense files (a.npy) and sparse ones (b.tns, c.npz): give one kind. Dense are ",
@@ -366,7 +366,7 @@ REFUSED_ON_HOSTS: dict[str, tuple[Case, str]] = {
         "the hosts hold different files (a.tns and b.tns): give each host the same, or divide the channel",
     ),
     "both kinds": (Case(({"a.npy": WIDE}, {"b.tns": tns(RECORDS)}), divided=True), "dense files (a.npy) and sparse"),
-    "nothing": (Case(({}, {}), divided=True), "channel train holds no data"),
+    "nothing": (Case(({}, {}), divided=True), "channel train holds no files"),
     "orders": (Case(({"a.tns": tns(RECORDS)}, {"b.tns": b"1 2 3\n"}), divided=True), "b.tns has 2"),
     "a broken picture to and fro": (
         Case((pictures("ac"), {"b.png": pictures("b")["b.png"][:-60], "d.png": pictures("d")["d.png"]}), divided=True),

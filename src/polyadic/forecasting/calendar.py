@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 from polyadic.errors import UserError
 from polyadic.forecasting.series import Floats, Integers
 
+FORM_OF_STAMPS = (
+    "it must be a time stamp such as '2014-01-31 06:00:00', without a time zone. pandas writes such of "
+    "to_datetime(column, dayfirst=True), or of a column with a zone after .dt.tz_localize(None)"
+)
+
 
 @dataclass(frozen=True)
 class Cycle:
@@ -76,8 +81,13 @@ CYCLES = {
 MINUTES = {"min": 1, "H": 60, "D": 1440, "W": 7 * 1440}
 """Minutes in a unit of time."""
 LARGEST_COUNT = 100_000
-FREQUENCY_RULE = "it must be M, W, D, H or min, with a count before it if not 1, such as 15min"
-_PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h)")
+FREQUENCY_RULE = (
+    "it must be M, W, D, H or min, with a count before it if not 1, such as 15min. Business days are days (D), some "
+    "of them missing"
+)
+_PATTERN = re.compile(r"(\d*)\s*(min|M|W|D|H|h|T|MS|ME|W-[A-Z]{3}|(?:Q|QS|QE|Y|YS|YE|A|AS)(?:-[A-Z]{3})?)")
+_OF_PANDAS = {"T": (1, "min"), "Q": (3, "M"), "Y": (12, "M"), "A": (12, "M")}
+"""Units of pandas' aliases, by their first letters, where these are not the unit itself."""
 _START = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 
 
@@ -85,7 +95,8 @@ _START = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")
 class Frequency:
     """A step of time: `count` times a month (M), week (W), day (D), hour (H) or minute (min).
 
-    text: the frequency as it was written.
+    pandas' aliases for such steps are taken too (MS, ME, W-SUN, T, QS for 3M, YS for 12M): a month is stamped by its
+    first day, and a week begins where a series does. text: the frequency as it was written.
     """
 
     count: int
@@ -101,7 +112,11 @@ class Frequency:
         match = _PATTERN.fullmatch(text.strip()) if isinstance(text, str) else None
         if not match or (match[1] and not 1 <= int(match[1]) <= LARGEST_COUNT):
             raise UserError(f"time_freq is {text!r}: {FREQUENCY_RULE}")
-        return Frequency(int(match[1] or 1), "H" if match[2] == "h" else match[2], text)
+        count, unit = int(match[1] or 1), match[2]
+        if unit in MINUTES:
+            return Frequency(count, unit, text)
+        times, unit = _OF_PANDAS.get(unit[0], (1, unit[0].upper()))
+        return Frequency(count * times, unit, text)
 
     def __str__(self) -> str:
         return self.text or f"{self.count}{self.unit}"
@@ -172,4 +187,4 @@ def parse_start(text: object) -> datetime:
             return datetime.fromisoformat(text)
         except ValueError:
             pass
-    raise UserError(f"start is {text!r}: it must be a time stamp such as '2014-01-31 06:00:00', without a time zone")
+    raise UserError(f"start is {text!r}: {FORM_OF_STAMPS}")

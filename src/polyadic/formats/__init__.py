@@ -12,7 +12,7 @@ from polyadic.errors import UserError
 from polyadic.formats._cells import is_unbounded, parse_number
 from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import LARGEST_MODE, Coordinates, Gatherer, Labelled
-from polyadic.formats._csv_text import CsvLine, csv_lines, split_csv_line
+from polyadic.formats._csv_text import CsvLine, csv_lines, refuse_other_marks, split_csv_line
 from polyadic.formats._dense import DenseFile, Sliced
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._gzip import opened
@@ -50,6 +50,7 @@ __all__ = [
     "parse_columns",
     "parse_json_row",
     "parse_number",
+    "refuse_other_marks",
     "refusing",
     "split_csv_line",
     "whole_lines",

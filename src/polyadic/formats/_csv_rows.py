@@ -38,4 +38,7 @@ def _parse_count(cell: str) -> float:
         return float(number)
     if is_unbounded(cell):
         return float(cell)
-    raise UserError(f"the cell {shorten(cell)} is not a count: give one number per term, and no line of headings")
+    raise UserError(
+        f"the cell {shorten(cell)} is not a count: give one number per term, and no line of headings and no column of "
+        "names (pandas: to_csv(file, index=False, header=False))"
+    )

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._lines import Lines
 
 
@@ -25,6 +25,19 @@ def split_csv_line(line: bytes) -> list[str]:
         return next(csv.reader([line.rstrip(b"\r\n").decode()], strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{error}. A row is a line of UTF-8 with commas") from None
+
+
+def refuse_other_marks(name: str, first: CsvLine) -> None:
+    """UserError where the first line of a file has one cell, and in it what others separate cells with."""
+    if len(first.cells) != 1:
+        return
+    cell = first.cells[0].strip()
+    for mark, called in ((";", "semicolons"), ("\t", "tabs"), (" ", "blanks")):
+        if mark in cell:
+            raise UserError(
+                f"{name}, line {first.number}, is {shorten(cell)}: commas separate the cells of a CSV file, not "
+                f"{called}. Write it with commas, and numbers with a point"
+            )
 
 
 def csv_lines(text: Lines) -> Iterator[CsvLine]:

@@ -19,18 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError, shorten
+from polyadic.errors import UserError
 from polyadic.formats._cells import BLANKS, index_fault, is_unbounded, parse_number, value_fault
 from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
 from polyadic.formats._csv_rows import read_rows
-from polyadic.formats._csv_text import csv_lines, split_csv_line
+from polyadic.formats._csv_text import csv_lines, refuse_other_marks, split_csv_line
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._lines import Lines
 
 _QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
 _BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)
 _OPEN = re.compile(rb'(?m)(?:^|,)"')
+_DENSE = "A line is the indices of an entry, then its value: save a dense array with numpy.save, as .npy"
 _ROW_OF_NUMBERS = re.compile(rb"[\d.eE+-]+(,[\d.eE+-]*)+")
 
 
@@ -108,12 +109,7 @@ def _read_layout(text: Lines) -> _Layout:
     rows = csv_lines(text)
     first = next(rows, None)
     if first is not None:
-        for mark, called in ((";", "semicolons"), ("\t", "tabs")):
-            if len(first.cells) == 1 and mark in first.cells[0]:
-                raise UserError(
-                    f"{text.name}, line {first.number}, is {shorten(first.cells[0])}: commas separate the cells of a "
-                    f"CSV file, not {called}. Write it with commas, and numbers with a point"
-                )
+        refuse_other_marks(text.name, first)
         check_order(len(first.cells) - 1, f"{text.name}, line {first.number},")
         names = [cell.strip().lower() for cell in first.cells]
         value = names.index("value") if "value" in names else len(names) - 1
@@ -216,6 +212,8 @@ def _line_fault(line: bytes, layout: _Layout, labelled: frozenset[int]) -> str |
     if not line:
         return None
     cells = split_csv_line(line)
+    if not cells[0] and all(parse_number(cell) is not None for cell in cells[1:]):
+        return f"column 1 is empty, as pandas writes it above its index: use to_csv(file, index=False). {_DENSE}"
     if len(cells) != layout.columns:
         return f"{len(cells)} cells where the first line has {layout.columns}: complete the line, or take it out"
     for mode, column in enumerate(layout.modes):
@@ -224,7 +222,7 @@ def _line_fault(line: bytes, layout: _Layout, labelled: frozenset[int]) -> str |
         # A cell that is no number makes the mode one of labels, and is no fault.
         is_number = parse_number(cells[column]) is not None or is_unbounded(cells[column]) or not cells[column]
         if mode not in labelled and is_number and (fault := index_fault(cells[column], 0)):
-            return fault
+            return f"{fault}. {_DENSE}" if isinstance(parse_number(cells[column]), float) else fault
     return value_fault(cells[layout.value])
 
 

@@ -102,7 +102,8 @@ def _read(source: Path | bytes, part: int, parts: int) -> Coordinates:
     if _is_scipy(arrays):
         raise UserError(
             f"{title(source)} is a matrix of scipy.sparse, as documents may be: for a sparse tensor give `coords`, "
-            "`values` and `shape`"
+            "`values` and `shape`, of m = matrix.tocoo() by numpy.savez(file, coords=numpy.stack([m.row, m.col], 1), "
+            "values=m.data, shape=m.shape)"
         )
     pydata = {"data", "fill_value"} <= set(arrays)
     if not pydata and "values" not in arrays:

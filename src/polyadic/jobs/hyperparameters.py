@@ -97,7 +97,8 @@ def allowed(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         words = " or ".join(get_args(kind))
     elif get_origin(kind) in (list, tuple):
-        words = "a list such as " + ("[20, 20, 5]" if get_args(kind) == (int,) else "[0.1, 0.5, 0.9]")
+        words = "an integer or a list such as " if int in get_args(field.annotation) else "a list such as "
+        words += "[20, 20, 5]" if get_args(kind) == (int,) else "[0.1, 0.5, 0.9]"
     else:
         words = {int: "an integer", float: "a number", bool: "true or false"}.get(kind, "a text")
     signs = {"ge": "{} or more", "gt": "more than {}", "le": "{} at most", "lt": "less than {}"}
@@ -117,6 +118,8 @@ def _convert(value: object, field: FieldInfo) -> object:
         return value
     if get_origin(kind) in (list, tuple):
         values = _list(value)
+        if isinstance(values, bool):
+            return value
         whole = get_args(kind) == (int,) and isinstance(values, list)
         return [_whole(str(number)) for number in values] if whole else values
     if get_origin(kind) is Literal:

@@ -11,7 +11,6 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 
 from polyadic.distributed import World
-from polyadic.errors import UserError
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.checkpoints import Checkpoints, Snapshot
 from polyadic.jobs.hyperparameters import Hyperparameters
@@ -88,18 +87,3 @@ class Job(Generic[H_co]):
         """Prints a line for people to stderr, from rank 0."""
         if self.world.rank == 0:
             print(f"{text}\n", end="", file=sys.stderr, flush=True)
-
-    def files(self, channel_name: str, suffixes: tuple[str, ...], advice: str = "") -> list[Path]:
-        """This host's files of a channel that have one of the suffixes. A collective.
-
-        Raises UserError where no host has such a file; `advice` ends its message.
-        """
-        channel = self.channels[channel_name]
-        paths = [path for path in channel.files if path.name.endswith(suffixes)]
-        if not self.world.any(bool(paths)):
-            names = ", ".join(path.name for path in channel.files[:5]) or "nothing"
-            raise UserError(
-                f"channel {channel_name} holds no data: no file ends in {' or '.join(suffixes)} (found: {names} in "
-                f"{channel.folder}){advice and f'. {advice}'}"
-            )
-        return paths

@@ -53,8 +53,8 @@ def refuse_beyond(job: Job[Any], need: Need, advice: str = "", device: torch.dev
     asked = world.collect((own, there, space.source, dict(need.parts)))
     wanted, there, source, parts = max(asked, key=lambda of_rank: of_rank[0] / max(of_rank[1], 1.0))
     written = ", ".join(f"{what} {size(part)}" for what, part in parts.items() if part >= wanted / 100)
-    about = f"about {size(wanted)} a rank" + (f" ({written})" if written else "")
-    shared = f" for each of {world.local_size} ranks" if on_cpu and world.local_size > 1 else ""
+    about = f"about {size(wanted)} a process" + (f" ({written})" if written else "")
+    shared = f" for each of {world.local_size} processes" if on_cpu and world.local_size > 1 else ""
     text = f"{about}, {size(there)} of {source} are there{shared}"
     if wanted > there:
         remedy = f"{need.knob}, use more hosts, or choose an instance with more memory{advice}"

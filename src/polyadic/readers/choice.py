@@ -6,12 +6,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from polyadic.errors import UserError
 from polyadic.formats import opened
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers.shares import few
 
 HEAD_BYTES = 4096
+_CONVERSIONS = {
+    ".tsv": "write a table with commas, as .csv (pandas: to_csv(file, index=False))",
+    ".mtx": "read it with scipy.io.mmread, and save documents with scipy.sparse.save_npz, a tensor with numpy.save",
+    ".mat": "read the array with scipy.io.loadmat, and save it with numpy.save",
+    ".h5": "read the array with h5py, and save it with numpy.save",
+    ".hdf5": "read the array with h5py, and save it with numpy.save",
+    ".pt": "load it with torch.load, and save its numbers with numpy.save",
+    ".pth": "load it with torch.load, and save its numbers with numpy.save",
+    ".pkl": "a pickle may run code and is not read: save arrays with numpy.save, tables with to_parquet or to_csv",
+    ".xlsx": "save the sheet as .csv, with commas and points",
+    ".zip": "unpack it: its files lie in the channel, one by one",
+    ".tar.gz": "unpack it: its files lie in the channel, one by one",
+}
+"""What to do with files that users have and that are not read."""
 
 
 class Readable(Protocol):
@@ -52,7 +67,7 @@ def choose(job: Job[Any], channel_name: str, formats: Sequence[F], advice: str =
     stated = stated_format(channel, formats)
     chosen = {path: format_ for path in channel.files if (format_ := format_of(path, stated, formats))}
     if not job.world.any(bool(chosen)):
-        job.files(channel_name, tuple(suffix for format_ in formats for suffix in format_.suffixes), advice)
+        raise _unreadable(channel, [suffix for format_ in formats for suffix in format_.suffixes], advice)
     others = [path.name for path, format_ in chosen.items() if stated not in (None, format_)]
     left = [path.name for path in channel.files if path not in chosen]
     for count_and_names in _told(job, others):
@@ -63,6 +78,20 @@ def choose(job: Job[Any], channel_name: str, formats: Sequence[F], advice: str =
     for count_and_names in _told(job, left):
         job.note(f"warning: channel {channel_name}: {count_and_names} not read, being of no known format")
     return chosen
+
+
+def _unreadable(channel: Channel, suffixes: Sequence[str], advice: str) -> UserError:
+    """The error for a channel none of whose files can be read."""
+    if not channel.files:
+        return UserError(f"channel {channel.name} holds no files: give one or more, such as those in {suffixes[0]}")
+    known = [suffix for suffix in suffixes if not suffix.endswith(".gz")]
+    packed = ", some of them packed as .gz" if len(known) < len(suffixes) else ""
+    names = [path.name for path in channel.files]
+    told = [words for ending, words in _CONVERSIONS.items() if any(name.lower().endswith(ending) for name in names)]
+    return UserError(
+        f"channel {channel.name} holds no file that can be read (found: {few(names)}): {(told or [advice])[0]}"
+        f"{'. ' if told or advice else ''}Files are {' '.join(known)}{packed}"
+    )
 
 
 def format_of(path: Path, stated: F | None, formats: Sequence[F]) -> F | None:

@@ -5,12 +5,14 @@ Shapes: topics K, terms V, whitened dimensions k <= K (fewer than K where topics
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -92,6 +94,7 @@ def spectral_lda(
     start_only: bool = False,
     seed: int = 0,
     world: World | None = None,
+    after_sweep: Callable[[int, int, float], None] = lambda start, sweep, error: None,
 ) -> tuple[Topics, Spectrum]:
     """Topics by the moments of order one, two and three: Anandkumar, Foster, Hsu, Kakade and Liu, NIPS 2012.
 
@@ -99,7 +102,8 @@ def spectral_lda(
     of the corpus. num_topics: K; terms: V, which a function must be given with, and a corpus tells; alpha0: the sum of
     the Dirichlet's parameters; max_iterations and tol: of each decomposition, which stops when its relative error falls
     by less than `tol` in a sweep; start_only: the topics are where a refinement starts, so that those which the moments
-    do not tell are drawn at random and not refused. A collective of all ranks.
+    do not tell are drawn at random and not refused; after_sweep: sees the number of a start of the decomposition, from
+    0, that of its sweep, and the relative error. A collective of all ranks.
 
     The whitened third moment is decomposed by alternating least squares, from the eigenvectors of a random mix of its
     slices and from random starts: `max_restarts` in all, fewer where two starts reach the same error or one of them a
@@ -133,7 +137,7 @@ def spectral_lda(
     kept, topics, relative_error = whitening.leading(rank, "cpu"), Topics.empty(terms), 0.0
     if told:
         third = whitened_third(documents, whitening.leading(rank, world.device), alpha0, world).cpu()
-        model = _decompose(third, told, max_restarts, max_iterations, tol, seed, world)
+        model = _decompose(third, told, max_restarts, max_iterations, tol, seed, world, after_sweep)
         topics, relative_error = _topics(model, kept, alpha0), model.relative_error
     if told < num_topics:
         topics = _with_random(topics, num_topics, whitening.mean.cpu(), alpha0, seed)
@@ -196,7 +200,14 @@ def simplex(rows: Tensor) -> Tensor:
 
 
 def _decompose(
-    third: Tensor, topics: int, restarts: int, iterations: int, tol: float, seed: int, world: World
+    third: Tensor,
+    topics: int,
+    restarts: int,
+    iterations: int,
+    tol: float,
+    seed: int,
+    world: World,
+    after_sweep: Callable[[int, int, float], None],
 ) -> CPTensor:
     """The best CP model of the whitened third moment (k x k x k).
 
@@ -205,7 +216,20 @@ def _decompose(
     best: CPTensor | None = None
     for restart in range(restarts):
         start: Init = _slices(third, topics, seed) if not restart and topics <= len(third) else "random"
-        model = cp(third, topics, init=start, max_iterations=iterations, stop_tol=tol, seed=seed + restart)
+
+        def tell(state: Progress, restart: int = restart) -> bool:
+            after_sweep(restart, state.iteration, state.relative_error)
+            return True
+
+        model = cp(
+            third,
+            topics,
+            init=start,
+            max_iterations=iterations,
+            stop_tol=tol,
+            seed=seed + restart,
+            after_sweep=tell,
+        )
         same_again = best is not None and abs(model.relative_error - best.relative_error) < SAME_ERROR
         if best is None or model.relative_error < best.relative_error:
             best = model

@@ -65,6 +65,12 @@ def test_the_model_is_the_tensors_within_the_error_that_it_tells(method: str, tm
         assert all((part >= 0).all() for part in model.artifact().tensors.values())
 
 
+@pytest.mark.parametrize("text", ["2", " 2", "2.0", "[2, 2, 2]"])
+def test_one_rank_is_that_of_every_mode(text: str, tmp_path: Path) -> None:
+    model = fit(tmp_path, {"t.npy": npy_bytes(tensor())}, ranks=text, method="st-hosvd")
+    assert model.tensors["core"].shape == (2, 2, 2)
+
+
 def test_tol_chooses_the_ranks(tmp_path: Path) -> None:
     model = fit(tmp_path, {"t.npy": npy_bytes(tensor())}, ranks=None, tol="0.05", method="st-hosvd")
     assert error_of(model, tensor()) <= 0.05
@@ -125,9 +131,12 @@ def test_a_sparse_tensor_that_is_too_large_is_refused(tmp_path: Path) -> None:
         ({"ranks": "[2, 2]"}, r"ranks is \[2, 2\]: give one number, or a list of 3"),
         ({"ranks": "[2, 2, 5]"}, r"ranks\[2\] is 5: mode 2 has 4 rows, so it must be from 1 to 4"),
         ({"ranks": "[2, 0, 2]"}, r"hyperparameter ranks is \[2, 0, 2\]: each must be 1 or more"),
-        ({"ranks": "[2, 2.5, 2]"}, r"hyperparameter ranks is '2.5': it must be a list such as \[20, 20, 5\], or empty"),
-        ({"ranks": "[2, true, 2]"}, r"hyperparameter ranks is 'True': it must be a list such as"),
-        ({"ranks": "3"}, r"hyperparameter ranks is 3: it must be a list such as \[20, 20, 5\], or empty"),
+        ({"ranks": "[2, 2.5, 2]"}, r"hyperparameter ranks is '2.5': it must be an integer or a list such as"),
+        ({"ranks": "[2, true, 2]"}, r"hyperparameter ranks is 'True': it must be an integer or a list such as"),
+        ({"ranks": "0"}, "hyperparameter ranks is 0: each must be 1 or more"),
+        ({"ranks": "2.5"}, r"hyperparameter ranks is '?2.5'?: it must be an integer or a list such as"),
+        ({"ranks": "true"}, r"hyperparameter ranks is 'true': it must be an integer or a list such as"),
+        ({"ranks": "5"}, "ranks.* is 5: mode 2 has 4 rows, so it must be from 1 to 4"),
         ({"ranks": None, "tol": "1"}, "hyperparameter tol is '1': it must be a number, more than 0 and less than 1"),
         ({"ranks": None, "tol": "1e-9", "dtype": "float32"}, "tol is 1e-09: in float32 it must be 1e-05 or more"),
         ({"ranks": None, "tol": ".1", "method": "nonnegative"}, "method=nonnegative cannot tell ranks from tol"),

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError, shorten
+from polyadic.errors import UserError, shorten, unknown
 from polyadic.forecasting.series import Series
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+KEYS = ("num_samples", "quantiles", "output_types")
+"""Of a request's configuration."""
 OUTPUT_TYPES = ("mean", "quantiles", "samples")
 MOST_SAMPLES = 10_000
 
@@ -30,8 +32,11 @@ class Query:
 def parse_query(series: Series, given: Mapping[str, Any]) -> Query:
     """The query of a series and a request's configuration: num_samples, quantiles, output_types, or DeepAR's defaults.
 
-    Raises UserError for a value that DeepAR would not take.
+    Raises UserError for a value that DeepAR would not take, and for another key.
     """
+    for key in given:
+        if key not in KEYS:
+            raise UserError(unknown("key of configuration", key, KEYS))
     samples = given.get("num_samples", 100)
     if type(samples) is not int or not 1 <= samples <= MOST_SAMPLES:
         raise UserError(

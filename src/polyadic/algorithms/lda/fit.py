@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
@@ -19,7 +20,7 @@ from polyadic.jobs.job import Job
 from polyadic.jobs.memory import refuse_beyond, reserve
 from polyadic.readers.corpus import read_corpus
 from polyadic.readers.vocabulary import read_vocabulary
-from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood
+from polyadic.topics.coherence import coherence, diversity, per_word_log_likelihood, top_words
 from polyadic.topics.collectives import sum_over_ranks
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.mixtures import mixtures
@@ -30,18 +31,28 @@ ITERATIONS_PER_LINE = 10
 """How often the refinement prints a metric."""
 ROUGH_RESTARTS, ROUGH_SWEEPS = 2, 60
 """The effort of a decomposition that a refinement follows: a closer one changes nothing in the end."""
+SECONDS_PER_LINE = 10.0
+"""How often the decomposition prints a line."""
+TOPICS_PRINTED, WORDS_PER_LINE = 20, 8
+"""Of the topics that the job prints at its end."""
 SAMPLE_DOCUMENTS = 400
 """Documents in the report's picture."""
 
 
 def fit(job: Job[Hyperparameters]) -> Model:
     """Finds the topics of channel `train`, each rank with its share of the documents."""
-    settings, began = job.hyperparameters, time.perf_counter()
-    refuse_beyond(job, needs(settings))
-    train = read_corpus(job, "train", settings.feature_dim)
-    scored = "test" in job.channels
-    test = read_corpus(job, "test", settings.feature_dim, may_be_empty=True) if scored else None
-    vocabulary = read_vocabulary(job, settings.feature_dim)
+    began, stated = time.perf_counter(), job.hyperparameters.feature_dim
+    if stated is not None:
+        refuse_beyond(job, needs(job.hyperparameters, stated))
+    vocabulary = read_vocabulary(job, stated)
+    terms = len(vocabulary) if vocabulary is not None else stated
+    train = read_corpus(job, "train", terms)
+    terms, scored = train.corpus.terms, "test" in job.channels
+    test = read_corpus(job, "test", terms, may_be_empty=True) if scored else None
+    if stated is None:
+        job = replace(job, hyperparameters=job.hyperparameters.model_copy(update={"feature_dim": terms}))
+        job.note(f"lda: feature_dim is {terms:,}, by {'the vocabulary' if vocabulary else 'the documents'}")
+    settings = job.hyperparameters
     for warning in train.warnings + (test.warnings if test else []):
         job.note(f"warning: {warning}")
     if job.world.any(any(part.weighted for part in train.corpus.batches())):
@@ -49,7 +60,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
             "warning: channel train: counts are not whole numbers, as tf-idf makes them. Topics are of how often each "
             "term occurs: give counts (CountVectorizer)"
         )
-    reserve(job, needs(settings, train.corpus, test.corpus if test else None))
+    reserve(job, needs(settings, terms, train.corpus, test.corpus if test else None))
     corpus, earlier = train.corpus, _resume(job, train.corpus)
     if earlier is None and not settings.refine_iterations:
         topics = _by_moments(job, corpus, settings.seed, settings.max_restarts, settings.max_iterations)
@@ -57,6 +68,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
         topics = _refine(job, corpus, earlier).topics
     order = topics.alpha.argsort(descending=True)
     topics = as_served(topics.beta[order], topics.alpha[order])
+    _say_topics(job, topics, vocabulary)
     metrics, coherences = _measure(job, topics, corpus, test.corpus if test else None)
     job.note(f"lda: {settings.num_topics} topics in {time.perf_counter() - began:.1f} s")
     return Model(
@@ -81,7 +93,7 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
     topics, moments = spectral_lda(
         batches,
         settings.num_topics,
-        terms=settings.feature_dim,
+        terms=corpus.terms,
         alpha0=settings.alpha0,
         max_restarts=max_restarts,
         max_iterations=max_iterations,
@@ -90,6 +102,7 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
         start_only=settings.refine_iterations > 0,
         seed=seed,
         world=job.world,
+        after_sweep=_patience(job),
     )
     if seed == settings.seed:
         for warning in _doubts(settings, moments):
@@ -99,6 +112,32 @@ def _by_moments(job: Job[Hyperparameters], corpus: Corpus, seed: int, max_restar
         f"decomposition {moments.relative_error:.3g}, {time.perf_counter() - began:.1f} s"
     )
     return topics
+
+
+def _patience(job: Job[Hyperparameters]) -> Callable[[int, int, float], None]:
+    """A function that prints a line about a decomposition now and then, since one of many topics takes minutes."""
+    said = time.perf_counter()
+
+    def tell(start: int, sweep: int, error: float) -> None:
+        nonlocal said
+        if time.perf_counter() - said > SECONDS_PER_LINE:
+            said = time.perf_counter()
+            job.note(
+                f"lda: decomposition of {job.hyperparameters.num_topics} topics, start {start + 1}, sweep {sweep}: "
+                f"relative error {error:.4g}"
+            )
+
+    return tell
+
+
+def _say_topics(job: Job[Hyperparameters], topics: Topics, vocabulary: list[str] | None) -> None:
+    """Prints the first words of the first topics."""
+    shares = topics.alpha / topics.alpha.sum()
+    for number, numbers in enumerate(top_words(topics, WORDS_PER_LINE)[:TOPICS_PRINTED].tolist()):
+        words = [vocabulary[word] if vocabulary else f"term {word}" for word in numbers]
+        job.note(f"lda: topic {number}, {shares[number]:.0%} of alpha: {', '.join(words)}")
+    if len(topics.alpha) > TOPICS_PRINTED:
+        job.note(f"lda: and {len(topics.alpha) - TOPICS_PRINTED} other topics, in the report")
 
 
 def _doubts(settings: Hyperparameters, moments: Spectrum) -> Iterator[str]:

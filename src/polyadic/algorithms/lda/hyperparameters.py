@@ -10,7 +10,9 @@ class Hyperparameters(hyper.Hyperparameters):
     """What an lda job may set: the names and defaults of SageMaker's LDA, and the refinement's own."""
 
     num_topics: int = option("topics to find", ge=1, tunable=(1, 150))
-    feature_dim: int = option("terms of the vocabulary", ge=1)
+    feature_dim: int | None = option(
+        "terms of the vocabulary; where empty those of channel vocabulary, or as many as the documents need", None, ge=1
+    )
     mini_batch_size: int | None = option(
         "documents that the moments take at a time; it changes memory, not topics", None, ge=1
     )

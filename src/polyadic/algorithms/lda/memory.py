@@ -15,9 +15,9 @@ BATCH_DOCUMENTS = 2**16
 """Documents that the moments take together where mini_batch_size is not set."""
 
 
-def needs(settings: Hyperparameters, train: Corpus | None = None, test: Corpus | None = None) -> Need:
+def needs(settings: Hyperparameters, terms: int, train: Corpus | None = None, test: Corpus | None = None) -> Need:
     """The peak of a rank; without documents, what their terms need alone."""
-    topics, terms, starts = settings.num_topics, settings.feature_dim, settings.refine_starts
+    topics, starts = settings.num_topics, settings.refine_starts
     width = min(topics + OVERSAMPLED_COLUMNS, terms)
     documents = 0 if train is None else len(train)
     tested = 0 if test is None else len(test)

@@ -52,17 +52,17 @@ class Model:
 
     def example(self) -> object:
         """A document of one word."""
-        return {"data": {"features": {"keys": [0], "shape": [self.settings.feature_dim], "values": [1]}}}
+        return {"data": {"features": {"keys": [0], "shape": [self.topics.terms], "values": [1]}}}
 
     def parse(self, instance: object, configuration: Mapping[str, Any]) -> Corpus:
         """A document's counts, dense or sparse, as a corpus of one document."""
         row = parse_json_row(instance)._replace(number=1)
-        return corpus_of(pack_rows([row]), "features", "document", Width(self.settings.feature_dim, "the model"))
+        return corpus_of(pack_rows([row]), "features", "document", Width(self.topics.terms, "the model"))
 
     def predict(self, instances: list[Corpus]) -> list[dict[str, Any]]:
         """The topic mixture of each document, all computed together."""
         documents = [(corpus.words.tolist(), corpus.counts.tolist()) for corpus in instances]
-        mixtures_DK = mixtures(Corpus.of(documents, self.settings.feature_dim), self.topics)
+        mixtures_DK = mixtures(Corpus.of(documents, self.topics.terms), self.topics)
         return [{"topic_mixture": mixture} for mixture in mixtures_DK.tolist()]
 
     def from_table(self, table: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from polyadic.options import option
 class Hyperparameters(hyper.Hyperparameters):
     """What a tucker job may set: one of ranks and tol, and how."""
 
-    ranks: list[int] | None = option("rows of the core, one number per mode (or give tol)", None)
+    ranks: list[int] | int | None = option("rows of the core, one number per mode or one for all (or give tol)", None)
     tol: float | None = option(
         "relative error to keep to; the ranks follow (or give ranks)", None, gt=0, lt=1, tunable=(1e-3, 0.5)
     )
@@ -40,7 +40,7 @@ class Hyperparameters(hyper.Hyperparameters):
                 "one of the hyperparameters ranks, such as [20, 20, 5], and tol, the relative error that the ranks "
                 f"follow from, is needed: {got}"
             )
-        if any(rank < 1 for rank in self.ranks or ()):
+        if any(rank < 1 for rank in ([self.ranks] if isinstance(self.ranks, int) else self.ranks or ())):
             raise ValueError(f"hyperparameter ranks is {self.ranks}: each must be 1 or more, one number per mode")
         if self.tol is not None and (self.method == "nonnegative" or self.range_finder == "randomized"):
             which = "method=nonnegative" if self.method == "nonnegative" else "range_finder=randomized"

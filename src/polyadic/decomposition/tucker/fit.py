@@ -33,7 +33,7 @@ SAFE_NORM = 1e8
 @checked()
 def tucker(
     tensor: Dense | Slab,
-    ranks: Sequence[int] | None = None,
+    ranks: int | Sequence[int] | None = None,
     *,
     tol: float | None = None,
     method: Method = "st-hosvd",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from polyadic.errors import UserError
 from polyadic.forecasting.calendar import Frequency
 from polyadic.forecasting.likelihoods import Likelihood
 from polyadic.forecasting.series import Floats
@@ -82,6 +83,10 @@ def _read(
     files = choose(job, channel, in_order())
     series, extent, valueless = read_files(files, channel, frequency, likelihood.refuse, see, share)
     refuse_differing(extent, channel, job.world)
+    if not valueless and not job.world.any(extent is not None):
+        raise UserError(
+            f"channel {channel} holds no series, for there is no row in {few([path.name for path in files])}"
+        )
     left_out = job.world.collect(valueless if job.world.local_rank == 0 else [])
     places = [place for of_rank in left_out for place in of_rank] if job.channels[channel].divided else valueless
     if places:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.calendar import FORM_OF_STAMPS, Frequency
 from tests.helpers.series_files import (
     LONG,
     WIDE,
@@ -128,7 +129,7 @@ def test_a_table_of_many_blocks_and_items() -> None:
         assert np.array_equal(each.dynamic, -np.arange(len(hours))[None])
 
 
-STAMP = "it must be a time stamp such as '2014-01-31 06:00:00', without a time zone"
+STAMP = re.escape(FORM_OF_STAMPS)
 CSV: dict[str, tuple[bytes, str]] = {
     "no header": (b"1,2\n3,4\n", r"channel train, a\.csv has the header '1,2': it must be item_id, timestamp, target"),
     "no target": (b"item_id,timestamp\n", r"has the header 'item_id,timestamp': it must be item_id"),
@@ -142,6 +143,12 @@ CSV: dict[str, tuple[bytes, str]] = {
     "too few cells": (LONG + b"\na,2021-01-01 01:00,1\n", r"a\.csv, line 4: 3 cells where the header has 4: complete"),
     "too many cells": (WIDE + b"2021-01-02,1,2,3\n", r"a\.csv, line 3: 4 cells where the header has 3"),
     "no item": (LONG + b",2021-01-01 01:00,1,1\n", r"a\.csv, line 3: item_id is empty: name the item"),
+    "semicolons": (
+        b"unique_id;ds;y\na;2021-01-01;3\n",
+        "commas separate the cells of a CSV file, not semicolons",
+    ),
+    "tabs": (b"unique_id\tds\ty\na\t2021-01-01\t3\n", "commas separate the cells of a CSV file, not tabs"),
+    "columns of other names": (b"store,date,sales\na,2021-01-01,3\n", r"unique_id, ds, y.*: rename the columns"),
     "no date": (WIDE + b"01/02/2021,1,2\n", rf"a\.csv, line 3: date is '01/02/2021': {STAMP}"),
     "no date at all": (LONG + b"a,,1,1\n", rf"a\.csv, line 3: timestamp is '': {STAMP}"),
     "no such date": (WIDE + b"2021-02-30,1,2\n", rf"line 3: date is '2021-02-30': {STAMP}"),

@@ -18,9 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyadic.errors import UserError, shorten
-from polyadic.forecasting.calendar import Frequency
+from polyadic.forecasting.calendar import FORM_OF_STAMPS, Frequency
 from polyadic.forecasting.series import Series
-from polyadic.formats import Lines, csv, csv_lines, is_unbounded, parse_columns, parse_number, split_csv_line
+from polyadic.formats import (
+    Lines,
+    csv,
+    csv_lines,
+    is_unbounded,
+    parse_columns,
+    parse_number,
+    refuse_other_marks,
+    split_csv_line,
+)
 from polyadic.readers.series.formats._series_format import SeriesFormat
 from polyadic.readers.series.grid import Misfit, lay
 from polyadic.readers.series.records import LARGEST_VALUE, NamedSeries
@@ -31,8 +40,8 @@ ALIASES = {"unique_id": "item_id", "ds": "timestamp", "y": "target"}
 """Names that Nixtla's libraries and Prophet have for the same columns."""
 _TIMES_BYTES = tuple(name.encode() for name in (*TIMES, "ds"))
 _FORMS = (
-    "it must be item_id, timestamp, target (and dynamic features), with one row per item and time stamp; "
-    "or begin with timestamp or date, each of the other columns a series"
+    "it must be item_id, timestamp, target (or unique_id, ds, y; and dynamic features), with one row per item and time "
+    "stamp: rename the columns; or begin with timestamp or date, each of the other columns a series"
 )
 _YEAR_1 = int(np.datetime64("0001-01-01", "us").astype(np.int64))
 
@@ -98,7 +107,10 @@ class _Layout:
 def _read_layout(text: Lines) -> _Layout | None:
     """What the header says; None where the file is empty."""
     header = next(csv_lines(text), None)
-    return None if header is None else _parse_header(header.cells, header.end, text.name)
+    if header is None:
+        return None
+    refuse_other_marks(text.name, header)
+    return _parse_header(header.cells, header.end, text.name)
 
 
 def _parse_header(cells: list[str], begin: int, file: str) -> _Layout:
@@ -187,10 +199,7 @@ def _line_fault(line: bytes, layout: _Layout) -> str | None:
     if layout.item is not None and not cells[layout.item]:
         return f"{layout.names[layout.item]} is empty: name the item that the row is of"
     if not _is_stamp(cells[layout.time]):
-        return (
-            f"{layout.names[layout.time]} is {shorten(cells[layout.time])}: it must be a time stamp such as "
-            "'2014-01-31 06:00:00', without a time zone"
-        )
+        return f"{layout.names[layout.time]} is {shorten(cells[layout.time])}: {FORM_OF_STAMPS}"
     faults = (_value_fault(cells[column], layout.names[column], column in layout.features) for column in layout.values)
     return next((fault for fault in faults if fault), None)
 
