@@ -32,7 +32,8 @@ def run(block: Block, folder: Path, *more: str) -> str:
     asked = commands(block)
     if all(command[:3] == ["python", "-m", "polyadic"] for command in asked):
         return _run_in_this_process(command[3:] for command in asked)
-    script = f'set -euo pipefail\npython() {{ "{sys.executable}" "$@" {shlex.join(more)}; }}\n{block.code}'
+    python = f'python() {{ "{sys.executable}" "$@" {shlex.join(more)}; }}\npolyadic() {{ python -m polyadic "$@"; }}\n'
+    script = f"set -euo pipefail\n{python}{block.code}"
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
         ["bash", "-c", script],
@@ -105,7 +106,7 @@ def check(command: list[str], patch: pytest.MonkeyPatch) -> None:
     elif command[0] == "python":
         assert (ROOT / command[1]).is_file(), f"there is no {command[1]}"
     else:
-        assert command[0] in ("docker", "tensorboard", "pip", "source"), command
+        assert command[0] in ("docker", "tensorboard", "pip", "source", "polyadic", "curl", "echo", "printf"), command
 
 
 def exists(module: str) -> bool:

@@ -10,6 +10,7 @@ import tarfile
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_blocks_without_needs_run(page: Path, folder: Path) -> None:
                 if "local_mode endpoint" in block.code:
                     opened.enter_context(commands.endpoint(block, folder, port))
                 else:
-                    commands.run(block, folder)
+                    commands.run(replace(block, code=block.code.replace(DOCUMENTED_PORT, str(port))), folder)
             elif block.file is not None:
                 opened.enter_context(added_file(block, folder))
             elif block.needs is None and block.language == "python":
