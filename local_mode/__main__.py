@@ -1,4 +1,4 @@
-"""python -m local_mode train | endpoint | demo."""
+"""python -m local_mode train | endpoint | up | demo."""
 
 import argparse
 import sys
@@ -19,6 +19,7 @@ from local_mode.stopping import Stopped, StopRequest, stop_requests
 from local_mode.training import run_training
 from local_mode.variants import parse_variant
 
+BEGAN = time.monotonic()
 Command = Callable[[argparse.Namespace, StopRequest], int]
 
 SNIPPET = """
@@ -67,6 +68,18 @@ def demo(arguments: argparse.Namespace, stop: StopRequest) -> int:
     return run_demo(arguments.output, _backend(arguments), stop)
 
 
+def up(arguments: argparse.Namespace, stop: StopRequest) -> int:
+    from local_mode.front_door.server import FrontDoorSettings, run  # aiohttp, botocore and moto: only here
+
+    if arguments.host not in ("127.0.0.1", "localhost", "::1"):
+        print(
+            f"warning: --host {arguments.host} lets other machines run training jobs here: nothing is authenticated",
+            file=sys.stderr,
+        )
+    settings = FrontDoorSettings(arguments.port, arguments.state, lambda: _backend(arguments), arguments.host)
+    return run(settings, BEGAN)
+
+
 def _wait(running: Endpoint, stop: StopRequest) -> None:
     while not stop:
         running.raise_if_server_died()
@@ -82,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--image", metavar="NAME", help="run this Docker image; plain processes without it")
     where.add_argument("--container", metavar="DIR", type=Path, default=CONTAINER, help="folder of train and serve")
-    commands = parser.add_subparsers(required=True, metavar="train | endpoint | demo")
+    commands = parser.add_subparsers(required=True, metavar="train | endpoint | up | demo")
 
     training = commands.add_parser(
         "train",
@@ -112,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--port", metavar="P", type=int, default=8080, help="8080 by default; 0 takes a free one")
     serving.add_argument("--seed", metavar="N", type=int, help="makes the traffic split repeatable")
     serving.set_defaults(command=endpoint)
+
+    front_door = commands.add_parser(
+        "up",
+        parents=[where],
+        help="answer AWS's clients: SageMaker, and S3, logs and STS around it",
+        epilog="example: python -m local_mode up --port 4566",
+    )
+    front_door.add_argument("--port", metavar="P", type=int, default=4566, help="4566 by default; 0 takes a free one")
+    front_door.add_argument("--state", metavar="DIR", type=Path, default=Path("local_mode/state"), help="what is kept")
+    front_door.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="127.0.0.1 alone by default")
+    front_door.set_defaults(command=up)
 
     demonstration = commands.add_parser(
         "demo",

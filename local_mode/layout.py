@@ -14,15 +14,28 @@ DISTRIBUTIONS = ("FullyReplicated", "ShardedByS3Key")
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """The settings of a training job, as CreateTrainingJob would get them."""
+    """The settings of a training job, as CreateTrainingJob would get them.
+
+    distribution: one for all channels, or one for each that has another than FullyReplicated. content_types: of the
+    channels that have one.
+    """
 
     channels: Mapping[str, Path]
     hyperparameters: Mapping[str, str]
     output: Path
     hosts: int = 1
-    distribution: str = "FullyReplicated"
+    distribution: str | Mapping[str, str] = "FullyReplicated"
     checkpoints: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    content_types: Mapping[str, str] = field(default_factory=dict)
+    instance_type: str = "local"
+    name: str = ""
+
+    def distribution_of(self, channel: str) -> str:
+        """How a channel's files are dealt to the hosts."""
+        if isinstance(self.distribution, str):
+            return self.distribution
+        return self.distribution.get(channel, DISTRIBUTIONS[0])
 
     @property
     def host_names(self) -> list[str]:
@@ -75,16 +88,16 @@ def _lay_out_host(job: TrainingJob, base: Path, interface: str, channels: Mappin
         folder.mkdir(parents=True)
     documents = {
         "hyperparameters": dict(job.hyperparameters),
-        "inputdataconfig": {name: _channel_config(job.distribution) for name in channels},
+        "inputdataconfig": {name: _channel_config(job, name) for name in channels},
         "resourceconfig": {
             "current_host": base.name,
-            "current_instance_type": "local",
+            "current_instance_type": job.instance_type,
             "current_group_name": "homogeneousCluster",
             "hosts": job.host_names,
             "instance_groups": [
                 {
                     "instance_group_name": "homogeneousCluster",
-                    "instance_type": "local",
+                    "instance_type": job.instance_type,
                     "hosts": job.host_names,
                 }
             ],
@@ -97,15 +110,20 @@ def _lay_out_host(job: TrainingJob, base: Path, interface: str, channels: Mappin
     return HostLayout(base.name, base, channels, checkpoints)
 
 
-def _channel_config(distribution: str) -> dict[str, str]:
-    return {"TrainingInputMode": "File", "S3DistributionType": distribution, "RecordWrapperType": "None"}
+def _channel_config(job: TrainingJob, name: str) -> dict[str, str]:
+    config = {
+        "TrainingInputMode": "File",
+        "S3DistributionType": job.distribution_of(name),
+        "RecordWrapperType": "None",
+    }
+    return config | ({"ContentType": job.content_types[name]} if name in job.content_types else {})
 
 
 def _channel_per_host(name: str, job: TrainingJob, root: Path) -> dict[str, Path]:
     source = job.channels[name]
     if not source.is_dir():
         raise LocalModeError(f"channel {name!r} names {str(source)!r}, which is not a folder: give a folder of files")
-    if job.distribution == "FullyReplicated":
+    if job.distribution_of(name) == DISTRIBUTIONS[0]:
         return dict.fromkeys(job.host_names, source.resolve())
     shards = {host: root / "shards" / host / name for host in job.host_names}
     for folder in shards.values():

@@ -46,6 +46,29 @@ def validation_error(message: str) -> RuntimeFault:
     return RuntimeFault("ValidationError", 400, message)
 
 
+def model_error(endpoint: str, variant: str, status: int, message: str) -> RuntimeFault:
+    """What a client gets where a variant's server refused or did not answer (status 0)."""
+    side = "client" if 400 <= status < 500 else "server"
+    log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    return RuntimeFault(
+        "ModelError",
+        424,
+        f'Received {side} error ({status}) from primary with message "{message}".',
+        OriginalStatusCode=status,
+        OriginalMessage=message[:MAX_MESSAGE_CHARACTERS],
+        LogStreamArn=f"arn:aws:logs:local:000000000000:log-group:{log_group}:log-stream:{variant}",
+    )
+
+
+def forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """SageMaker hands its own headers on and strips the others."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower() in ("content-type", "accept") or name.lower().startswith(PREFIX)
+    }
+
+
 class Router:
     """Chooses a variant for each request and hands the request to its server."""
 
@@ -65,9 +88,11 @@ class Router:
         try:
             answer = self._pool.request("POST", f"{target.url}/invocations", body=body, headers=dict(headers))
         except urllib3.exceptions.HTTPError as error:
-            raise self._model_error(target, 0, f"no answer from the container: {error}") from error
+            reason = f"no answer from the container: {error}"
+            raise model_error(self.endpoint, target.variant, 0, reason) from error
         if answer.status >= 400:
-            raise self._model_error(target, answer.status, answer.data.decode("utf-8", "replace"))
+            text = answer.data.decode("utf-8", "replace")
+            raise model_error(self.endpoint, target.variant, answer.status, text)
         returned = {name: value for name, value in answer.headers.items() if name.lower() in RETURNED}
         return Response(answer.data, headers=returned | {INVOKED_VARIANT: target.variant})
 
@@ -95,18 +120,6 @@ class Router:
         with self._lock:
             return self._random.choices(weighted, [target.weight for target in weighted])[0]
 
-    def _model_error(self, target: Target, status: int, message: str) -> RuntimeFault:
-        side = "client" if 400 <= status < 500 else "server"
-        log_group = f"/aws/sagemaker/Endpoints/{self.endpoint}"
-        return RuntimeFault(
-            "ModelError",
-            424,
-            f'Received {side} error ({status}) from primary with message "{message}".',
-            OriginalStatusCode=status,
-            OriginalMessage=message[:MAX_MESSAGE_CHARACTERS],
-            LogStreamArn=f"arn:aws:logs:local:000000000000:log-group:{log_group}:log-stream:{target.variant}",
-        )
-
 
 def create_app(router: Router) -> Flask:
     app = Flask(__name__)
@@ -115,7 +128,7 @@ def create_app(router: Router) -> Flask:
     def invocations(name: str) -> Response:
         body = _read_body()
         _check_endpoint(router, name)
-        return router.invoke(request.headers.get(TARGET_VARIANT), _forwarded_headers(), body)
+        return router.invoke(request.headers.get(TARGET_VARIANT), forwarded(dict(request.headers)), body)
 
     @app.get("/ping")
     def ping() -> Response:
@@ -153,12 +166,3 @@ def _read_body() -> bytes:
     while chunk := request.stream.read(1 << 20):  # a client that is still sending would not see the answer
         size += len(chunk)
     raise validation_error(f"The request body has {size} bytes; at most {MAX_BODY_BYTES} are allowed.")
-
-
-def _forwarded_headers() -> dict[str, str]:
-    """SageMaker hands its own headers on and strips the others."""
-    return {
-        name: value
-        for name, value in request.headers.items()
-        if name.lower() in ("content-type", "accept") or name.lower().startswith(PREFIX)
-    }

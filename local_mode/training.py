@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,28 +35,39 @@ class TrainingResult:
 
 
 def run_training(
-    job: TrainingJob, backend: Backend, stop: StopRequest, on_line: LineSink = print_line
+    job: TrainingJob,
+    backend: Backend,
+    stop: StopRequest,
+    on_line: LineSink = print_line,
+    *,
+    of_host: Callable[[str], LineSink] | None = None,
+    scratch: Path | None = None,
 ) -> TrainingResult:
     """Runs all hosts to their end and leaves model.tar.gz, output.tar.gz and tensorboard/ in `job.output`.
 
-    A stop sends SIGTERM to the hosts; what they save within 120 s is collected as usual.
+    A stop sends SIGTERM to the hosts; what they save within 120 s is collected as usual. of_host: gives each host's
+    sink; without it all lines go to `on_line`, with the host's name where there are several. scratch: the folder for
+    the hosts' own folders; the system's without it.
     """
     job.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="local-mode-") as root:
+    with tempfile.TemporaryDirectory(prefix="local-mode-", dir=scratch) as root:
         layouts = lay_out(job, Path(root).resolve(), backend.network_interface)
-        codes = _run_hosts(job, layouts, backend, stop, on_line)
+        sinks = of_host or (lambda host: on_line if job.hosts == 1 else prefixed(host, on_line))
+        codes = _run_hosts(job, layouts, backend, stop, sinks)
         backend.reclaim(Path(root))
         return _collect(job, layouts, codes, on_line)
 
 
 def _run_hosts(
-    job: TrainingJob, layouts: Sequence[HostLayout], backend: Backend, stop: StopRequest, on_line: LineSink
+    job: TrainingJob,
+    layouts: Sequence[HostLayout],
+    backend: Backend,
+    stop: StopRequest,
+    sinks: Callable[[str], LineSink],
 ) -> dict[str, int]:
-    name = f"local-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
+    name = job.name or f"local-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
     environment = {"TRAINING_JOB_NAME": name, "AWS_REGION": "us-east-1", **job.environment}
-    hosts = backend.start_training(
-        layouts, environment, lambda host: on_line if job.hosts == 1 else prefixed(host, on_line)
-    )
+    hosts = backend.start_training(layouts, environment, sinks)
     try:
         _watch(hosts, stop)
     finally:

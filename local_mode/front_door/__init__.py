@@ -1,0 +1,1 @@
+"""One port that every AWS client speaks to: SageMaker is ours; S3, logs, STS and the rest are moto's."""

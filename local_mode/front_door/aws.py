@@ -1,0 +1,111 @@
+"""What is not SageMaker: S3, CloudWatch, STS, IAM and the rest, answered by moto in this process."""
+
+import asyncio
+import functools
+import os
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from local_mode.front_door.storage import Objects
+
+MEMORY_BYTES = 16 * 2**20
+"""Of a body that waits in memory; a larger one lies on the disk."""
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+class Moto:
+    """moto's own application, asked in threads; changed objects are on the disk before their request is answered."""
+
+    def __init__(self, objects: Objects, pool: ThreadPoolExecutor, lock: threading.RLock) -> None:
+        self._objects, self._pool, self._lock = objects, pool, lock
+
+    @functools.cached_property
+    def _application(self) -> Any:
+        os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        return DomainDispatcherApplication(create_backend_app)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """moto's answer to a request."""
+        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as body:
+            async for chunk in request.content.iter_chunked(1 << 20):
+                body.write(chunk)
+            size = body.tell()
+            body.seek(0)
+            environ = _environ(request, body, size)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, request, environ)
+
+    def _ask(self, request: web.Request, environ: dict[str, Any]) -> web.Response:
+        with self._lock:  # moto is no code for several threads.
+            status, headers, parts = self._run(environ)
+            if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE"):
+                self._keep(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))
+        answer = web.Response(status=status, body=parts)
+        for name, value in headers:
+            if name.lower() not in _HOP_BY_HOP:
+                if name.lower() == "content-type":
+                    answer.headers[name] = value
+                else:
+                    answer.headers.add(name, value)
+        if request.method == "HEAD":
+            length = next((value for name, value in headers if name.lower() == "content-length"), None)
+            if length is not None:
+                answer.headers["Content-Length"] = length
+        return answer
+
+    def _run(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
+        told: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
+            told[:] = [int(status.split()[0]), headers]
+
+        parts = self._application(environ, start_response)
+        try:
+            data = b"".join(parts)
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        return told[0], told[1], data
+
+    def _keep(self, path: str) -> None:
+        bucket, _, key = path.lstrip("/").partition("/")
+        if bucket and "." not in bucket[:1]:
+            self._objects.sync(bucket, key or None)
+
+
+def _environ(request: web.Request, body: IO[bytes], size: int) -> dict[str, Any]:
+    """The request as WSGI has it."""
+    host, _, port = request.host.partition(":")
+    path = request.rel_url.raw_path
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(path, "latin-1"),
+        "RAW_URI": request.raw_path if hasattr(request, "raw_path") else path,
+        "REQUEST_URI": str(request.rel_url),
+        "QUERY_STRING": request.rel_url.raw_query_string,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port or "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": request.remote or "127.0.0.1",
+        "CONTENT_LENGTH": str(size),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": body,
+        "wsgi.errors": None,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in request.headers.items():
+        if name.lower() in ("content-length", "transfer-encoding", "expect"):
+            continue
+        key = name.upper().replace("-", "_")
+        environ["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    return environ

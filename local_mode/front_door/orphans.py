@@ -1,0 +1,48 @@
+"""One front door a folder of state, and nothing left running of one that was killed."""
+
+import fcntl
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from local_mode.errors import LocalModeError
+
+VARIABLE = b"SAGEMAKER_BASE_DIR="
+SECONDS = 10.0
+
+
+def lock(state: Path) -> IO[str]:
+    """The file that says that a state is in use, held; LocalModeError where another process holds it."""
+    file = (state / "lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise LocalModeError(f"{state} is in use by another front door: give --state another folder") from None
+    return file
+
+
+def end_all(scratch: Path) -> None:
+    """Ends the processes that an earlier front door left, known by their folders under `scratch`, and removes these."""
+    deadline = time.monotonic() + SECONDS
+    while (pids := _left(scratch)) and time.monotonic() < deadline:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _left(scratch: Path) -> list[int]:
+    mark = VARIABLE + f"{scratch}/".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            if any(variable.startswith(mark) for variable in variables) and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found

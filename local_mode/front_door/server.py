@@ -1,0 +1,167 @@
+"""The front door: one port, behind it SageMaker's control plane and runtime, and moto for all else."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from local_mode.backend import Backend
+from local_mode.errors import LocalModeError
+from local_mode.front_door import orphans, shapes, surroundings
+from local_mode.front_door.aws import Moto
+from local_mode.front_door.hosting import Hosting
+from local_mode.front_door.logs import Logs
+from local_mode.front_door.resources import REGION, Document
+from local_mode.front_door.runtime import Runtime
+from local_mode.front_door.shapes import Fault
+from local_mode.front_door.storage import Objects
+from local_mode.front_door.store import Store
+from local_mode.front_door.tags import Tags
+from local_mode.front_door.training import TrainingJobs
+
+TARGET, RUNTIME_PATH = "SageMaker.", re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
+THREADS = 16
+CONTENT_TYPE = "application/x-amz-json-1.1"
+
+
+@dataclass(frozen=True)
+class FrontDoorSettings:
+    """Where the front door listens, what it keeps and where, and what its jobs and servers run in."""
+
+    port: int
+    state: Path
+    backend: Callable[[], Backend]
+    host: str = "127.0.0.1"
+
+
+class FrontDoor:
+    """All that is behind the port; it is made and closed outside of the event loop."""
+
+    def __init__(self, settings: FrontDoorSettings) -> None:
+        self._state = settings.state.resolve()
+        self._state.mkdir(parents=True, exist_ok=True)
+        self._guard = orphans.lock(self._state)
+        scratch = self._state / "run"
+        orphans.end_all(scratch)
+        self.store = Store(self._state)
+        moto_lock = threading.RLock()
+        self.runtime = Runtime()
+        self.objects = Objects(self._state / "s3", self.store, REGION)
+        logs = Logs(self._state / "logs", REGION, moto_lock)
+        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch)
+        self.hosting = Hosting(self.store, self.objects, logs, self.runtime, settings.backend, scratch)
+        self.pool = ThreadPoolExecutor(THREADS, "front-door")
+        self.moto = Moto(self.objects, self.pool, moto_lock)
+        self.operations: Mapping[str, Callable[[Document], Document]] = {
+            **self.jobs.operations,
+            **self.hosting.operations,
+            **Tags(self.store).operations,
+        }
+
+    def application(self) -> web.Application:
+        """The application of aiohttp."""
+        application = web.Application(client_max_size=1 << 50)
+        application.router.add_route("*", "/{path:.*}", self.answer)
+        application.on_startup.append(lambda _: self.runtime.open())
+        application.on_cleanup.append(lambda _: self.runtime.close())
+        return application
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Any request: to whom it goes is told by its target, then by its path."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return _refusal(Fault("AccessDeniedException", f"requests of pages from {origin} are not answered", 403))
+        target = request.headers.get("X-Amz-Target", "")
+        if target.startswith(TARGET):
+            return await self._control(request, target.removeprefix(TARGET))
+        path = RUNTIME_PATH.fullmatch(request.path)
+        if path is not None and request.method == "POST":
+            if path[2] == "invocations":
+                return await self.runtime.invoke(request, path[1])
+            return _refusal(Fault("UnknownOperationException", f"{path[2]} is not honoured on this machine yet", 404))
+        if request.path == "/ping":
+            return web.Response()
+        return await self.moto.answer(request)
+
+    async def _control(self, request: web.Request, name: str) -> web.Response:
+        body = await request.read()
+        try:
+            model = shapes.operation(name)
+            document = _parsed(body)
+            shapes.check_request(model, document)
+            handler = self.operations.get(name)
+            if handler is None:
+                raise Fault("UnknownOperationException", f"{name} is not honoured on this machine yet")
+            answer = await asyncio.get_running_loop().run_in_executor(self.pool, handler, document)
+        except Fault as fault:
+            return _refusal(fault)
+        text = json.dumps(shapes.answer(model, answer))
+        return web.Response(text=text, content_type=CONTENT_TYPE)
+
+    def close(self) -> None:
+        """Ends jobs and servers; what is kept is told truly at the next start."""
+        self.hosting.close()
+        self.jobs.close()
+        self.pool.shutdown(wait=True)
+        self.store.close()
+        self._guard.close()
+
+
+def run(settings: FrontDoorSettings, began: float | None = None) -> int:
+    """Serves until SIGINT or SIGTERM; the exit code."""
+    door = FrontDoor(settings)
+    try:
+        return asyncio.run(_serve(door, settings, began or time.monotonic()))
+    finally:
+        door.close()
+
+
+async def _serve(door: FrontDoor, settings: FrontDoorSettings, began: float) -> int:
+    runner = web.AppRunner(door.application(), access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise LocalModeError(
+            f"cannot listen on port {settings.port}: {error.strerror}; choose another --port"
+        ) from None
+    port = runner.addresses[0][1]
+    url = f"http://{settings.host}:{port}"
+    environment = surroundings.write(settings.state.resolve(), url)
+    print(f"AWS_ENDPOINT_URL={url}  (up after {time.monotonic() - began:.1f} s; Ctrl-C ends it)")
+    print(f"for SageMaker's SDKs: source {environment}")
+    sys.stdout.flush()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await runner.cleanup()
+    return 0
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError as error:
+        raise Fault("SerializationException", f"the body is no JSON: {error}") from None
+
+
+def _refusal(fault: Fault) -> web.Response:
+    body = {"__type": fault.code, "message": str(fault), "Message": str(fault)}
+    return web.Response(
+        text=json.dumps(body), status=fault.status, content_type=CONTENT_TYPE, headers={"x-amzn-ErrorType": fault.code}
+    )

@@ -1,0 +1,39 @@
+"""What a client's process needs to know: the URL, keys that mean nothing, and the default bucket of SageMaker's SDK.
+
+SDK v2 asks the real STS for the account whose default bucket it takes, whatever AWS_ENDPOINT_URL says; a settings file
+of its own names the bucket instead, and turns its telemetry off.
+"""
+
+import shlex
+from pathlib import Path
+
+from local_mode.front_door.resources import ACCOUNT, REGION
+
+BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
+SETTINGS = f"""\
+SchemaVersion: '1.0'
+SageMaker:
+  PythonSDK:
+    Modules:
+      TelemetryOptOut: true
+      Session:
+        DefaultS3Bucket: {BUCKET}
+"""
+
+
+def write(state: Path, url: str) -> Path:
+    """Writes `environment`, which a shell may source, and the SDK's settings beside it; the first of the two."""
+    settings = state / "sagemaker.yaml"
+    settings.write_text(SETTINGS)
+    variables = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
+        "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
+    }
+    file = state / "environment"
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    return file

@@ -1,0 +1,211 @@
+"""Training jobs over boto3, run by a container in small."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_mode.front_door.conftest import ROLE, Door, ended, job, trained
+
+pytestmark = pytest.mark.slow
+
+
+def members(door: Door, bucket: str, key: str) -> dict[str, bytes]:
+    """The files of an archive in S3."""
+    data = door.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        files = {each.name: archive.extractfile(each) for each in archive}
+        return {name: file.read() for name, file in files.items() if file is not None}
+
+
+def test_a_job_trains_and_says_what_it_did(door: Door) -> None:
+    definitions = [{"Name": "loss", "Regex": r"train relative_error <loss>=(\S+)"}, {"Name": "none", "Regex": "x(y)z"}]
+    algorithm = {"TrainingImage": "polyadic", "TrainingInputMode": "File", "MetricDefinitions": definitions}
+    tags = [{"Key": "team", "Value": "a"}]
+    described = trained(
+        door, "sound", AlgorithmSpecification=algorithm, HyperParameters={"max_iterations": "4"}, Tags=tags
+    )
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Completed"
+    assert described["ModelArtifacts"] == {"S3ModelArtifacts": "s3://data/out/sound/output/model.tar.gz"}
+    assert [(each["MetricName"], each["Value"]) for each in described["FinalMetricDataList"]] == [("loss", 0.25)]
+    steps = [each["Status"] for each in described["SecondaryStatusTransitions"]]
+    assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert all(each["EndTime"] >= each["StartTime"] for each in described["SecondaryStatusTransitions"])
+    assert described["CreationTime"] <= described["TrainingStartTime"] <= described["TrainingEndTime"]
+    assert described["ResourceConfig"]["InstanceType"] == "ml.m5.large" and described["RoleArn"] == ROLE
+    assert "Tags" not in described
+    sagemaker = door.client("sagemaker")
+    assert sagemaker.list_tags(ResourceArn=described["TrainingJobArn"])["Tags"] == tags
+    assert json.loads(members(door, "data", "out/sound/output/model.tar.gz")["model.json"])["saved_by"] == "algo-1"
+    seen = json.loads(members(door, "data", "out/sound/output/output.tar.gz")["algo-1.json"])
+    assert seen["files"] == {"train": ["a.csv", "deep/b.csv"]}
+    assert seen["environment"]["TRAINING_JOB_NAME"] == "sound"
+
+
+def test_lines_are_in_cloudwatch_logs(door: Door) -> None:
+    trained(door, "talkative", ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1})
+    logs, group = door.client("logs"), "/aws/sagemaker/TrainingJobs"
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="talkative/")["logStreams"]
+    assert sorted(each["logStreamName"].rpartition("-")[0] for each in streams) == [
+        "talkative/algo-1",
+        "talkative/algo-2",
+    ]
+    events = logs.get_log_events(logGroupName=group, logStreamName=streams[1]["logStreamName"], startFromHead=True)
+    assert [each["message"] for each in events["events"]] == ["hello from algo-2"]
+
+
+def test_content_types_and_shards_reach_the_hosts(door: Door) -> None:
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://data/train/", "S3DataDistributionType": "ShardedByS3Key"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
+    trained(door, "sharded", InputDataConfig=[channel], ResourceConfig=resources)
+    files = members(door, "data", "out/sharded/output/output.tar.gz")
+    seen = [json.loads(files[f"algo-{number}.json"]) for number in (1, 2)]
+    assert [each["files"]["train"] for each in seen] == [["a.csv"], ["deep/b.csv"]]
+    config = seen[0]["config"]["inputdataconfig"]["train"]
+    assert config["ContentType"] == "text/csv" and config["S3DistributionType"] == "ShardedByS3Key"
+    assert seen[0]["config"]["resourceconfig"]["current_instance_type"] == "ml.m5.large"
+
+
+def test_a_job_that_fails_says_why(door: Door) -> None:
+    described = trained(door, "wrong", HyperParameters={"behaviour": "fail"})
+    assert described["TrainingJobStatus"] == "Failed" and "ModelArtifacts" not in described
+    assert described["FailureReason"] == "AlgorithmError: rank got 0: give a rank of 1 or more, host algo-1"
+    nothing = {"S3DataType": "S3Prefix", "S3Uri": "s3://data/nothing"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": nothing}}
+    described = trained(door, "empty", InputDataConfig=[channel])
+    assert described["TrainingJobStatus"] == "Failed"
+    assert 'No S3 objects found under S3 URL "s3://data/nothing"' in described["FailureReason"]
+
+
+def test_a_job_is_stopped_and_keeps_its_model(door: Door) -> None:
+    sagemaker = door.client("sagemaker")
+    sagemaker.create_training_job(**job("patient", HyperParameters={"behaviour": "wait"}))
+    await_line(door, "patient", "waiting")
+    sagemaker.stop_training_job(TrainingJobName="patient")
+    sagemaker.stop_training_job(TrainingJobName="patient")
+    described = ended(door, "patient")
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Stopped"
+    assert json.loads(members(door, "data", "out/patient/output/model.tar.gz")["model.json"])["stopped"]
+    with pytest.raises(ClientError, match="ValidationException.*is in status Stopped"):
+        sagemaker.stop_training_job(TrainingJobName="patient")
+
+
+def test_a_job_ends_after_its_longest_time(door: Door) -> None:
+    limit = {"MaxRuntimeInSeconds": 1}
+    described = trained(door, "endless", HyperParameters={"behaviour": "wait"}, StoppingCondition=limit)
+    assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_checkpoints_lie_in_s3(door: Door) -> None:
+    trained(door, "kept", CheckpointConfig={"S3Uri": "s3://data/checkpoints"})
+    assert door.client("s3").get_object(Bucket="data", Key="checkpoints/algo-1.txt")["Body"].read() == b"epoch 1"
+
+
+def test_jobs_are_listed_page_by_page(door: Door) -> None:
+    for number in range(5):
+        trained(door, f"listed-{number}")
+    sagemaker = door.client("sagemaker")
+    pages = sagemaker.get_paginator("list_training_jobs").paginate(
+        NameContains="LISTED", SortBy="Name", SortOrder="Ascending", PaginationConfig={"PageSize": 2}
+    )
+    names = [[each["TrainingJobName"] for each in page["TrainingJobSummaries"]] for page in pages]
+    assert names == [["listed-0", "listed-1"], ["listed-2", "listed-3"], ["listed-4"]]
+    newest = sagemaker.list_training_jobs(NameContains="listed", MaxResults=1)["TrainingJobSummaries"]
+    assert newest[0]["TrainingJobName"] == "listed-4"
+    assert not sagemaker.list_training_jobs(NameContains="listed", StatusEquals="Failed")["TrainingJobSummaries"]
+    with pytest.raises(ClientError, match="NextToken is 'zzz'"):
+        sagemaker.list_training_jobs(NextToken="zzz")
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a name that is taken": ({"TrainingJobName": "sound-2"}, "ResourceInUse", "already exists"),
+    "a network of its own": (
+        {"VpcConfig": {"SecurityGroupIds": ["sg"], "Subnets": ["s"]}},
+        "ValidationException",
+        "VpcConfig is not honoured on this machine: leave it out",
+    ),
+    "an algorithm by its name": (
+        {"AlgorithmSpecification": {"AlgorithmName": "lda", "TrainingInputMode": "File"}},
+        "ValidationException",
+        "AlgorithmName is not honoured",
+    ),
+    "a pipe": (
+        {"AlgorithmSpecification": {"TrainingImage": "a", "TrainingInputMode": "Pipe"}},
+        "ValidationException",
+        "channel train: Pipe mode is not honoured on this machine yet",
+    ),
+    "a bucket that is not there": (
+        {
+            "InputDataConfig": [
+                {
+                    "ChannelName": "train",
+                    "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://nowhere/a"}},
+                }
+            ]
+        },
+        "ValidationException",
+        "there is no bucket nowhere",
+    ),
+    "a type that does not exist": (
+        {"ResourceConfig": {"InstanceType": "ml.abacus", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+        "ValidationException",
+        "Member must satisfy enum value set: \\[ml.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_had_is_refused_by_name(what: str, door: Door) -> None:
+    changes, code, message = REFUSED[what]
+    sagemaker = door.client("sagemaker")
+    if what == "a name that is taken":
+        trained(door, "sound-2")
+    with pytest.raises(ClientError, match=message) as caught:
+        sagemaker.create_training_job(**job(changes.get("TrainingJobName", "refused"), **changes))
+    assert caught.value.response["Error"]["Code"] == code
+    with pytest.raises(ClientError, match="ValidationException.*Requested resource not found"):
+        sagemaker.describe_training_job(TrainingJobName="refused")
+
+
+def test_a_job_that_a_kill_ended_is_said_to_have_failed(open_door: Callable[[], Any]) -> None:
+    with open_door() as door:
+        door.client("s3").create_bucket(Bucket="data")
+        door.client("s3").put_object(Bucket="data", Key="train/a.csv", Body=b"1,2\n")
+        trained(door, "before")
+        door.client("sagemaker").create_training_job(**job("cut", HyperParameters={"behaviour": "deaf"}))
+        await_line(door, "cut", "hello from algo-1")
+        door.process.kill()
+    with open_door() as door:
+        described = door.client("sagemaker").describe_training_job(TrainingJobName="cut")
+        assert described["TrainingJobStatus"] == "Failed"
+        assert "the machine's front door was stopped while the job ran" in described["FailureReason"]
+        assert (
+            door.client("sagemaker").describe_training_job(TrainingJobName="before")["TrainingJobStatus"] == "Completed"
+        )
+        assert "saved_by" in members(door, "data", "out/before/output/model.tar.gz")["model.json"].decode()
+        await_line(door, "before", "hello from algo-1")
+        assert trained(door, "after")["TrainingJobStatus"] == "Completed"
+
+
+def await_line(door: Door, name: str, line: str, seconds: float = 30) -> None:
+    """Waits until a job has printed a line."""
+    deadline, logs, group = time.monotonic() + seconds, door.client("logs"), "/aws/sagemaker/TrainingJobs"
+    while time.monotonic() < deadline:
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
+        except ClientError:
+            streams = []
+        for stream in streams:
+            events = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+            if any(each["message"] == line for each in events):
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{name} does not print {line!r}")
