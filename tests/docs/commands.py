@@ -124,7 +124,7 @@ def _check_local_mode(arguments: list[str], patch: pytest.MonkeyPatch) -> None:
         jobs.append(given)
         return 0
 
-    for name in ("train", "endpoint", "demo"):
+    for name in ("train", "endpoint", "up", "demo"):
         patch.setattr(local_mode, name, keep)
     patch.setattr(sys, "argv", ["local_mode", *arguments])
     patch.chdir(ROOT)
