@@ -57,7 +57,7 @@ class FrontDoor:
         self.store = Store(self._state)
         moto_lock = threading.RLock()
         self.runtime = Runtime()
-        self.objects = Objects(self._state / "s3", self.store, REGION)
+        self.objects = Objects(self._state / "s3", self.store, REGION, moto_lock)
         logs = Logs(self._state / "logs", REGION, moto_lock)
         self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch)
         self.hosting = Hosting(self.store, self.objects, logs, self.runtime, settings.backend, scratch)

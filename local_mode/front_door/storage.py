@@ -26,11 +26,10 @@ _KEPT = ("_etag", "_storage_class", "checksum_algorithm", "checksum_value", "che
 
 
 class Objects:
-    """The objects of all buckets."""
+    """The objects of all buckets; lock: held by whoever asks moto, which is no code for several threads."""
 
-    def __init__(self, folder: Path, store: Store, region: str) -> None:
-        self._folder, self._store, self._region = folder, store, region
-        self._lock = threading.RLock()
+    def __init__(self, folder: Path, store: Store, region: str, lock: threading.RLock) -> None:
+        self._folder, self._store, self._region, self._lock = folder, store, region, lock
         self._restore()
 
     def sync(self, bucket: str, key: str | None = None) -> None:

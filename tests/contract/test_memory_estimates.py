@@ -119,7 +119,7 @@ def test_an_estimate_is_within_a_half_of_the_peak(name: str, tmp_path: Path) -> 
         env=environment, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-4000:]
-    said = re.search(r"needs about ([\d.,]+) (MB|GB) a rank", run.stdout)
+    said = re.search(r"needs about ([\d.,]+) (MB|GB) a process", run.stdout)
     assert said is not None, run.stdout[-4000:]
     estimate = float(said[1].replace(",", "")) * UNITS[said[2]]
     peak = float(run.stdout.split()[-1])
