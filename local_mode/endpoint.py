@@ -118,7 +118,7 @@ def _wait_until_healthy(endpoint: Endpoint, seconds: float, stop: StopRequest) -
     deadline = time.monotonic() + seconds
     with urllib3.PoolManager(retries=False, timeout=2.0) as pool:
         for server in endpoint.servers:
-            while not _is_healthy(pool, server):
+            while not is_healthy(pool, server):
                 stop.raise_if_requested()
                 endpoint.raise_if_server_died()
                 if time.monotonic() > deadline:
@@ -129,7 +129,7 @@ def _wait_until_healthy(endpoint: Endpoint, seconds: float, stop: StopRequest) -
                 time.sleep(POLL_SECONDS)
 
 
-def _is_healthy(pool: urllib3.PoolManager, server: Server) -> bool:
+def is_healthy(pool: urllib3.PoolManager, server: Server) -> bool:
     try:
         return pool.request("GET", f"{server.url}/ping").status == 200
     except urllib3.exceptions.HTTPError:

@@ -1,40 +1,29 @@
 """Models, endpoint configurations and endpoints: a server for each instance of each variant, replaced without a gap."""
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import urllib3
-
-from local_mode.archives import unpack
-from local_mode.backend import Backend, Server
-from local_mode.errors import LocalModeError
+from local_mode.backend import Backend
+from local_mode.front_door.fleets import Fleet, Member, Servers, archive_of, route_of, take_dead
 from local_mode.front_door.logs import Logs
 from local_mode.front_door.resources import (
     Document,
     arn,
-    bucket_and_key,
     exists,
     not_found,
     now,
     page,
     refuse_not_honoured,
 )
-from local_mode.front_door.runtime import Instance, Route, Runtime, VariantRoute
+from local_mode.front_door.runtime import Runtime
 from local_mode.front_door.shapes import invalid
 from local_mode.front_door.storage import Objects
 from local_mode.front_door.store import Store
-from local_mode.running import close_all, stop_all
 
 MODEL, CONFIG, ENDPOINT = "model", "endpoint-config", "endpoint"
-HEALTHY_SECONDS = 480.0  # SageMaker's own time for the first good /ping
-DRAIN_SECONDS = 65.0  # a request has 60
-STOP_SECONDS = 30.0
 WATCH_SECONDS = 0.2
 MODEL_MEMBERS = ("ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn", "Tags", "EnableNetworkIsolation")
 CONTAINER = ("Image", "ImageConfig", "ModelDataUrl", "ModelDataSource", "Environment", "Mode", "ContainerHostname")
@@ -46,19 +35,6 @@ VARIANT = (
 UPDATE = ("EndpointName", "EndpointConfigName", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties")
 RETAINED = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
 CHANGED = ("VariantName", "DesiredWeight", "DesiredInstanceCount")
-
-
-@dataclass
-class Member:
-    """A server that is up, and its place in the route."""
-
-    server: Server
-    instance: Instance
-    base: Path
-
-
-Fleet = dict[str, list[Member]]
-"""The servers of each variant."""
 
 
 class Hosting:
@@ -73,10 +49,10 @@ class Hosting:
         backend: Callable[[], Backend],
         scratch: Path,
     ) -> None:
-        self._store, self._objects, self._logs, self._runtime = store, objects, logs, runtime
-        self._backend, self._scratch = backend(), scratch
+        self._store, self._logs, self._runtime = store, logs, runtime
         self._fleets: dict[str, Fleet] = {}
         self._lock, self._closing = threading.RLock(), threading.Event()
+        self._servers = Servers(objects, logs, backend(), scratch, self._closing)
         self._threads: list[threading.Thread] = []
         self._revivals: dict[tuple[str, str], tuple[int, float | None]] = {}
         for name, document in store.all(ENDPOINT).items():
@@ -117,7 +93,7 @@ class Hosting:
         refuse_not_honoured(containers[0], CONTAINER, "PrimaryContainer.")
         if containers[0].get("Mode", "SingleModel") != "SingleModel":
             raise invalid("PrimaryContainer.Mode MultiModel is not honoured on this machine yet: give SingleModel")
-        _archive(containers[0])
+        archive_of(containers[0])
         return self._create(MODEL, "model", request["ModelName"], request, "ModelArn")
 
     def create_config(self, request: Document) -> Document:
@@ -204,7 +180,7 @@ class Hosting:
             thread.join()
         for name in list(self._fleets):
             self._runtime.routes.pop(name, None)
-            self._end([member for members in self._fleets.pop(name).values() for member in members])
+            self._servers.end([member for members in self._fleets.pop(name).values() for member in members])
 
     # Threads of an endpoint.
 
@@ -224,7 +200,7 @@ class Hosting:
 
     def _bring_up(self, name: str, config: Document) -> None:
         try:
-            fleet = self._start(name, config["ProductionVariants"])
+            fleet = self._servers.start(name, config["ProductionVariants"])
         except Exception as error:  # The thread is the endpoint's: whatever ends it is its failure.
             if not self._closing.is_set():
                 self._set(name, EndpointStatus="Failed", FailureReason=str(error)[:1024])
@@ -233,13 +209,13 @@ class Hosting:
 
     def _replace(self, name: str, config: Document) -> None:
         try:
-            fleet = self._start(name, config["ProductionVariants"])
+            fleet = self._servers.start(name, config["ProductionVariants"])
         except Exception as error:  # The old fleet serves on.
             self._set(name, EndpointStatus="InService", FailureReason=f"The update was rolled back: {error}"[:1024])
             return
         old = self._fleets.get(name, {})
         self._serve(name, config, fleet)
-        self._end([member for members in old.values() for member in members])
+        self._servers.end([member for members in old.values() for member in members])
 
     def _rescale(self, name: str, changes: Mapping[str, Document]) -> None:
         document = self._get(ENDPOINT, "endpoint", name)
@@ -255,7 +231,7 @@ class Hosting:
                     continue
                 members = fleet[variant["VariantName"]]
                 more = {**variant, "InitialInstanceCount": max(0, wanted - len(members))}
-                added = self._start(name, [more])[variant["VariantName"]]
+                added = self._servers.start(name, [more])[variant["VariantName"]]
                 fleet[variant["VariantName"]] = [*members[:wanted], *added]
                 gone += members[wanted:]
                 variant["InitialInstanceCount"] = wanted
@@ -263,18 +239,18 @@ class Hosting:
             self._set(name, EndpointStatus="InService", FailureReason=f"The change was rolled back: {error}"[:1024])
             return
         self._serve(name, {**config, "ProductionVariants": variants}, fleet)
-        self._end(gone)
+        self._servers.end(gone)
 
     def _take_down(self, name: str) -> None:
         fleet = self._fleets.pop(name, {})
-        self._end([member for members in fleet.values() for member in members])
+        self._servers.end([member for members in fleet.values() for member in members])
         self._store.drop(ENDPOINT, name)
 
     def _serve(self, name: str, config: Document, fleet: Fleet) -> None:
         """Sends requests to a fleet from now on."""
         with self._lock:
             self._fleets[name] = fleet
-            self._runtime.routes[name] = _route(config["ProductionVariants"], fleet)
+            self._runtime.routes[name] = route_of(config["ProductionVariants"], fleet)
             self._set(
                 name,
                 EndpointStatus="InService",
@@ -284,76 +260,7 @@ class Hosting:
                 FailureReason=None,
             )
 
-    # Servers.
-
-    def _start(self, endpoint: str, variants: Sequence[Document]) -> Fleet:
-        """Servers of variants, each of which has answered /ping; all of them, or LocalModeError and none."""
-        fleet: Fleet = {variant["VariantName"]: [] for variant in variants}
-        try:
-            for variant in variants:
-                for _ in range(variant["InitialInstanceCount"]):
-                    fleet[variant["VariantName"]].append(self._start_server(endpoint, variant))
-            for variant in variants:
-                for member in fleet[variant["VariantName"]]:
-                    self._await_health(member, variant)
-        except BaseException:
-            self._end([member for members in fleet.values() for member in members])
-            raise
-        return fleet
-
-    def _start_server(self, endpoint: str, variant: Document) -> Member:
-        container = variant["Model"].get("PrimaryContainer") or variant["Model"]["Containers"][0]
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        base = Path(tempfile.mkdtemp(prefix="server-", dir=self._scratch)).resolve() / variant["VariantName"]
-        try:
-            (base / "model").mkdir(parents=True)
-            uri = _archive(container)
-            if uri is not None:
-                bucket, key = bucket_and_key(uri, "ModelDataUrl")
-                archive = self._objects.path(bucket, key)
-                if archive is None:
-                    raise LocalModeError(f"Could not find model data at {uri}: there is no such object")
-                unpack(archive, base / "model")
-            stream = f"{variant['VariantName']}/i-{base.parent.name.removeprefix('server-')}"
-            environment = {name: str(value) for name, value in (container.get("Environment") or {}).items()}
-            server = self._backend.start_server(
-                variant["VariantName"],
-                base,
-                environment,
-                lambda line: self._logs.write(f"/aws/sagemaker/Endpoints/{endpoint}", stream, line),
-            )
-        except BaseException:
-            shutil.rmtree(base.parent, ignore_errors=True)
-            raise
-        return Member(server, Instance(server.url), base.parent)
-
-    def _await_health(self, member: Member, variant: Document) -> None:
-        seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds") or HEALTHY_SECONDS
-        deadline = time.monotonic() + seconds
-        program = member.server.program
-        with urllib3.PoolManager(retries=False, timeout=2.0) as pool:
-            while not _is_healthy(pool, member.server):
-                last = "\n".join(list(program.last_lines)[-3:])
-                failed = (
-                    f"The primary container for production variant {program.name} did not pass the ping health check"
-                )
-                if program.poll() is not None:
-                    raise LocalModeError(f"{failed}: it ended with exit code {program.poll()}. {last}")
-                if time.monotonic() > deadline or self._closing.is_set():
-                    raise LocalModeError(f"{failed} within {seconds:g} seconds. {last}")
-                time.sleep(0.05)
-
-    def _end(self, members: Sequence[Member]) -> None:
-        """Ends servers once the requests that they have are answered."""
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while any(member.instance.waiting for member in members) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        programs = [member.server.program for member in members]
-        stop_all(programs, STOP_SECONDS)
-        close_all(programs)
-        for member in members:
-            self._backend.reclaim(member.base)
-            shutil.rmtree(member.base, ignore_errors=True)
+    # What dies.
 
     def _watch(self) -> None:
         """Starts servers in place of those that died; until they are up, their variant does with the others."""
@@ -364,14 +271,14 @@ class Hosting:
                     if document is None or fleet is None or document["EndpointStatus"] != "InService":
                         continue
                     variants = document["Config"]["ProductionVariants"]
-                    dead = _take_dead(fleet)
+                    dead = take_dead(fleet)
                     if dead:
-                        self._runtime.routes[name] = _route(variants, fleet)
+                        self._runtime.routes[name] = route_of(variants, fleet)
                     for variant in variants:
                         missing = variant["InitialInstanceCount"] - len(fleet[variant["VariantName"]])
                         if missing > 0:
                             self._begin_revival(name, fleet, {**variant, "InitialInstanceCount": missing})
-                self._end(dead)
+                self._servers.end(dead)
 
     def _begin_revival(self, name: str, fleet: Fleet, variant: Document) -> None:
         key = (name, variant["VariantName"])
@@ -385,7 +292,7 @@ class Hosting:
         """Servers in place of those that died; where they do not come up it is tried again, later each time."""
         key = (name, variant["VariantName"])
         try:
-            added = self._start(name, [variant])[variant["VariantName"]]
+            added = self._servers.start(name, [variant])[variant["VariantName"]]
         except Exception as error:
             self._logs.write(f"/aws/sagemaker/Endpoints/{name}", "front-door", str(error))
             self._revivals[key] = (failures + 1, time.monotonic() + min(60.0, 2.0**failures))
@@ -395,9 +302,9 @@ class Hosting:
             document = self._store.get(ENDPOINT, name)
             if self._fleets.get(name) is fleet and document is not None:
                 fleet[variant["VariantName"]] += added
-                self._runtime.routes[name] = _route(document["Config"]["ProductionVariants"], fleet)
+                self._runtime.routes[name] = route_of(document["Config"]["ProductionVariants"], fleet)
                 return
-        self._end(added)  # The endpoint has another fleet by now.
+        self._servers.end(added)  # The endpoint has another fleet by now.
 
     # Documents.
 
@@ -448,40 +355,6 @@ class Hosting:
         return {"EndpointConfigName": name, "ProductionVariants": variants}
 
 
-def _archive(container: Document) -> str | None:
-    """Where a container's model.tar.gz is; None where it has none."""
-    source = (container.get("ModelDataSource") or {}).get("S3DataSource")
-    if source is not None and (source.get("S3DataType") != "S3Object" or source.get("CompressionType") != "Gzip"):
-        raise invalid(
-            "ModelDataSource: S3DataType S3Object with CompressionType Gzip alone is honoured on this machine"
-        )
-    uri = source["S3Uri"] if source is not None else container.get("ModelDataUrl")
-    if uri is not None:
-        bucket_and_key(uri, "ModelDataUrl")
-    return uri
-
-
-def _take_dead(fleet: Fleet) -> list[Member]:
-    """The servers that have ended, which are no longer in the fleet."""
-    dead = [member for members in fleet.values() for member in members if member.server.program.poll() is not None]
-    for members in fleet.values():
-        members[:] = [member for member in members if member not in dead]
-    return dead
-
-
-def _route(variants: Sequence[Document], fleet: Fleet) -> Route:
-    return Route(
-        [
-            VariantRoute(
-                variant["VariantName"],
-                float(variant["InitialVariantWeight"]),
-                [member.instance for member in fleet[variant["VariantName"]]],
-            )
-            for variant in variants
-        ]
-    )
-
-
 def _summary(variant: Document) -> Document:
     """A variant as DescribeEndpoint tells it."""
     container = variant["Model"].get("PrimaryContainer") or variant["Model"]["Containers"][0]
@@ -513,10 +386,3 @@ def _retained(config: Document, current: Sequence[Document], excluded: set[str])
 
 def _with_current(config: Document, current: Sequence[Document]) -> Document:
     return _retained(config, current, set())
-
-
-def _is_healthy(pool: urllib3.PoolManager, server: Server) -> bool:
-    try:
-        return pool.request("GET", f"{server.url}/ping").status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
