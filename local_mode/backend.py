@@ -12,10 +12,11 @@ from local_mode.running import LineSink, Running
 
 @dataclass(frozen=True)
 class Server:
-    """One variant's server and the address under which this machine reaches it."""
+    """One variant's server, the address under which this machine reaches it, and where it sees its many models."""
 
     program: Running
     url: str
+    models: str
 
 
 class Backend(Protocol):

@@ -12,7 +12,7 @@ from local_mode.errors import LocalModeError
 from local_mode.layout import HostLayout
 from local_mode.running import LineSink, Running, close_all
 
-PORT_INSIDE = 8080
+PORT_INSIDE, MODELS_INSIDE = 8080, "/opt/ml/models"
 
 
 def docker(*arguments: str) -> str:
@@ -96,8 +96,10 @@ class ContainerBackend:
             "--volume",
             f"{base / 'model'}:/opt/ml/model:ro",
         ]
+        if (base / "models").is_dir():
+            options += ["--volume", f"{base / 'models'}:{MODELS_INSIDE}:ro"]
         options += [*_variables({"MODEL_VARIANT": variant, **environment}), self._image, "serve"]
-        return Server(HostContainer(variant, options, on_line), f"http://127.0.0.1:{port}")
+        return Server(HostContainer(variant, options, on_line), f"http://127.0.0.1:{port}", MODELS_INSIDE)
 
     def reclaim(self, folder: Path) -> None:
         if os.getuid() != 0:  # the containers ran as root, as on SageMaker

@@ -1,9 +1,7 @@
 """An endpoint: a server for each variant, and the router before them."""
 
-import os
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import urllib3
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local_mode.archives import unpack
 from local_mode.backend import Backend, Server
 from local_mode.errors import LocalModeError
-from local_mode.router import Router, Target, create_app
+from local_mode.front_door.runtime.routes import Instance, Route, VariantRoute
+from local_mode.router import Router, serving
 from local_mode.running import POLL_SECONDS, LineSink, close_all, prefixed, print_line, stop_all
 from local_mode.stopping import StopRequest
 from local_mode.variants import Variant, check_name, check_variants
@@ -75,7 +73,7 @@ def running_endpoint(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         endpoint = Endpoint(settings.name, url, servers)
         _wait_until_healthy(endpoint, settings.healthy_seconds, stop)
-        stack.enter_context(_serve(_router(settings, servers), listener))
+        stack.enter_context(serving(Router(settings.name, _route(settings, servers), settings.seed), listener))
         yield endpoint
 
 
@@ -86,10 +84,9 @@ def _unpacked(variant: Variant, root: Path) -> Path:
     return base
 
 
-def _router(settings: EndpointSettings, servers: Sequence[Server]) -> Router:
+def _route(settings: EndpointSettings, servers: Sequence[Server]) -> Route:
     pairs = zip(settings.variants, servers, strict=True)
-    targets = [Target(variant.name, variant.weight, server.url) for variant, server in pairs]
-    return Router(settings.name, targets, settings.seed)
+    return Route([VariantRoute(variant.name, variant.weight, [Instance(server.url)]) for variant, server in pairs])
 
 
 @contextmanager
@@ -149,32 +146,3 @@ def _listen(port: int) -> Iterator[socket.socket]:
             ) from error
         listener.listen(128)
         yield listener
-
-
-class _QuietHandler(WSGIRequestHandler):
-    # Headers and body are two packets; without this the second waits 40 ms for an acknowledgement.
-    disable_nagle_algorithm = True
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-@contextmanager
-def _serve(router: Router, listener: socket.socket) -> Iterator[None]:
-    server = make_server(
-        "127.0.0.1",
-        0,
-        create_app(router),
-        threaded=True,
-        request_handler=_QuietHandler,
-        fd=os.dup(listener.fileno()),
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL_SECONDS}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        router.close()

@@ -88,7 +88,9 @@ class ProcessBackend:
     def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server:
         port = free_ports(1)
         own = {"MODEL_VARIANT": variant, "SAGEMAKER_BIND_TO_PORT": str(port), **environment}
-        return Server(self._start("serve", variant, base, own, on_line), f"http://127.0.0.1:{port}")
+        return Server(
+            self._start("serve", variant, base, own, on_line), f"http://127.0.0.1:{port}", str(base / "models")
+        )
 
     def reclaim(self, folder: Path) -> None:
         pass

@@ -18,16 +18,19 @@ from aiohttp import web
 from local_mode.backend import Backend
 from local_mode.errors import LocalModeError
 from local_mode.front_door import orphans, shapes, surroundings
-from local_mode.front_door.aws import Moto
-from local_mode.front_door.hosting import Hosting
-from local_mode.front_door.logs import Logs
+from local_mode.front_door.hosting.configurations import Configurations
+from local_mode.front_door.hosting.endpoints import Endpoints
+from local_mode.front_door.hosting.models import Models
+from local_mode.front_door.jobs.training import TrainingJobs
+from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
-from local_mode.front_door.runtime import Runtime
+from local_mode.front_door.runtime.router import Runtime
+from local_mode.front_door.services.logs import Logs
+from local_mode.front_door.services.moto_bridge import Moto
+from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault
-from local_mode.front_door.storage import Objects
 from local_mode.front_door.store import Store
 from local_mode.front_door.tags import Tags
-from local_mode.front_door.training import TrainingJobs
 
 TARGET, RUNTIME_PATH = "SageMaker.", re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
 THREADS = 16
@@ -55,16 +58,24 @@ class FrontDoor:
         orphans.end_all(scratch)
         self.store = Store(self._state)
         moto_lock = threading.RLock()
-        self.runtime = Runtime()
         self.objects = Objects(self._state / "s3", self.store, REGION, moto_lock)
         logs = Logs(self._state / "logs", REGION, moto_lock)
-        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch)
-        self.hosting = Hosting(self.store, self.objects, logs, self.runtime, settings.backend, scratch)
         self.pool = ThreadPoolExecutor(THREADS, "front-door")
         self.moto = Moto(self.objects, self.pool, moto_lock)
+        self.runtime = Runtime(self.store, self.objects, logs, self.pool)
+        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch)
+        registry = Registry(self.store)
+        models = Models(self.store, registry)
+        configurations = Configurations(self.store, models)
+        self.endpoints = Endpoints(
+            self.store, configurations, self.objects, logs, self.runtime, settings.backend, scratch
+        )
         self.operations: Mapping[str, Callable[[Document], Document]] = {
             **self.jobs.operations,
-            **self.hosting.operations,
+            **registry.operations,
+            **models.operations,
+            **configurations.operations,
+            **self.endpoints.operations,
             **Tags(self.store).operations,
         }
 
@@ -86,9 +97,7 @@ class FrontDoor:
             return await self._control(request, target.removeprefix(TARGET))
         path = RUNTIME_PATH.fullmatch(request.path)
         if path is not None and request.method == "POST":
-            if path[2] == "invocations":
-                return await self.runtime.invoke(request, path[1])
-            return _refusal(Fault("UnknownOperationException", f"{path[2]} is not honoured on this machine yet", 404))
+            return await self.runtime.answer(request, path[1], path[2])
         if request.path == "/ping":
             return web.Response()
         return await self.moto.answer(request)
@@ -110,7 +119,7 @@ class FrontDoor:
 
     def close(self) -> None:
         """Ends jobs and servers; what is kept is told truly at the next start."""
-        self.hosting.close()
+        self.endpoints.close()
         self.jobs.close()
         self.pool.shutdown(wait=True)
         self.store.close()

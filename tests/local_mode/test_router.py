@@ -1,5 +1,6 @@
 import json
 import math
+import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,8 +16,9 @@ from botocore.exceptions import ClientError
 
 from local_mode.endpoint import Endpoint, EndpointSettings, running_endpoint
 from local_mode.errors import LocalModeError
+from local_mode.front_door.runtime.calls import MAX_BODY_BYTES
+from local_mode.front_door.runtime.routes import Choice, Route, VariantRoute
 from local_mode.processes import ProcessBackend
-from local_mode.router import MAX_BODY_BYTES, Router, Target
 from local_mode.stopping import Stopped, StopRequest
 from local_mode.variants import Variant
 
@@ -74,11 +76,11 @@ def test_traffic_splits_by_weight_and_the_counts_say_so(endpoint: Endpoint, clie
 
 
 def test_a_seed_repeats_the_split() -> None:
-    targets = [Target("a", 1, ""), Target("b", 1, "")]
-    first, second, other = (Router("e", targets, seed) for seed in (1, 1, 2))
-    split = [first._choose(None) for _ in range(64)]
-    assert split == [second._choose(None) for _ in range(64)]
-    assert split != [other._choose(None) for _ in range(64)]
+    route = Route([VariantRoute("a", 1, []), VariantRoute("b", 1, [])])
+    first, second, other = (Choice(random.Random(seed)) for seed in (1, 1, 2))
+    split = [first.variant("e", route, None) for _ in range(64)]
+    assert split == [second.variant("e", route, None) for _ in range(64)]
+    assert split != [other.variant("e", route, None) for _ in range(64)]
 
 
 @pytest.mark.parametrize("variant", ["champion", "challenger", "idle"])

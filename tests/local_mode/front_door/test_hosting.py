@@ -82,7 +82,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, int, str]] = {
         "Variant Z of endpoint ab not found; it has A, B",
     ),
     "a refusal of the model": ({"Body": b"bad"}, "ModelError", 424, "instance 3 is no number"),
-    "one model of many": ({"TargetModel": "m.tar.gz"}, "ValidationError", 400, "TargetModel is not honoured"),
+    "one model of many": (
+        {"TargetModel": "m.tar.gz"},
+        "ValidationError",
+        400,
+        "has one model: TargetModel m.tar.gz cannot be asked for",
+    ),
 }
 
 
@@ -205,7 +210,7 @@ CREATED: dict[str, tuple[str, dict[str, Any], str]] = {
     "many models": (
         "create_model",
         {"ModelName": "m", "PrimaryContainer": {"Image": "a", "Mode": "MultiModel"}, "ExecutionRoleArn": ROLE},
-        "MultiModel is not honoured on this machine yet",
+        "MultiModel needs a ModelDataUrl",
     ),
     "a model that is there": (
         "create_model",
@@ -228,14 +233,16 @@ CREATED: dict[str, tuple[str, dict[str, Any], str]] = {
         },
         "variant names must differ",
     ),
-    "a shadow": (
+    "a shadow of two": (
         "create_endpoint_config",
         {
             "EndpointConfigName": "c",
-            "ProductionVariants": [{"VariantName": "A", "ModelName": "sound", "InstanceType": "ml.m5.large"}],
+            "ProductionVariants": [
+                {"VariantName": name, "ModelName": "sound", "InstanceType": "ml.m5.large"} for name in ("A", "C")
+            ],
             "ShadowProductionVariants": [{"VariantName": "B", "ModelName": "sound", "InstanceType": "ml.m5.large"}],
         },
-        "ShadowProductionVariants is not honoured on this machine",
+        "an endpoint with a shadow variant has one production variant",
     ),
     "a canary": (
         "update_endpoint",
@@ -248,7 +255,7 @@ CREATED: dict[str, tuple[str, dict[str, Any], str]] = {
                 }
             },
         },
-        "DeploymentConfig is not honoured on this machine",
+        "traffic routing CANARY is not honoured on this machine: give ALL_AT_ONCE",
     ),
     "a configuration that is not there": (
         "create_endpoint",

@@ -14,6 +14,7 @@ import pytest
 from local_mode.front_door.server import FrontDoor, FrontDoorSettings
 from local_mode.processes import ProcessBackend
 
+RUNTIME = ("InvokeEndpoint", "InvokeEndpointAsync", "InvokeEndpointWithResponseStream")
 PAGE = Path(__file__).parents[3] / "docs" / "local-sagemaker.md"
 
 
@@ -23,7 +24,7 @@ def test_the_page_names_every_operation(tmp_path: Path) -> None:
         table = PAGE.read_text().partition("<!-- table: operations -->")[2].partition("<!-- end -->")[0]
         first = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
         named = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
-        assert named == {*door.operations, "InvokeEndpoint"}
+        assert named == {*door.operations, *RUNTIME}
     finally:
         door.close()
 

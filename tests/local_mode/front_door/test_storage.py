@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_mode.front_door.storage import FileBuffer, _place
+from local_mode.front_door.services.objects import FileBuffer, _place
 from tests.local_mode.front_door.conftest import Door
 
 KEYS = ["a", "a/b", "a/b/", "a//b", "/", "../up", "..", ".", "a/../../b", "é ü%2F", "x" * 1000, "a%", "%"]

@@ -11,7 +11,6 @@ from typing import Any
 
 from local_mode.backend import Backend
 from local_mode.errors import LocalModeError
-from local_mode.front_door.logs import Logs
 from local_mode.front_door.resources import (
     Document,
     arn,
@@ -20,8 +19,9 @@ from local_mode.front_door.resources import (
     page,
     refuse_not_honoured,
 )
+from local_mode.front_door.services.logs import Logs
+from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault, invalid
-from local_mode.front_door.storage import Objects
 from local_mode.front_door.store import Store
 from local_mode.layout import TrainingJob
 from local_mode.running import LineSink

@@ -14,11 +14,13 @@ from local_mode.archives import unpack
 from local_mode.backend import Backend, Server
 from local_mode.endpoint import is_healthy
 from local_mode.errors import LocalModeError
-from local_mode.front_door.logs import Logs
-from local_mode.front_door.resources import Document, bucket_and_key
-from local_mode.front_door.runtime import Instance, Route, VariantRoute
-from local_mode.front_door.shapes import invalid
-from local_mode.front_door.storage import Objects
+from local_mode.front_door.hosting.configurations import PRODUCTION, SHADOW, async_of, capture_of
+from local_mode.front_door.hosting.models import archive_of, has_many_models, prefix_of
+from local_mode.front_door.resources import Document
+from local_mode.front_door.runtime.many_models import ManyModels
+from local_mode.front_door.runtime.routes import Instance, Route, VariantRoute
+from local_mode.front_door.services.logs import Logs
+from local_mode.front_door.services.objects import Objects
 from local_mode.running import close_all, stop_all
 
 HEALTHY_SECONDS = 480.0  # SageMaker's own time for the first good /ping
@@ -62,22 +64,17 @@ class Servers:
         return fleet
 
     def _start_server(self, endpoint: str, variant: Document) -> Member:
-        container = variant["Model"].get("PrimaryContainer") or variant["Model"]["Containers"][0]
+        container, name = variant["Container"], variant["VariantName"]
         self._scratch.mkdir(parents=True, exist_ok=True)
-        base = Path(tempfile.mkdtemp(prefix="server-", dir=self._scratch)).resolve() / variant["VariantName"]
+        base = Path(tempfile.mkdtemp(prefix="server-", dir=self._scratch)).resolve() / name
         try:
-            (base / "model").mkdir(parents=True)
-            uri = archive_of(container)
-            if uri is not None:
-                bucket, key = bucket_and_key(uri, "ModelDataUrl")
-                archive = self._objects.path(bucket, key)
-                if archive is None:
-                    raise LocalModeError(f"Could not find model data at {uri}: there is no such object")
-                unpack(archive, base / "model")
-            stream = f"{variant['VariantName']}/i-{base.parent.name.removeprefix('server-')}"
-            environment = {name: str(value) for name, value in (container.get("Environment") or {}).items()}
+            self._lay_out(container, base)
+            stream = f"{name}/i-{base.parent.name.removeprefix('server-')}"
+            environment = {key: str(value) for key, value in (container.get("Environment") or {}).items()}
+            if has_many_models(container):
+                environment = {"SAGEMAKER_MULTI_MODEL": "true", **environment}
             server = self._backend.start_server(
-                variant["VariantName"],
+                name,
                 base,
                 environment,
                 lambda line: self._logs.write(f"/aws/sagemaker/Endpoints/{endpoint}", stream, line),
@@ -85,7 +82,24 @@ class Servers:
         except BaseException:
             shutil.rmtree(base.parent, ignore_errors=True)
             raise
-        return Member(server, Instance(server.url), base.parent)
+        instance = Instance(server.url)
+        if has_many_models(container):
+            instance.models = ManyModels(self._objects, base / "models", server.models, prefix_of(container))
+        return Member(server, instance, base.parent)
+
+    def _lay_out(self, container: Document, base: Path) -> None:
+        """The folder of a server: what its archive holds, or room for many models."""
+        (base / "model").mkdir(parents=True)
+        if has_many_models(container):
+            (base / "models").mkdir()
+            return
+        place = archive_of(container)
+        if place is None:
+            return
+        archive = self._objects.path(*place)
+        if archive is None:
+            raise LocalModeError(f"Could not find model data at s3://{'/'.join(place)}: there is no such object")
+        unpack(archive, base / "model")
 
     def _await_health(self, member: Member, variant: Document) -> None:
         seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds") or HEALTHY_SECONDS
@@ -116,19 +130,6 @@ class Servers:
             shutil.rmtree(member.base, ignore_errors=True)
 
 
-def archive_of(container: Document) -> str | None:
-    """Where a container's model.tar.gz is; None where it has none."""
-    source = (container.get("ModelDataSource") or {}).get("S3DataSource")
-    if source is not None and (source.get("S3DataType") != "S3Object" or source.get("CompressionType") != "Gzip"):
-        raise invalid(
-            "ModelDataSource: S3DataType S3Object with CompressionType Gzip alone is honoured on this machine"
-        )
-    uri = source["S3Uri"] if source is not None else container.get("ModelDataUrl")
-    if uri is not None:
-        bucket_and_key(uri, "ModelDataUrl")
-    return uri
-
-
 def take_dead(fleet: Fleet) -> list[Member]:
     """The servers that have ended, which are no longer in the fleet."""
     dead = [member for members in fleet.values() for member in members if member.server.program.poll() is not None]
@@ -137,14 +138,21 @@ def take_dead(fleet: Fleet) -> list[Member]:
     return dead
 
 
-def route_of(variants: Sequence[Document], fleet: Fleet) -> Route:
-    return Route(
-        [
-            VariantRoute(
-                variant["VariantName"],
-                float(variant["InitialVariantWeight"]),
-                [member.instance for member in fleet[variant["VariantName"]]],
-            )
-            for variant in variants
-        ]
+def route_of(config: Document, fleet: Fleet) -> Route:
+    """The route to a fleet; a shadow's share is its weight against that of the production variant."""
+    shadow = next((_variant_route(variant, fleet) for variant in config.get(SHADOW) or []), None)
+    variants = [_variant_route(variant, fleet) for variant in config[PRODUCTION]]
+    share = 0.0
+    if shadow is not None and shadow.weight:
+        share = min(1.0, shadow.weight / variants[0].weight) if variants[0].weight else 1.0
+    return Route(variants, shadow, share, capture_of(config), async_of(config))
+
+
+def _variant_route(variant: Document, fleet: Fleet) -> VariantRoute:
+    name = variant["VariantName"]
+    return VariantRoute(
+        name,
+        float(variant["InitialVariantWeight"]),
+        [member.instance for member in fleet[name]],
+        has_many_models(variant["Container"]),
     )

@@ -29,7 +29,7 @@ class Objects:
     """The objects of all buckets; lock: held by whoever asks moto, which is no code for several threads."""
 
     def __init__(self, folder: Path, store: Store, region: str, lock: threading.RLock) -> None:
-        self._folder, self._store, self._region, self._lock = folder, store, region, lock
+        self.folder, self._store, self._region, self._lock = folder, store, region, lock
         self._restore()
 
     def sync(self, bucket: str, key: str | None = None) -> None:
@@ -49,10 +49,16 @@ class Objects:
 
     def put(self, bucket: str, key: str, source: Path) -> None:
         """Makes an object of a file; the bucket is made where there is none."""
+        self.put_bytes(bucket, key, source.read_bytes())
+
+    def put_bytes(self, bucket: str, key: str, data: bytes, content_type: str | None = None) -> None:
+        """Makes an object of bytes; the bucket is made where there is none."""
         with self._lock:
             if bucket not in self._backend.buckets:
                 self._backend.create_bucket(bucket, self._region)
-            self._backend.put_object(bucket, key, source.read_bytes())
+            held = self._backend.put_object(bucket, key, data)
+            if content_type is not None:
+                held.set_metadata({"Content-Type": content_type})
             self.sync(bucket, key)
 
     def copy_prefix(self, bucket: str, prefix: str, folder: Path) -> int:
@@ -72,14 +78,14 @@ class Objects:
             if not target.is_relative_to(folder.resolve()):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._folder / document["path"], target)
+            shutil.copyfile(self.folder / document["path"], target)
             count += 1
         return count
 
     def path(self, bucket: str, key: str) -> Path | None:
         """The file that holds an object; None where there is no such object."""
         document = self._store.get("object", f"{bucket}/{key}")
-        return None if document is None else self._folder / document["path"]
+        return None if document is None else self.folder / document["path"]
 
     def has_bucket(self, bucket: str) -> bool:
         """Whether there is such a bucket."""
@@ -98,10 +104,10 @@ class Objects:
             document = self._store.get("object", name)
             self._store.drop("object", name)
             if document is not None:
-                (self._folder / document["path"]).unlink(missing_ok=True)
+                (self.folder / document["path"]).unlink(missing_ok=True)
             return
         place = Path(bucket, *_place(key))
-        path = self._folder / place
+        path = self.folder / place
         buffer = held._value_buffer
         if not isinstance(buffer, FileBuffer) or buffer.path != path:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,13 +137,13 @@ class Objects:
         for document in list(self._documents(bucket)):
             self._store.drop("object", f"{bucket}/{document['key']}")
         self._store.drop("bucket", bucket)
-        shutil.rmtree(self._folder / bucket, ignore_errors=True)
+        shutil.rmtree(self.folder / bucket, ignore_errors=True)
 
     def _restore(self) -> None:
         for bucket in self._store.all("bucket"):
             self._backend.create_bucket(bucket, self._region)
         for document in self._store.all("object").values():
-            path = self._folder / document["path"]
+            path = self.folder / document["path"]
             if path.is_file():
                 self._put_back(document, path)
 

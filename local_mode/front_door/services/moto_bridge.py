@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from local_mode.front_door.storage import Objects
+from local_mode.front_door.services.objects import Objects
 
 MEMORY_BYTES = 16 * 2**20
 """Of a body that waits in memory; a larger one lies on the disk."""

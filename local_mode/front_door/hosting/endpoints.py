@@ -1,0 +1,297 @@
+"""Endpoints: a server for each instance of each variant, replaced without a gap, started again where it dies."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from local_mode.backend import Backend
+from local_mode.front_door.documents import Documents
+from local_mode.front_door.hosting.configurations import (
+    PRODUCTION,
+    SHADOW,
+    Configurations,
+    all_variants,
+    described,
+    retained,
+)
+from local_mode.front_door.hosting.fleets import Fleet, Member, Servers, route_of, take_dead
+from local_mode.front_door.resources import Document, now, refuse_not_honoured
+from local_mode.front_door.runtime.router import Runtime
+from local_mode.front_door.services.logs import Logs
+from local_mode.front_door.services.objects import Objects
+from local_mode.front_door.shapes import invalid
+from local_mode.front_door.store import Store
+
+KIND = "endpoint"
+WATCH_SECONDS = 0.2
+UPDATE = (
+    "EndpointName", "EndpointConfigName", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties",
+    "RetainDeploymentConfig", "DeploymentConfig",
+)  # fmt: skip
+CHANGED = ("VariantName", "DesiredWeight", "DesiredInstanceCount")
+
+
+class Endpoints:
+    """The endpoints of this machine. A change of an endpoint runs in a thread of its own, one at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        configurations: Configurations,
+        objects: Objects,
+        logs: Logs,
+        runtime: Runtime,
+        backend: Callable[[], Backend],
+        scratch: Path,
+    ) -> None:
+        self._store, self._configurations = store, configurations
+        self._logs, self._runtime = logs, runtime
+        self._documents = Documents(store, KIND, "endpoint", "EndpointName", "EndpointArn")
+        self._fleets: dict[str, Fleet] = {}
+        self._lock, self._closing = threading.RLock(), threading.Event()
+        self._servers = Servers(objects, logs, backend(), scratch, self._closing)
+        self._threads: list[threading.Thread] = []
+        self._revivals: dict[tuple[str, str], tuple[int, float | None]] = {}
+        for document in self._documents.all():
+            self._come_back(document["EndpointName"], document)
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._watcher.start()
+
+    @property
+    def operations(self) -> Mapping[str, Callable[[Document], Document]]:
+        """What is answered here."""
+        return {
+            "CreateEndpoint": self.create,
+            "DescribeEndpoint": self._documents.describe,
+            "ListEndpoints": lambda request: self._documents.list("Endpoints", request),
+            "UpdateEndpoint": self.update,
+            "UpdateEndpointWeightsAndCapacities": self.update_weights,
+            "DeleteEndpoint": self.delete,
+        }
+
+    def create(self, request: Document) -> Document:
+        """Begins an endpoint; its servers start in a thread."""
+        name = request["EndpointName"]
+        refuse_not_honoured(request, ("EndpointName", "EndpointConfigName", "Tags"))
+        config = self._configurations.snapshot(request["EndpointConfigName"])
+        with self._lock:
+            answer = self._documents.create(
+                request, EndpointStatus="Creating", Config=config, **{PRODUCTION: [], SHADOW: []}
+            )
+        self._begin(name, lambda: self._bring_up(name, config))
+        return answer
+
+    def update(self, request: Document) -> Document:
+        """Begins to replace an endpoint's servers by those of another configuration: blue/green, all at once."""
+        name = request["EndpointName"]
+        refuse_not_honoured(request, UPDATE)
+        _check_deployment(request.get("DeploymentConfig") or {})
+        with self._lock:
+            document = self._in_service(name)
+            config = self._configurations.snapshot(request["EndpointConfigName"])
+            if request.get("RetainAllVariantProperties"):
+                excluded = {
+                    each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []
+                }
+                config = retained(config, document, excluded)
+            deployment = request.get("DeploymentConfig")
+            pending = {"EndpointConfigName": config["EndpointConfigName"], "StartTime": now(), **described(config)}
+            self._set(
+                name, EndpointStatus="Updating", PendingDeploymentSummary=pending, LastDeploymentConfig=deployment
+            )
+        self._begin(name, lambda: self._replace(name, config))
+        return {"EndpointArn": document["EndpointArn"]}
+
+    def update_weights(self, request: Document) -> Document:
+        """Begins to change weights and numbers of instances; a variant that does not exist changes none of them."""
+        name = request["EndpointName"]
+        with self._lock:
+            document = self._in_service(name)
+            known = {variant["VariantName"] for variant in all_variants(document)}
+            for change in request["DesiredWeightsAndCapacities"]:
+                refuse_not_honoured(change, CHANGED, f"variant {change['VariantName']}: ")
+                if change["VariantName"] not in known:
+                    raise invalid(
+                        f'The variant name(s) "{change["VariantName"]}" is/are not present within endpoint '
+                        f'configuration "{document["EndpointConfigName"]}".'
+                    )
+            self._set(name, EndpointStatus="Updating")
+        changes = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
+        self._begin(name, lambda: self._rescale(name, changes))
+        return {"EndpointArn": document["EndpointArn"]}
+
+    def delete(self, request: Document) -> Document:
+        """Begins to take an endpoint down: requests are refused from now on, those under way are answered."""
+        name = request["EndpointName"]
+        with self._lock:
+            document = self._documents.get(name)
+            if document["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
+                raise invalid(
+                    f"Cannot delete endpoint in status {document['EndpointStatus']}: wait until it is InService"
+                )
+            self._set(name, EndpointStatus="Deleting")
+            self._runtime.routes.pop(name, None)
+        self._begin(name, lambda: self._take_down(name))
+        return {}
+
+    def close(self) -> None:
+        """Ends all servers, and returns when none is left; the endpoints come back at the next start."""
+        self._closing.set()
+        self._watcher.join()
+        for thread in self._threads:
+            thread.join()
+        for name in list(self._fleets):
+            self._runtime.routes.pop(name, None)
+            self._servers.end([member for members in self._fleets.pop(name).values() for member in members])
+
+    # Threads of an endpoint.
+
+    def _begin(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=f"endpoint {name}", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        thread.start()
+
+    def _come_back(self, name: str, document: Document) -> None:
+        """What a start makes of an endpoint that the process before this one had."""
+        if document["EndpointStatus"] == "Deleting":
+            self._documents.drop(name)
+        elif document["EndpointStatus"] != "Failed":
+            config = retained(document["Config"], document, set())
+            self._set(name, EndpointStatus="Creating")
+            self._begin(name, lambda: self._bring_up(name, config))
+
+    def _bring_up(self, name: str, config: Document) -> None:
+        try:
+            fleet = self._servers.start(name, all_variants(config))
+        except Exception as error:  # The thread is the endpoint's: whatever ends it is its failure.
+            if not self._closing.is_set():
+                self._set(name, EndpointStatus="Failed", FailureReason=str(error)[:1024])
+            return
+        self._serve(name, config, fleet)
+
+    def _replace(self, name: str, config: Document) -> None:
+        try:
+            fleet = self._servers.start(name, all_variants(config))
+        except Exception as error:  # The old fleet serves on.
+            self._roll_back(name, f"The update was rolled back: {error}")
+            return
+        old = self._fleets.get(name, {})
+        self._serve(name, config, fleet)
+        self._servers.end([member for members in old.values() for member in members])
+
+    def _rescale(self, name: str, changes: Mapping[str, Document]) -> None:
+        document = self._documents.get(name)
+        config, fleet, gone = retained(document["Config"], document, set()), dict(self._fleets[name]), list[Member]()
+        try:
+            for variant in all_variants(config):
+                change = changes.get(variant["VariantName"], {})
+                if change.get("DesiredWeight") is not None:
+                    variant["InitialVariantWeight"] = float(change["DesiredWeight"])
+                wanted = change.get("DesiredInstanceCount")
+                if wanted is None:
+                    continue
+                members = fleet[variant["VariantName"]]
+                more = {**variant, "InitialInstanceCount": max(0, wanted - len(members))}
+                added = self._servers.start(name, [more])[variant["VariantName"]]
+                fleet[variant["VariantName"]] = [*members[:wanted], *added]
+                gone += members[wanted:]
+                variant["InitialInstanceCount"] = wanted
+        except Exception as error:  # What is up serves on.
+            self._roll_back(name, f"The change was rolled back: {error}")
+            return
+        self._serve(name, config, fleet)
+        self._servers.end(gone)
+
+    def _take_down(self, name: str) -> None:
+        fleet = self._fleets.pop(name, {})
+        self._servers.end([member for members in fleet.values() for member in members])
+        self._documents.drop(name)
+
+    def _roll_back(self, name: str, reason: str) -> None:
+        self._set(name, EndpointStatus="InService", FailureReason=reason[:1024], PendingDeploymentSummary=None)
+
+    def _serve(self, name: str, config: Document, fleet: Fleet) -> None:
+        """Sends requests to a fleet from now on."""
+        with self._lock:
+            self._fleets[name] = fleet
+            self._runtime.routes[name] = route_of(config, fleet)
+            self._set(
+                name,
+                EndpointStatus="InService",
+                EndpointConfigName=config["EndpointConfigName"],
+                Config=config,
+                FailureReason=None,
+                PendingDeploymentSummary=None,
+                **described(config),
+            )
+
+    # What dies.
+
+    def _watch(self) -> None:
+        """Starts servers in place of those that died; until they are up, their variant does with the others."""
+        while not self._closing.wait(WATCH_SECONDS):
+            for name in list(self._fleets):
+                with self._lock:
+                    document, fleet = self._find(name), self._fleets.get(name)
+                    if document is None or fleet is None or document["EndpointStatus"] != "InService":
+                        continue
+                    dead = take_dead(fleet)
+                    if dead:
+                        self._runtime.routes[name] = route_of(document["Config"], fleet)
+                    for variant in all_variants(document["Config"]):
+                        missing = variant["InitialInstanceCount"] - len(fleet[variant["VariantName"]])
+                        if missing > 0:
+                            self._begin_revival(name, fleet, {**variant, "InitialInstanceCount": missing})
+                self._servers.end(dead)
+
+    def _begin_revival(self, name: str, fleet: Fleet, variant: Document) -> None:
+        key = (name, variant["VariantName"])
+        failures, after = self._revivals.get(key, (0, 0.0))
+        if after is None or time.monotonic() < after:
+            return
+        self._revivals[key] = (failures, None)  # One at a time.
+        self._begin(name, lambda: self._revive(name, fleet, variant, failures))
+
+    def _revive(self, name: str, fleet: Fleet, variant: Document, failures: int) -> None:
+        """Servers in place of those that died; where they do not come up it is tried again, later each time."""
+        key = (name, variant["VariantName"])
+        try:
+            added = self._servers.start(name, [variant])[variant["VariantName"]]
+        except Exception as error:
+            self._logs.write(f"/aws/sagemaker/Endpoints/{name}", "front-door", str(error))
+            self._revivals[key] = (failures + 1, time.monotonic() + min(60.0, 2.0**failures))
+            return
+        with self._lock:
+            self._revivals.pop(key, None)
+            document = self._find(name)
+            if self._fleets.get(name) is fleet and document is not None:
+                fleet[variant["VariantName"]] += added
+                self._runtime.routes[name] = route_of(document["Config"], fleet)
+                return
+        self._servers.end(added)  # The endpoint has another fleet by now.
+
+    # Documents.
+
+    def _find(self, name: str) -> Document | None:
+        return self._store.get(KIND, name)
+
+    def _set(self, name: str, **members: Any) -> None:
+        self._documents.change(name, **members)
+
+    def _in_service(self, name: str) -> Document:
+        document = self._documents.get(name)
+        if document["EndpointStatus"] != "InService":
+            raise invalid(f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
+        return document
+
+
+def _check_deployment(deployment: Document) -> None:
+    """Raises Fault for a way to deploy that is not honoured: the traffic moves at once here."""
+    refuse_not_honoured(deployment, ("BlueGreenUpdatePolicy",), "DeploymentConfig.")
+    routing = (deployment.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
+    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+        raise invalid(
+            f"DeploymentConfig: traffic routing {routing['Type']} is not honoured on this machine: give ALL_AT_ONCE"
+        )

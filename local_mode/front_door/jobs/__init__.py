@@ -1,0 +1,1 @@
+"""Jobs: training, batch transform and tuning."""

@@ -1,0 +1,1 @@
+"""SageMaker Runtime: requests to endpoints, and what becomes of their answers."""
