@@ -76,7 +76,9 @@ def up(arguments: argparse.Namespace, stop: StopRequest) -> int:
             f"warning: --host {arguments.host} lets other machines run training jobs here: nothing is authenticated",
             file=sys.stderr,
         )
-    settings = FrontDoorSettings(arguments.port, arguments.state, lambda: _backend(arguments), arguments.host)
+    settings = FrontDoorSettings(
+        arguments.port, arguments.state, lambda: _backend(arguments), arguments.host, arguments.interrupt
+    )
     return run(settings, BEGAN)
 
 
@@ -135,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     front_door.add_argument("--port", metavar="P", type=int, default=4566, help="4566 by default; 0 takes a free one")
     front_door.add_argument("--state", metavar="DIR", type=Path, default=Path("local_mode/state"), help="what is kept")
     front_door.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="127.0.0.1 alone by default")
+    front_door.add_argument(
+        "--interrupt", metavar="SECONDS", type=float, help="interrupt each spot job once, after so long a training"
+    )
     front_door.set_defaults(command=up)
 
     demonstration = commands.add_parser(

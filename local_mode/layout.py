@@ -17,7 +17,7 @@ class TrainingJob:
     """The settings of a training job, as CreateTrainingJob would get them.
 
     distribution: one for all channels, or one for each that has another than FullyReplicated. content_types: of the
-    channels that have one.
+    channels that have one. modes: of the channels that have another than File.
     """
 
     channels: Mapping[str, Path]
@@ -28,6 +28,7 @@ class TrainingJob:
     checkpoints: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     content_types: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
     instance_type: str = "local"
     name: str = ""
 
@@ -45,12 +46,13 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class HostLayout:
-    """One host's /opt/ml: `base` on this machine, and what is mounted into it."""
+    """One host's /opt/ml: `base` on this machine, what is mounted into it, and what comes through pipes."""
 
     name: str
     base: Path
     channels: Mapping[str, Path]
     checkpoints: Path | None
+    pipes: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def model(self) -> Path:
@@ -107,12 +109,14 @@ def _lay_out_host(job: TrainingJob, base: Path, interface: str, channels: Mappin
     for name, document in documents.items():
         (config / f"{name}.json").write_text(json.dumps(document, indent=2))
     checkpoints = job.checkpoints.resolve() if job.checkpoints else None
-    return HostLayout(base.name, base, channels, checkpoints)
+    pipes = {name: folder for name, folder in channels.items() if job.modes.get(name) == "Pipe"}
+    files = {name: folder for name, folder in channels.items() if name not in pipes}
+    return HostLayout(base.name, base, files, checkpoints, pipes)
 
 
 def _channel_config(job: TrainingJob, name: str) -> dict[str, str]:
     config = {
-        "TrainingInputMode": "File",
+        "TrainingInputMode": job.modes.get(name, "File"),
         "S3DistributionType": job.distribution_of(name),
         "RecordWrapperType": "None",
     }
@@ -128,13 +132,14 @@ def _channel_per_host(name: str, job: TrainingJob, root: Path) -> dict[str, Path
     shards = {host: root / "shards" / host / name for host in job.host_names}
     for folder in shards.values():
         folder.mkdir(parents=True)
-    for position, file in enumerate(_files_by_key(source)):
+    for position, file in enumerate(files_by_key(source)):
         host = job.host_names[position % job.hosts]
         _link(source / file, shards[host] / file)
     return shards
 
 
-def _files_by_key(folder: Path) -> list[Path]:
+def files_by_key(folder: Path) -> list[Path]:
+    """The files below a folder, in the order of S3's keys."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(files, key=lambda path: path.as_posix())
 

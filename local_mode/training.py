@@ -11,6 +11,7 @@ from pathlib import Path
 from local_mode.archives import pack
 from local_mode.backend import Backend
 from local_mode.layout import HostLayout, TrainingJob, lay_out
+from local_mode.pipes import feeding
 from local_mode.running import (
     POLL_SECONDS,
     LineSink,
@@ -53,7 +54,8 @@ def run_training(
     with tempfile.TemporaryDirectory(prefix="local-mode-", dir=scratch) as root:
         layouts = lay_out(job, Path(root).resolve(), backend.network_interface)
         sinks = of_host or (lambda host: on_line if job.hosts == 1 else prefixed(host, on_line))
-        codes = _run_hosts(job, layouts, backend, stop, sinks)
+        with feeding(layouts):
+            codes = _run_hosts(job, layouts, backend, stop, sinks)
         backend.reclaim(Path(root))
         return _collect(job, layouts, codes, on_line)
 

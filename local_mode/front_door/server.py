@@ -39,12 +39,16 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 
 @dataclass(frozen=True)
 class FrontDoorSettings:
-    """Where the front door listens, what it keeps and where, and what its jobs and servers run in."""
+    """Where the front door listens, what it keeps and where, and what its jobs and servers run in.
+
+    interrupt_after: seconds of training after which a spot job is interrupted, once.
+    """
 
     port: int
     state: Path
     backend: Callable[[], Backend]
     host: str = "127.0.0.1"
+    interrupt_after: float | None = None
 
 
 class FrontDoor:
@@ -63,7 +67,7 @@ class FrontDoor:
         self.pool = ThreadPoolExecutor(THREADS, "front-door")
         self.moto = Moto(self.objects, self.pool, moto_lock)
         self.runtime = Runtime(self.store, self.objects, logs, self.pool)
-        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch)
+        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch, settings.interrupt_after)
         registry = Registry(self.store)
         models = Models(self.store, registry)
         configurations = Configurations(self.store, models)

@@ -53,11 +53,11 @@ class Door:
 
 
 @contextmanager
-def opened(state: Path, container: Path) -> Iterator[Door]:
+def opened(state: Path, container: Path, *options: str) -> Iterator[Door]:
     """A front door over a state; it is ended with SIGTERM unless the test has killed it."""
     command = [sys.executable, "-m", "local_mode", "up", "--port", "0", "--state", str(state)]
     with subprocess.Popen(
-        [*command, "--container", str(container)], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        [*command, "--container", str(container), *options], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
     ) as process:
         assert process.stdout is not None
         ready = READY.match(process.stdout.readline())
@@ -72,9 +72,9 @@ def opened(state: Path, container: Path) -> Iterator[Door]:
 
 
 @pytest.fixture
-def open_door(tmp_path: Path, standin: Path) -> Callable[[], Any]:
-    """open_door() opens a front door over this test's state, again and again."""
-    return lambda: opened(tmp_path / "state", standin)
+def open_door(tmp_path: Path, standin: Path) -> Callable[..., Any]:
+    """open_door(*options) opens a front door over this test's state, again and again."""
+    return lambda *options: opened(tmp_path / "state", standin, *options)
 
 
 @pytest.fixture(scope="module")

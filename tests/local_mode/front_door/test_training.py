@@ -109,6 +109,40 @@ def test_checkpoints_lie_in_s3(door: Door) -> None:
     assert door.client("s3").get_object(Bucket="data", Key="checkpoints/algo-1.txt")["Body"].read() == b"epoch 1"
 
 
+def test_a_channel_comes_through_a_pipe_epoch_after_epoch(door: Door) -> None:
+    algorithm = {"TrainingImage": "polyadic", "TrainingInputMode": "Pipe"}
+    described = trained(
+        door, "piped", AlgorithmSpecification=algorithm, HyperParameters={"behaviour": "pipe"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1},
+    )  # fmt: skip
+    assert described["TrainingJobStatus"] == "Completed", described
+    read = json.loads(members(door, "data", "out/piped/output/output.tar.gz")["algo-2-pipe.json"])
+    assert read == ["1,2,3\n4,5,6\n"] * 2
+    seen = json.loads(members(door, "data", "out/piped/output/output.tar.gz")["algo-1.json"])
+    assert seen["config"]["inputdataconfig"]["train"]["TrainingInputMode"] == "Pipe"
+
+
+def test_a_pipe_that_nobody_reads_keeps_no_job(door: Door) -> None:
+    algorithm = {"TrainingImage": "polyadic", "TrainingInputMode": "Pipe"}
+    assert trained(door, "unread", AlgorithmSpecification=algorithm)["TrainingJobStatus"] == "Completed"
+
+
+def test_a_spot_job_is_interrupted_and_goes_on_from_its_checkpoints(open_door: Callable[..., Any]) -> None:
+    with open_door("--interrupt", "1") as door:
+        door.client("s3").create_bucket(Bucket="data")
+        door.client("s3").put_object(Bucket="data", Key="train/a.csv", Body=b"1,2\n")
+        spot = {"EnableManagedSpotTraining": True, "CheckpointConfig": {"S3Uri": "s3://data/checkpoints"}}
+        described = trained(door, "spot", HyperParameters={"behaviour": "resume"}, **spot)
+        steps = [each["Status"] for each in described["SecondaryStatusTransitions"]]
+        assert steps == [
+            "Starting", "Downloading", "Training", "Interrupted", "Starting", "Training", "Uploading", "Completed",
+        ]  # fmt: skip
+        await_line(door, "spot", "resumed")
+        described = trained(door, "no-spot", HyperParameters={"behaviour": "resume"}, CheckpointConfig={
+            "S3Uri": "s3://data/checkpoints"})  # fmt: skip
+        assert described["TrainingJobStatus"] == "Completed"
+
+
 def test_jobs_are_listed_page_by_page(door: Door) -> None:
     for number in range(5):
         trained(door, f"listed-{number}")
@@ -137,10 +171,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "ValidationException",
         "AlgorithmName is not honoured",
     ),
-    "a pipe": (
-        {"AlgorithmSpecification": {"TrainingImage": "a", "TrainingInputMode": "Pipe"}},
+    "a wait that no spot job has": (
+        {"StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 700}},
         "ValidationException",
-        "channel train: Pipe mode is not honoured on this machine yet",
+        "belongs to spot jobs",
+    ),
+    "a wait that is too short": (
+        {
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 60},
+            "EnableManagedSpotTraining": True,
+        },
+        "ValidationException",
+        "MaxWaitTimeInSeconds is 60: it must not be less than MaxRuntimeInSeconds, 600",
     ),
     "a bucket that is not there": (
         {

@@ -1,0 +1,50 @@
+"""The metrics that a job's lines hold, by the expressions of MetricDefinitions."""
+
+import re
+import threading
+from collections.abc import Sequence
+
+from local_mode.front_door.resources import Document, now
+from local_mode.front_door.shapes import invalid
+
+
+class Metrics:
+    """The values of each metric, in the order in which they were printed."""
+
+    def __init__(self, definitions: Sequence[Document]) -> None:
+        self._lock = threading.Lock()
+        self._patterns = [(each["Name"], compiled(each)) for each in definitions]
+        self._values: dict[str, list[tuple[float, float]]] = {}
+
+    def read(self, line: str) -> None:
+        """Looks for metrics in a line."""
+        for name, pattern in self._patterns:
+            match = pattern.search(line)
+            if match and match.groups():
+                try:
+                    value = float(match[1])
+                except ValueError:
+                    continue
+                with self._lock:
+                    self._values.setdefault(name, []).append((value, now()))
+
+    def values(self, name: str) -> list[float]:
+        """All values of a metric."""
+        with self._lock:
+            return [value for value, _ in self._values.get(name, [])]
+
+    def final(self) -> list[Document]:
+        """FinalMetricDataList: the last value of each."""
+        with self._lock:
+            return [
+                {"MetricName": name, "Value": values[-1][0], "Timestamp": values[-1][1]}
+                for name, values in self._values.items()
+            ]
+
+
+def compiled(definition: Document) -> re.Pattern[str]:
+    """The expression of a definition; Fault for one that is none."""
+    try:
+        return re.compile(definition["Regex"])
+    except re.error as error:
+        raise invalid(f"MetricDefinitions: the expression of {definition['Name']} is none: {error}") from None
