@@ -49,6 +49,19 @@ def bucket_and_key(uri: str, member: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+def place_below(key: str, prefix: str) -> str:
+    """The place of an object among those of a prefix.
+
+    It is what follows the prefix; where this ends within a name, the whole name; of the prefix itself its last name.
+    """
+    if key == prefix:
+        return key.rsplit("/", 1)[-1]
+    rest = key[len(prefix) :]
+    return (
+        rest.lstrip("/") if prefix.endswith("/") or rest.startswith("/") or not prefix else key[prefix.rfind("/") + 1 :]
+    )
+
+
 def page(
     documents: Sequence[Document],
     request: Mapping[str, Any],

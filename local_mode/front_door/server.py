@@ -22,6 +22,8 @@ from local_mode.front_door.hosting.configurations import Configurations
 from local_mode.front_door.hosting.endpoints import Endpoints
 from local_mode.front_door.hosting.models import Models
 from local_mode.front_door.jobs.training import TrainingJobs
+from local_mode.front_door.jobs.transform import TransformJobs
+from local_mode.front_door.jobs.tuning import TuningJobs
 from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
 from local_mode.front_door.runtime.router import Runtime
@@ -68,18 +70,22 @@ class FrontDoor:
         self.moto = Moto(self.objects, self.pool, moto_lock)
         self.runtime = Runtime(self.store, self.objects, logs, self.pool)
         self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch, settings.interrupt_after)
+        self.tunings = TuningJobs(self.store, self.jobs)
         registry = Registry(self.store)
         models = Models(self.store, registry)
         configurations = Configurations(self.store, models)
+        self.transforms = TransformJobs(self.store, models, self.objects, logs, settings.backend, scratch)
         self.endpoints = Endpoints(
             self.store, configurations, self.objects, logs, self.runtime, settings.backend, scratch
         )
         self.operations: Mapping[str, Callable[[Document], Document]] = {
             **self.jobs.operations,
+            **self.tunings.operations,
             **registry.operations,
             **models.operations,
             **configurations.operations,
             **self.endpoints.operations,
+            **self.transforms.operations,
             **Tags(self.store).operations,
         }
 
@@ -124,7 +130,9 @@ class FrontDoor:
     def close(self) -> None:
         """Ends jobs and servers; what is kept is told truly at the next start."""
         self.endpoints.close()
+        self.tunings.close()
         self.jobs.close()
+        self.transforms.close()
         self.pool.shutdown(wait=True)
         self.store.close()
         self._guard.close()

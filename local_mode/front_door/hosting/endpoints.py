@@ -164,7 +164,7 @@ class Endpoints:
 
     def _bring_up(self, name: str, config: Document) -> None:
         try:
-            fleet = self._servers.start(name, all_variants(config))
+            fleet = self._servers.start(_group(name), all_variants(config))
         except Exception as error:  # The thread is the endpoint's: whatever ends it is its failure.
             if not self._closing.is_set():
                 self._set(name, EndpointStatus="Failed", FailureReason=str(error)[:1024])
@@ -173,7 +173,7 @@ class Endpoints:
 
     def _replace(self, name: str, config: Document) -> None:
         try:
-            fleet = self._servers.start(name, all_variants(config))
+            fleet = self._servers.start(_group(name), all_variants(config))
         except Exception as error:  # The old fleet serves on.
             self._roll_back(name, f"The update was rolled back: {error}")
             return
@@ -194,7 +194,7 @@ class Endpoints:
                     continue
                 members = fleet[variant["VariantName"]]
                 more = {**variant, "InitialInstanceCount": max(0, wanted - len(members))}
-                added = self._servers.start(name, [more])[variant["VariantName"]]
+                added = self._servers.start(_group(name), [more])[variant["VariantName"]]
                 fleet[variant["VariantName"]] = [*members[:wanted], *added]
                 gone += members[wanted:]
                 variant["InitialInstanceCount"] = wanted
@@ -258,9 +258,9 @@ class Endpoints:
         """Servers in place of those that died; where they do not come up it is tried again, later each time."""
         key = (name, variant["VariantName"])
         try:
-            added = self._servers.start(name, [variant])[variant["VariantName"]]
+            added = self._servers.start(_group(name), [variant])[variant["VariantName"]]
         except Exception as error:
-            self._logs.write(f"/aws/sagemaker/Endpoints/{name}", "front-door", str(error))
+            self._logs.write(_group(name), "front-door", str(error))
             self._revivals[key] = (failures + 1, time.monotonic() + min(60.0, 2.0**failures))
             return
         with self._lock:
@@ -295,3 +295,8 @@ def _check_deployment(deployment: Document) -> None:
         raise invalid(
             f"DeploymentConfig: traffic routing {routing['Type']} is not honoured on this machine: give ALL_AT_ONCE"
         )
+
+
+def _group(name: str) -> str:
+    """The group of an endpoint's logs."""
+    return f"/aws/sagemaker/Endpoints/{name}"

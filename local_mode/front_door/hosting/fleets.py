@@ -48,13 +48,16 @@ class Servers:
         self._objects, self._logs, self._backend = objects, logs, backend
         self._scratch, self._closing = scratch, closing
 
-    def start(self, endpoint: str, variants: Sequence[Document]) -> Fleet:
-        """Servers of variants, each of which has answered /ping; all of them, or LocalModeError and none."""
+    def start(self, group: str, variants: Sequence[Document]) -> Fleet:
+        """Servers of variants, each of which has answered /ping; all of them, or LocalModeError and none.
+
+        group: of logs, which get their lines.
+        """
         fleet: Fleet = {variant["VariantName"]: [] for variant in variants}
         try:
             for variant in variants:
                 for _ in range(variant["InitialInstanceCount"]):
-                    fleet[variant["VariantName"]].append(self._start_server(endpoint, variant))
+                    fleet[variant["VariantName"]].append(self._start_server(group, variant))
             for variant in variants:
                 for member in fleet[variant["VariantName"]]:
                     self._await_health(member, variant)
@@ -63,7 +66,7 @@ class Servers:
             raise
         return fleet
 
-    def _start_server(self, endpoint: str, variant: Document) -> Member:
+    def _start_server(self, group: str, variant: Document) -> Member:
         container, name = variant["Container"], variant["VariantName"]
         self._scratch.mkdir(parents=True, exist_ok=True)
         base = Path(tempfile.mkdtemp(prefix="server-", dir=self._scratch)).resolve() / name
@@ -77,7 +80,7 @@ class Servers:
                 name,
                 base,
                 environment,
-                lambda line: self._logs.write(f"/aws/sagemaker/Endpoints/{endpoint}", stream, line),
+                lambda line: self._logs.write(group, stream, line),
             )
         except BaseException:
             shutil.rmtree(base.parent, ignore_errors=True)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import moto.s3.models as s3
 
-from local_mode.front_door.resources import ACCOUNT
+from local_mode.front_door.resources import ACCOUNT, place_below
 from local_mode.front_door.store import Store
 
 LONGEST_NAME = 200
@@ -64,23 +64,24 @@ class Objects:
     def copy_prefix(self, bucket: str, prefix: str, folder: Path) -> int:
         """Copies the objects whose keys begin with a prefix into a folder, as SageMaker does; how many there are.
 
-        What follows the prefix is an object's place; one that is the prefix itself has its own last name.
+        Each lies where `place_below` says.
         """
         count = 0
-        for document in sorted(self._documents(bucket), key=lambda document: str(document["key"])):
-            key = document["key"]
-            if not key.startswith(prefix) or key.endswith("/"):
-                continue
-            place = key[len(prefix) :].lstrip("/") if key != prefix else key.rsplit("/", 1)[-1]
-            if not prefix.endswith("/") and key != prefix and not key[len(prefix) :].startswith("/"):
-                place = key[prefix.rfind("/") + 1 :]
-            target = (folder / place).resolve()
+        for key in self.keys(bucket, prefix):
+            target = (folder / place_below(key, prefix)).resolve()
             if not target.is_relative_to(folder.resolve()):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.folder / document["path"], target)
-            count += 1
+            source = self.path(bucket, key)
+            if source is not None:
+                shutil.copyfile(source, target)
+                count += 1
         return count
+
+    def keys(self, bucket: str, prefix: str) -> list[str]:
+        """The keys that begin with a prefix, in their order, but for those of folders."""
+        keys = (str(document["key"]) for document in self._documents(bucket))
+        return sorted(key for key in keys if key.startswith(prefix) and not key.endswith("/"))
 
     def path(self, bucket: str, key: str) -> Path | None:
         """The file that holds an object; None where there is no such object."""
