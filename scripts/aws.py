@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
+from urllib.request import urlopen
 
 import boto3
 import botocore.session
@@ -112,6 +113,18 @@ def client(service: str, arguments: argparse.Namespace, answers: Answers) -> Any
     if arguments.dry_run:
         return Rehearsal(service, answers)
     return boto3.client(service, region_name=arguments.region or os.environ.get("AWS_REGION"))
+
+
+def front_door() -> str | None:
+    """AWS_ENDPOINT_URL where `local_mode up` answers there; None where the commands speak to AWS."""
+    url = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    if not url.startswith("http://"):
+        return None
+    try:
+        with urlopen(f"{url}/ping", timeout=5.0) as answer:
+            return url if answer.headers.get("Server") == "local_mode" else None
+    except OSError:
+        return None
 
 
 class Rehearsal:

@@ -10,7 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.aws import Answers, CommandError, answer_or_none, client, examples, main, missing, shared_arguments
+from scripts.aws import (
+    Answers,
+    CommandError,
+    answer_or_none,
+    client,
+    examples,
+    front_door,
+    main,
+    missing,
+    shared_arguments,
+    warn,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 STDERR = 2
@@ -47,9 +58,12 @@ def parser() -> argparse.ArgumentParser:
 
 def build_and_push(arguments: argparse.Namespace) -> int:
     """Make the repository if need be, build, log in, push, print the image's URI."""
+    local = arguments.image or f"{arguments.repository}:{arguments.tag}"
+    here = None if arguments.dry_run else front_door()
+    if here is not None:
+        return _only_build(arguments, local, here)
     ecr = client("ecr", arguments, REHEARSED)
     uri = f"{repository_uri(ecr, arguments.repository)}:{arguments.tag}"
-    local = arguments.image or f"{arguments.repository}:{arguments.tag}"
     if arguments.image is None:
         _docker(arguments, "build", *_platform(), "--tag", local, str(ROOT))
     user, password, registry = credentials(ecr)
@@ -58,6 +72,15 @@ def build_and_push(arguments: argparse.Namespace) -> int:
     _docker(arguments, "push", uri)
     if not arguments.dry_run:
         print(uri)
+    return 0
+
+
+def _only_build(arguments: argparse.Namespace, local: str, here: str) -> int:
+    """Build the image, which `local_mode up --image` runs from where it is."""
+    if arguments.image is None:
+        _docker(arguments, "build", *_platform(), "--tag", local, str(ROOT))
+    warn(f"not pushed: AWS_ENDPOINT_URL is {here}, where `local_mode up --image {local}` runs it from this machine")
+    print(local)
     return 0
 
 

@@ -27,6 +27,7 @@ from local_mode.front_door.jobs.tuning import TuningJobs
 from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
 from local_mode.front_door.runtime.router import Runtime
+from local_mode.front_door.search import Search
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.moto_bridge import Moto
 from local_mode.front_door.services.objects import Objects
@@ -87,6 +88,7 @@ class FrontDoor:
             **self.endpoints.operations,
             **self.transforms.operations,
             **Tags(self.store).operations,
+            **Search(self.store).operations,
         }
 
     def application(self) -> web.Application:
@@ -109,7 +111,7 @@ class FrontDoor:
         if path is not None and request.method == "POST":
             return await self.runtime.answer(request, path[1], path[2])
         if request.path == "/ping":
-            return web.Response()
+            return web.Response(headers={"Server": "local_mode"})
         return await self.moto.answer(request)
 
     async def _control(self, request: web.Request, name: str) -> web.Response:

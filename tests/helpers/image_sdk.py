@@ -25,9 +25,14 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def sdk_python(version: int) -> Path:
-    """The python of .venv-sdk2 or .venv-sdk3, made from its lock file on first use and when that file changes."""
-    lock = HERE.parent / f"sdk{version}-requirements.lock"
-    folder = REPOSITORY / f".venv-sdk{version}"
+    """The python of SageMaker's SDK of a version."""
+    return client_python(f"sdk{version}")
+
+
+def client_python(name: str) -> Path:
+    """The python of .venv-NAME, made from its lock file on first use and when that file changes."""
+    lock = HERE.parent / f"{name}-requirements.lock"
+    folder = REPOSITORY / f".venv-{name}"
     python, stamp = folder / "bin" / "python", folder / "installed-from"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest:

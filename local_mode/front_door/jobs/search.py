@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     import optuna
 
 
+def resources_of(definition: Document) -> Document:
+    """The ResourceConfig of a training job; of several that it may have the first. Fault where there is none."""
+    tuning = definition.get("HyperParameterTuningResourceConfig")
+    if tuning is None:
+        if "ResourceConfig" not in definition:
+            raise invalid("TrainingJobDefinition.ResourceConfig is missing")
+        resources: Document = definition["ResourceConfig"]
+        return resources
+    first = (tuning.get("InstanceConfigs") or [tuning])[0]
+    members = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
+    return {member: first[member] for member in members if first.get(member)}
+
+
 class Search:
     """The choices of one tuning job: what is tried next, what is given up, and when there is enough."""
 
@@ -25,7 +38,7 @@ class Search:
         self.best: float | None = None
         self._ranges = ranges_of(config.get("ParameterRanges") or {})
         self._sign = 1.0 if objective["Type"] == "Minimize" else -1.0
-        instances = request["TrainingJobDefinition"]["ResourceConfig"].get("InstanceCount") or 1
+        instances = resources_of(request["TrainingJobDefinition"]).get("InstanceCount") or 1
         self.parallel = min(limits["MaxParallelTrainingJobs"], max(1, (os.cpu_count() or 1) // instances))
         self._most = _number_of_jobs(config, self._ranges)
         self._until = time.monotonic() + (limits.get("MaxRuntimeInSeconds") or float("inf"))

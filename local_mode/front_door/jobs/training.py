@@ -26,6 +26,7 @@ MEMBERS = (
 ALGORITHM = ("TrainingImage", "TrainingInputMode", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries")
 CHANNEL = ("ChannelName", "DataSource", "ContentType", "CompressionType", "RecordWrapperType", "InputMode")
 SOURCE = ("S3DataType", "S3Uri", "S3DataDistributionType")
+CHECKPOINTS = "/opt/ml/checkpoints"
 INTERRUPTED = "InternalServerError: the machine's front door was stopped while the job ran. Create it again"
 
 
@@ -76,7 +77,13 @@ class TrainingJobs:
             raise invalid("AlgorithmSpecification.TrainingImage is missing: this machine has no algorithms by name")
         for channel in request.get("InputDataConfig") or []:
             self._check_channel(channel, algorithm["TrainingInputMode"])
-        bucket_and_key(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+        output = request["OutputDataConfig"]
+        bucket_and_key(output["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+        if output.get("CompressionType", "GZIP") != "GZIP":
+            raise invalid("OutputDataConfig.CompressionType NONE is not honoured on this machine: give GZIP")
+        path = (request.get("CheckpointConfig") or {}).get("LocalPath") or CHECKPOINTS
+        if path.rstrip("/") != CHECKPOINTS:
+            raise invalid(f"CheckpointConfig.LocalPath {path} is not honoured on this machine: give {CHECKPOINTS}")
         _check_times(request)
 
     def begin(self, request: Document, **members: Any) -> Document:
@@ -90,7 +97,7 @@ class TrainingJobs:
                     f"already exists ({arn(KIND, name)})",
                 )
             life = Life(self._store, name)
-            life.begin({**request, **members, "TrainingJobArn": arn(KIND, name)})
+            life.begin({**_with_defaults(request), **members, "TrainingJobArn": arn(KIND, name)})
             run = self._begun(life)
             thread = threading.Thread(target=run.run, name=name, daemon=True)
             self._runs[name] = run, thread
@@ -149,6 +156,22 @@ class TrainingJobs:
         bucket, _ = bucket_and_key(source["S3Uri"], f"{where}S3Uri")
         if not self._objects.has_bucket(bucket):
             raise invalid(f'{where}No S3 objects found under S3 URL "{source["S3Uri"]}": there is no bucket {bucket}')
+
+
+def _with_defaults(request: Document) -> Document:
+    """A request with what SageMaker describes of one that does not say it."""
+    flags = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
+    channels = [
+        {"CompressionType": "None", "RecordWrapperType": "None", **each}
+        for each in request.get("InputDataConfig") or []
+    ]
+    return {
+        "HyperParameters": {},
+        **dict.fromkeys(flags, False),
+        **request,
+        "InputDataConfig": channels,
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
+    }
 
 
 def _check_times(request: Document) -> None:

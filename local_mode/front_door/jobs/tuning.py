@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from local_mode.front_door.documents import Documents
 from local_mode.front_door.jobs.life import ENDED
 from local_mode.front_door.jobs.metrics import compiled
-from local_mode.front_door.jobs.search import Search
+from local_mode.front_door.jobs.search import Search, resources_of
 from local_mode.front_door.jobs.training import INTERRUPTED, TrainingJobs
 from local_mode.front_door.resources import Document, now, page, refuse_not_honoured
 from local_mode.front_door.shapes import Fault, invalid
@@ -203,9 +203,8 @@ def _check(request: Document) -> None:
     if "TrainingJobDefinition" not in request:
         raise invalid("TrainingJobDefinition is missing: it says what each training job is")
     definition = request["TrainingJobDefinition"]
-    refuse_not_honoured(definition, (*TAKEN_OVER, "StaticHyperParameters"), "TrainingJobDefinition.")
-    if "ResourceConfig" not in definition:
-        raise invalid("TrainingJobDefinition.ResourceConfig is missing")
+    honoured = (*TAKEN_OVER, "StaticHyperParameters", "HyperParameterTuningResourceConfig")
+    refuse_not_honoured(definition, honoured, "TrainingJobDefinition.")
     if "HyperParameterTuningJobObjective" not in config:
         raise invalid("HyperParameterTuningJobConfig.HyperParameterTuningJobObjective is missing")
     convergence = (config.get("TuningJobCompletionCriteria") or {}).get("ConvergenceDetected") or {}
@@ -233,6 +232,7 @@ def _training_job(request: Document, name: str, chosen: Mapping[str, str]) -> Do
     return {
         "TrainingJobName": name,
         **{member: definition[member] for member in TAKEN_OVER if member in definition},
+        "ResourceConfig": resources_of(definition),
         "HyperParameters": {
             **(definition.get("StaticHyperParameters") or {}),
             "_tuning_objective_metric": metric,

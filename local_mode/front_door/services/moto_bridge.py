@@ -8,13 +8,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+from local_mode.front_door.services import permissions
 from local_mode.front_door.services.objects import Objects
 
-MEMORY_BYTES = 16 * 2**20
-"""Of a body that waits in memory; a larger one lies on the disk."""
+SMALL_BYTES, MEMORY_BYTES = 2**16, 16 * 2**20
+"""Of a body that may be a question, and of one that waits in memory; a larger one lies on the disk."""
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 
 
@@ -39,11 +41,19 @@ class Moto:
             size = body.tell()
             body.seek(0)
             environ = _environ(request, body, size)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, request, environ)
+            small = body.read() if size < SMALL_BYTES else b""
+            body.seek(0)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, request, environ, small)
 
-    def _ask(self, request: web.Request, environ: dict[str, Any]) -> web.Response:
+    def _ask(self, request: web.Request, environ: dict[str, Any], body: bytes) -> web.Response:
         with self._lock:  # moto is no code for several threads.
-            status, headers, parts = self._run(environ)
+            about_roles = permissions.answer(body) if request.method == "POST" and body else None
+            if about_roles is not None:
+                return web.Response(text=about_roles, content_type="text/xml")
+            try:
+                status, headers, parts = self._run(environ)
+            except Exception as error:  # What moto lacks, and what it trips over.
+                return _not_answered(request, error)
             if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE"):
                 self._keep(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))
         answer = web.Response(status=status, body=parts)
@@ -77,6 +87,17 @@ class Moto:
         bucket, _, key = path.lstrip("/").partition("/")
         if bucket and "." not in bucket[:1]:
             self._objects.sync(bucket, key or None)
+
+
+def _not_answered(request: web.Request, error: Exception) -> web.Response:
+    """AWS's error, in the shape that the client reads."""
+    lacking = isinstance(error, NotImplementedError)
+    code, status = ("NotImplemented", 501) if lacking else ("InternalFailure", 500)
+    message = str(error) if lacking else f"{type(error).__name__}: {error}"
+    if "json" in request.headers.get("Content-Type", ""):
+        return web.json_response({"__type": code, "message": message}, status=status)
+    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
+    return web.Response(text=text, status=status, content_type="text/xml")
 
 
 def _environ(request: web.Request, body: IO[bytes], size: int) -> dict[str, Any]:

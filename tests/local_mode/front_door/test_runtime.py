@@ -206,6 +206,7 @@ def test_a_stream_that_breaks_off_says_so(models: Door) -> None:
     with pytest.raises(EventStreamError, match="the container's answer broke off"):
         for event in answer["Body"]:
             parts.append(event["PayloadPart"]["Bytes"])
+    answer["Body"].close()
     assert b"".join(parts).startswith(b'{"a": 1}')
 
 

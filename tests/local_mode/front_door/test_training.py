@@ -171,6 +171,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "ValidationException",
         "AlgorithmName is not honoured",
     ),
+    "a model as a folder": (
+        {"OutputDataConfig": {"S3OutputPath": "s3://data/out", "CompressionType": "NONE"}},
+        "ValidationException",
+        "OutputDataConfig.CompressionType NONE is not honoured",
+    ),
+    "checkpoints elsewhere": (
+        {"CheckpointConfig": {"S3Uri": "s3://data/checkpoints", "LocalPath": "/opt/ml/elsewhere"}},
+        "ValidationException",
+        "CheckpointConfig.LocalPath /opt/ml/elsewhere is not honoured on this machine: give /opt/ml/checkpoints",
+    ),
     "a wait that no spot job has": (
         {"StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 700}},
         "ValidationException",

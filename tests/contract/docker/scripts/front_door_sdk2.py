@@ -34,7 +34,10 @@ predictor = estimator.deploy(
     instance_type="ml.m5.large",
     serializer=JSONSerializer(),
     deserializer=JSONDeserializer(),
+    wait=False,
 )
+name = predictor.endpoint_name  # The SDK itself looks every 30 s.
+boto3.client("sagemaker").get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
 answer = predictor.predict({"instances": [[0, 1, 2]]})
 
 ended, asked, failed = threading.Event(), [], []
