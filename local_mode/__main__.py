@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local_mode.backend import Backend
-from local_mode.containers import ContainerBackend
+from local_mode.containers import ContainerBackend, end_left
 from local_mode.endpoint import Endpoint, EndpointSettings, running_endpoint
 from local_mode.errors import LocalModeError
 from local_mode.jobfile import parse_channels, parse_hyperparameters
@@ -76,8 +76,14 @@ def up(arguments: argparse.Namespace, stop: StopRequest) -> int:
             f"warning: --host {arguments.host} lets other machines run training jobs here: nothing is authenticated",
             file=sys.stderr,
         )
+    owner = str(arguments.state.resolve())
     settings = FrontDoorSettings(
-        arguments.port, arguments.state, lambda: _backend(arguments), arguments.host, arguments.interrupt
+        arguments.port,
+        arguments.state,
+        lambda: _backend(arguments, owner),
+        arguments.host,
+        arguments.interrupt,
+        (lambda: end_left(owner)) if arguments.image else (lambda: None),
     )
     return run(settings, BEGAN)
 
@@ -88,8 +94,8 @@ def _wait(running: Endpoint, stop: StopRequest) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _backend(arguments: argparse.Namespace) -> Backend:
-    return ContainerBackend(arguments.image) if arguments.image else ProcessBackend(arguments.container)
+def _backend(arguments: argparse.Namespace, owner: str | None = None) -> Backend:
+    return ContainerBackend(arguments.image, owner) if arguments.image else ProcessBackend(arguments.container)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from local_mode.errors import LocalModeError
 from local_mode.layout import HostLayout
 from local_mode.running import LineSink, Running, close_all
 
+LABEL = "local-mode.owner"
 PORT_INSIDE, MODELS_INSIDE = 8080, "/opt/ml/models"
 
 
@@ -58,30 +59,34 @@ class HostContainer(Running):
 
 
 class ContainerBackend:
-    """Runs `docker run IMAGE train` and `docker run IMAGE serve`, each job in a network of its own."""
+    """Runs `docker run IMAGE train` and `docker run IMAGE serve`, each job in a network of its own.
+
+    owner: a label of all that it makes, by which `end_left` finds what outlived a kill.
+    """
 
     network_interface = "eth0"
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, owner: str | None = None) -> None:
         docker("version", "--format", "{{.Server.Version}}")
         try:
             docker("image", "inspect", image)
         except LocalModeError:
             raise LocalModeError(f"there is no image {image!r} here: build it with `make image`, or pull it") from None
         self._image = image
+        self._labels = [] if owner is None else ["--label", f"{LABEL}={owner}"]
         self._networks: list[str] = []
 
     def start_training(
         self, layouts: Sequence[HostLayout], environment: Mapping[str, str], sink: Callable[[str], LineSink]
     ) -> list[Running]:
         network = f"local-mode-{uuid.uuid4().hex[:12]}"
-        docker("network", "create", network)
+        docker("network", "create", *self._labels, network)
         self._networks.append(network)
         hosts: list[Running] = []
         try:
             for layout in layouts:
                 options = ["--network", network, "--network-alias", layout.name, "--hostname", layout.name]
-                options += [*_mounts(layout), *_variables(environment), self._image, "train"]
+                options += [*self._labels, *_mounts(layout), *_variables(environment), self._image, "train"]
                 hosts.append(HostContainer(layout.name, options, sink(layout.name)))
         except BaseException:
             close_all(hosts)
@@ -91,6 +96,7 @@ class ContainerBackend:
     def start_server(self, variant: str, base: Path, environment: Mapping[str, str], on_line: LineSink) -> Server:
         port = free_ports(1)
         options = [
+            *self._labels,
             "--publish",
             f"127.0.0.1:{port}:{PORT_INSIDE}",
             "--volume",
@@ -108,6 +114,17 @@ class ContainerBackend:
     def close(self) -> None:
         while self._networks:
             docker("network", "rm", self._networks.pop())
+
+
+def end_left(owner: str) -> None:
+    """Removes the containers and networks that an owner's earlier process left."""
+    mine = f"label={LABEL}={owner}"
+    containers = docker("ps", "--all", "--quiet", "--filter", mine).split()
+    if containers:
+        docker("rm", "--force", "--volumes", *containers)
+    networks = docker("network", "ls", "--quiet", "--filter", mine).split()
+    if networks:
+        docker("network", "rm", *networks)
 
 
 def _mounts(layout: HostLayout) -> list[str]:

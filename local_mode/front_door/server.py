@@ -28,6 +28,7 @@ from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
 from local_mode.front_door.runtime.router import Runtime
 from local_mode.front_door.search import Search
+from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.moto_bridge import Moto
 from local_mode.front_door.services.objects import Objects
@@ -44,7 +45,8 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 class FrontDoorSettings:
     """Where the front door listens, what it keeps and where, and what its jobs and servers run in.
 
-    interrupt_after: seconds of training after which a spot job is interrupted, once.
+    interrupt_after: seconds of training after which a spot job is interrupted, once. end_left: ends what an earlier
+    front door of this state left running where processes are not enough: containers.
     """
 
     port: int
@@ -52,6 +54,7 @@ class FrontDoorSettings:
     backend: Callable[[], Backend]
     host: str = "127.0.0.1"
     interrupt_after: float | None = None
+    end_left: Callable[[], None] = lambda: None
 
 
 class FrontDoor:
@@ -62,6 +65,7 @@ class FrontDoor:
         self._state.mkdir(parents=True, exist_ok=True)
         self._guard = orphans.lock(self._state)
         scratch = self._state / "run"
+        settings.end_left()
         orphans.end_all(scratch)
         self.store = Store(self._state)
         moto_lock = threading.RLock()
@@ -69,8 +73,11 @@ class FrontDoor:
         logs = Logs(self._state / "logs", REGION, moto_lock)
         self.pool = ThreadPoolExecutor(THREADS, "front-door")
         self.moto = Moto(self.objects, self.pool, moto_lock)
-        self.runtime = Runtime(self.store, self.objects, logs, self.pool)
-        self.jobs = TrainingJobs(self.store, self.objects, logs, settings.backend, scratch, settings.interrupt_after)
+        cloudwatch = CloudWatch(self._state / "metrics", REGION, moto_lock)
+        self.runtime = Runtime(self.store, self.objects, logs, cloudwatch, self.pool)
+        self.jobs = TrainingJobs(
+            self.store, self.objects, logs, cloudwatch, settings.backend, scratch, settings.interrupt_after
+        )
         self.tunings = TuningJobs(self.store, self.jobs)
         registry = Registry(self.store)
         models = Models(self.store, registry)

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -21,6 +22,7 @@ from local_mode.layout import TrainingJob
 from local_mode.stopping import StopRequest
 from local_mode.training import run_training
 from local_mode.variants import Variant
+from tests.local_mode.front_door.conftest import asked, job, make_config, make_model, opened, settled
 
 ROOT = Path(__file__).parents[2]
 BASE = "python:3.11-slim-bookworm"
@@ -132,3 +134,37 @@ def test_two_variants_serve_in_containers(tmp_path: Path, image: str) -> None:
 def test_an_unknown_image_is_named(image: str) -> None:
     with pytest.raises(LocalModeError, match="no image 'local-mode-standin:none' here: build it with `make image`"):
         ContainerBackend("local-mode-standin:none")
+
+
+def test_a_killed_front_door_leaves_no_container_to_the_next(
+    image: str, archive: Callable[..., Path], tmp_path: Path
+) -> None:
+    with opened(tmp_path / "state", tmp_path, "--image", image) as door:
+        s3, sagemaker = door.client("s3"), door.client("sagemaker")
+        s3.create_bucket(Bucket="data")
+        s3.put_object(Bucket="data", Key="train/a.csv", Body=b"1,2\n")
+        make_model(door, "sound", archive=archive(tmp_path / "sound", bind="0.0.0.0"))
+        make_config(door, "one", A=("sound", 1.0, 1))
+        sagemaker.create_endpoint(EndpointName="one", EndpointConfigName="one")
+        assert settled(door, "one")["EndpointStatus"] == "InService"
+        two = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
+        sagemaker.create_training_job(**job("cut", HyperParameters={"behaviour": "deaf"}, ResourceConfig=two))
+        assert asked(door, "one")[0] == "A"
+        deadline = time.monotonic() + 60
+        while len(containers(image)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        door.process.kill()
+    left = set(containers(image))
+    assert len(left) == 3
+    with opened(tmp_path / "state", tmp_path, "--image", image) as door:
+        assert settled(door, "one")["EndpointStatus"] == "InService" and asked(door, "one")[0] == "A"
+        now = set(containers(image))
+        assert len(now) == 1 and not now & left
+        described = door.client("sagemaker").describe_training_job(TrainingJobName="cut")
+        assert described["TrainingJobStatus"] == "Failed"
+        door.client("sagemaker").delete_endpoint(EndpointName="one")
+
+
+def containers(image: str) -> list[str]:
+    return docker("ps", "--quiet", "--no-trunc", "--filter", f"ancestor={image}").stdout.split()

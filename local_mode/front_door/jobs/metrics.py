@@ -1,18 +1,19 @@
 """The metrics that a job's lines hold, by the expressions of MetricDefinitions."""
 
+import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from local_mode.front_door.resources import Document, now
 from local_mode.front_door.shapes import invalid
 
 
 class Metrics:
-    """The values of each metric, in the order in which they were printed."""
+    """The values of each metric, in the order in which they were printed; on_value: told of each that is finite."""
 
-    def __init__(self, definitions: Sequence[Document]) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, definitions: Sequence[Document], on_value: Callable[[str, float], None]) -> None:
+        self._lock, self._on_value = threading.Lock(), on_value
         self._patterns = [(each["Name"], compiled(each)) for each in definitions]
         self._values: dict[str, list[tuple[float, float]]] = {}
 
@@ -27,6 +28,8 @@ class Metrics:
                     continue
                 with self._lock:
                     self._values.setdefault(name, []).append((value, now()))
+                if math.isfinite(value):
+                    self._on_value(name, value)
 
     def values(self, name: str) -> list[float]:
         """All values of a metric."""

@@ -9,6 +9,7 @@ from local_mode.backend import Backend
 from local_mode.front_door.jobs.life import ENDED, KIND, Life
 from local_mode.front_door.jobs.training_run import TrainingRun
 from local_mode.front_door.resources import Document, arn, bucket_and_key, page, refuse_not_honoured
+from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault, invalid
@@ -38,13 +39,14 @@ class TrainingJobs:
         store: Store,
         objects: Objects,
         logs: Logs,
+        cloudwatch: CloudWatch,
         backend: Callable[[], Backend],
         scratch: Path,
         interrupt_after: float | None = None,
     ) -> None:
         self._store, self._objects = store, objects
         self._begun: Callable[[Life], TrainingRun] = lambda life: TrainingRun(
-            life, objects, logs, backend, scratch, interrupt_after
+            life, objects, logs, cloudwatch, backend, scratch, interrupt_after
         )
         self._runs: dict[str, tuple[TrainingRun, threading.Thread]] = {}
         self._lock = threading.Lock()

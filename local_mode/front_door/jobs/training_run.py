@@ -12,6 +12,7 @@ from local_mode.errors import LocalModeError
 from local_mode.front_door.jobs.life import Life
 from local_mode.front_door.jobs.metrics import Metrics
 from local_mode.front_door.resources import Document, bucket_and_key, now
+from local_mode.front_door.services.cloudwatch import TRAINING, CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault, invalid
@@ -31,13 +32,17 @@ class TrainingRun:
         life: Life,
         objects: Objects,
         logs: Logs,
+        cloudwatch: CloudWatch,
         backend: Callable[[], Backend],
         scratch: Path,
         interrupt_after: float | None,
     ) -> None:
         document = life.document
         self.life = life
-        self.metrics = Metrics(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
+        self.metrics = Metrics(
+            document["AlgorithmSpecification"].get("MetricDefinitions") or [],
+            lambda name, value: cloudwatch.put(TRAINING, {"TrainingJobName": life.name}, name, [value]),
+        )
         self._objects, self._logs, self._backend, self._scratch = objects, logs, backend, scratch
         spot = bool(document.get("EnableManagedSpotTraining"))
         self._interrupt_after = interrupt_after if spot else None

@@ -18,9 +18,11 @@ from local_mode.front_door.runtime.calls import (
 )
 from local_mode.front_door.runtime.capture import Capture
 from local_mode.front_door.runtime.faults import RuntimeFault, validation_error
+from local_mode.front_door.runtime.meter import Meter
 from local_mode.front_door.runtime.routes import Choice, Route
 from local_mode.front_door.runtime.shadows import Shadows
 from local_mode.front_door.runtime.streams import stream
+from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.store import Store
@@ -29,11 +31,14 @@ from local_mode.front_door.store import Store
 class Runtime:
     """The routes of all endpoints, and the requests on them, in the event loop; `routes` may be set by threads."""
 
-    def __init__(self, store: Store, objects: Objects, logs: Logs, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, store: Store, objects: Objects, logs: Logs, cloudwatch: CloudWatch, pool: ThreadPoolExecutor
+    ) -> None:
         self.routes: dict[str, Route] = {}
         self._choice = Choice(random.Random())
         self._containers = Containers(self._choice)
         self._capture = Capture(objects, logs)
+        self._meter = Meter(cloudwatch, pool)
         self._shadows = Shadows(self._containers, self._capture)
         self._asynchronous = AsyncRequests(store, objects, self._containers, self._capture, self.routes.get, pool)
 
@@ -41,12 +46,14 @@ class Runtime:
         """Opens what requests go out by."""
         await self._containers.open()
         await self._asynchronous.open()
+        await self._meter.open()
 
     async def close(self) -> None:
         """Ends what is under way; what was captured is written first."""
         await self._asynchronous.close()
         await self._shadows.close()
         await self._containers.close()
+        await self._meter.close()
         self._capture.close()
 
     async def answer(self, request: web.Request, name: str, operation: str) -> web.StreamResponse:
@@ -70,10 +77,11 @@ class Runtime:
     async def _invoke(self, request: web.Request, call: Call, route: Route) -> web.StreamResponse:
         _check_kind(call, route, asynchronous=False)
         variant = self._choice.variant(call.endpoint, route, call.headers.get(TARGET_VARIANT))
-        capture = route.capture if route.capture and self._one_of(route.capture.percentage / 100) else None
-        if route.shadow is not None and self._one_of(route.shadow_share):
+        capture = route.capture if route.capture and self._choice.one_of(route.capture.percentage / 100) else None
+        if route.shadow is not None and self._choice.one_of(route.shadow_share):
             self._shadows.copy(call, route.shadow, capture)
-        answer = await self._containers.ask(call, variant)
+        async with self._meter.measured(call.endpoint, variant.name):
+            answer = await self._containers.ask(call, variant)
         if capture is not None:
             self._capture.record(capture, call, variant.name, answer)
         return web.Response(body=answer.body, headers=returned(answer.headers) | {INVOKED_VARIANT: variant.name})
@@ -82,16 +90,14 @@ class Runtime:
         _check_kind(call, route, asynchronous=False)
         variant = self._choice.variant(call.endpoint, route, call.headers.get(TARGET_VARIANT))
         headers = {INVOKED_VARIANT: variant.name}
-        return await stream(self._containers, request, with_own_headers(call), variant, headers)
+        async with self._meter.measured(call.endpoint, variant.name):
+            return await stream(self._containers, request, with_own_headers(call), variant, headers)
 
     async def _accept(self, request: web.Request, call: Call, route: Route) -> web.StreamResponse:
         _check_kind(call, route, asynchronous=True)
         assert route.asynchronous is not None
         headers, body = await self._asynchronous.accept(with_own_headers(call), route.asynchronous)
         return web.json_response(body, status=202, headers=headers)
-
-    def _one_of(self, share: float) -> bool:
-        return share >= 1 or self._choice.random.random() < share
 
 
 def _check_kind(call: Call, route: Route, *, asynchronous: bool) -> None:

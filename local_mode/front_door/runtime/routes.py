@@ -78,6 +78,10 @@ class Choice:
             raise validation_error(f"Every variant of endpoint {endpoint} has weight 0: name a TargetVariant.")
         return self.random.choices(route.variants, weights)[0]
 
+    def one_of(self, share: float) -> bool:
+        """Whether a request is one of a share of all."""
+        return share >= 1 or self.random.random() < share
+
     def instance(self, endpoint: str, variant: VariantRoute, model: str | None = None) -> Instance:
         """The instance with the least to do, before others one that holds the model; RuntimeFault without any."""
         if not variant.instances:

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,29 @@ def _answers(door: Door, endpoint: str) -> str | None:
     except ClientError as error:
         assert error.response["Error"]["Code"] in ("ModelError", "ServiceUnavailable")
         return None
+
+
+def test_requests_are_counted_in_cloudwatch(models: Door) -> None:
+    deploy(models, "counted", variant("A", "sound"))
+    began = datetime.now(UTC)
+    for _ in range(5):
+        asked(models, "counted")
+    with pytest.raises(ClientError, match="instance 3 is no number"):
+        asked(models, "counted", b"bad")
+    asking = {
+        "Namespace": "AWS/SageMaker", "Period": 3600, "Statistics": ["Sum", "Average"],
+        "StartTime": began - timedelta(hours=1), "EndTime": began + timedelta(hours=1),
+        "Dimensions": [{"Name": "EndpointName", "Value": "counted"}, {"Name": "VariantName", "Value": "A"}],
+    }  # fmt: skip
+
+    def found(name: str) -> dict[str, Any] | None:
+        points = models.client("cloudwatch").get_metric_statistics(MetricName=name, **asking)["Datapoints"]
+        return points[0] if points else None
+
+    assert eventually(partial(found, "Invocations"))["Sum"] == 6.0
+    latency, errors = found("ModelLatency"), found("Invocation4XXErrors")
+    assert latency is not None and 100 < latency["Average"] < 1e6
+    assert errors is not None and errors["Sum"] == 1.0
 
 
 def test_a_stream_comes_in_parts_as_the_container_sends_them(models: Door) -> None:

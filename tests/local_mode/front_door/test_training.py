@@ -7,6 +7,7 @@ import json
 import tarfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,6 +48,24 @@ def test_a_job_trains_and_says_what_it_did(door: Door) -> None:
     seen = json.loads(members(door, "data", "out/sound/output/output.tar.gz")["algo-1.json"])
     assert seen["files"] == {"train": ["a.csv", "deep/b.csv"]}
     assert seen["environment"]["TRAINING_JOB_NAME"] == "sound"
+
+
+def test_metrics_are_in_cloudwatch_and_survive_a_start(open_door: Callable[..., Any]) -> None:
+    definitions = [{"Name": "loss", "Regex": r"train relative_error <loss>=(\S+)"}]
+    algorithm = {"TrainingImage": "polyadic", "TrainingInputMode": "File", "MetricDefinitions": definitions}
+    with open_door() as door:
+        door.client("s3").create_bucket(Bucket="data")
+        door.client("s3").put_object(Bucket="data", Key="train/a.csv", Body=b"1,2\n")
+        described = trained(door, "measured", AlgorithmSpecification=algorithm, HyperParameters={"max_iterations": "4"})
+    with open_door() as door:
+        found = door.client("cloudwatch").get_metric_statistics(
+            Namespace="/aws/sagemaker/TrainingJobs", MetricName="loss", Statistics=["Sum", "SampleCount", "Minimum"],
+            Dimensions=[{"Name": "TrainingJobName", "Value": "measured"}], Period=3600,
+            StartTime=described["CreationTime"] - timedelta(hours=1),
+            EndTime=described["CreationTime"] + timedelta(hours=1),
+        )["Datapoints"]  # fmt: skip
+        assert (found[0]["SampleCount"], found[0]["Minimum"]) == (4.0, 0.25)
+        assert found[0]["Sum"] == pytest.approx(1 + 1 / 2 + 1 / 3 + 1 / 4)
 
 
 def test_lines_are_in_cloudwatch_logs(door: Door) -> None:
