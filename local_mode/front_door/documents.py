@@ -55,7 +55,14 @@ class Documents:
         """Some members in place of those of one."""
         return self._store.change(self._kind, name, LastModifiedTime=now(), **members)
 
-    def list(self, answer: str, request: Document, found: "list[Document] | None" = None) -> Document:
+    def list(
+        self,
+        answer: str,
+        request: Document,
+        found: "list[Document] | None" = None,
+        default_sort: str = "CreationTime",
+        default_order: str = "Descending",
+    ) -> Document:
         """A page of those that a request asks for, of all or of those found, as the member `answer`."""
         keys: SortKeys = {
             "Name": lambda each: each[self._name],
@@ -63,7 +70,9 @@ class Documents:
             "LastModifiedTime": lambda each: each["LastModifiedTime"],
             "Status": lambda each: next(value for member, value in each.items() if member.endswith("Status")),
         }
-        documents, token = page(self.all() if found is None else found, request, self._name, keys, "CreationTime")
+        documents, token = page(
+            self.all() if found is None else found, request, self._name, keys, default_sort, default_order
+        )
         return {answer: documents, "NextToken": token}
 
     def drop(self, name: str) -> Document:

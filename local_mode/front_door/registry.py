@@ -16,7 +16,20 @@ NOT_HONOURED = (
     "CertifyForMarketplace",
     "ManagedStorageType",
 )
+CHANGED = (
+    "ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelCard", "ModelLifeCycle",
+)  # fmt: skip
+COLLECTED = (
+    "CustomerMetadataProperties", "CustomerMetadataPropertiesToRemove", "AdditionalInferenceSpecificationsToAdd",
+)  # fmt: skip
 APPROVED, PENDING = "Approved", "PendingManualApproval"
+
+
+class _Groups(Documents):
+    """Groups, whose sentence is their own."""
+
+    def missing(self, name: str) -> Fault:
+        return invalid(f"ModelPackageGroup {arn(GROUP, name)} does not exist.")
 
 
 class Registry:
@@ -24,7 +37,7 @@ class Registry:
 
     def __init__(self, store: Store) -> None:
         self._store, self._lock = store, threading.Lock()
-        self._groups = Documents(store, GROUP, "model package group", "ModelPackageGroupName", "ModelPackageGroupArn")
+        self._groups = _Groups(store, GROUP, "model package group", "ModelPackageGroupName", "ModelPackageGroupArn")
 
     @property
     def operations(self) -> Mapping[str, Callable[[Document], Document]]:
@@ -32,7 +45,9 @@ class Registry:
         return {
             "CreateModelPackageGroup": self.create_group,
             "DescribeModelPackageGroup": lambda request: self._group(request["ModelPackageGroupName"]),
-            "ListModelPackageGroups": lambda request: self._groups.list("ModelPackageGroupSummaryList", request),
+            "ListModelPackageGroups": lambda request: self._groups.list(
+                "ModelPackageGroupSummaryList", request, default_order="Ascending"
+            ),
             "DeleteModelPackageGroup": self.delete_group,
             "CreateModelPackage": self.create,
             "DescribeModelPackage": lambda request: self._get(request["ModelPackageName"]),
@@ -60,12 +75,13 @@ class Registry:
             if request.get(member):
                 raise invalid(f"{member} is not honoured on this machine: leave it out, or run this on SageMaker")
         group, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
-        if (group is None) == (name is None):
-            raise invalid("give ModelPackageGroupName for a version of a group, or ModelPackageName, not both")
-        if not (request.get("InferenceSpecification") or {}).get("Containers"):
+        if group is not None and name is not None:
             raise invalid(
-                "InferenceSpecification is missing: it says which image serves the package and its model data"
+                "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+                "Cannot determine which one to use."
             )
+        if group is None and name is None:
+            raise invalid("Give ModelPackageGroupName for a version of a group, or ModelPackageName.")
         document = {
             "ModelApprovalStatus": PENDING if group is not None else None,
             **request,
@@ -106,33 +122,14 @@ class Registry:
             "Name": lambda package: package["ModelPackageName"],
             "CreationTime": lambda package: (package["CreationTime"], package.get("ModelPackageVersion", 0)),
         }
-        packages, token = page(found, request, "ModelPackageName", keys, "CreationTime")
+        packages, token = page(found, request, "ModelPackageName", keys, "CreationTime", "Ascending")
         return {"ModelPackageSummaryList": packages, "NextToken": token}
 
     def update(self, request: Document) -> Document:
         """Approves or rejects a package, or changes what describes it."""
         name, package = self._find(request["ModelPackageArn"])
-        refuse_not_honoured(
-            request,
-            ("ModelPackageArn", "ModelApprovalStatus", "ApprovalDescription", "CustomerMetadataProperties",
-             "CustomerMetadataPropertiesToRemove", "InferenceSpecification", "SourceUri", "ModelCard",
-             "ModelLifeCycle", "ClientToken"),
-        )  # fmt: skip
-        kept = {
-            member: request[member]
-            for member in ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri",
-                           "ModelCard", "ModelLifeCycle")
-            if member in request
-        }  # fmt: skip
-        properties = {
-            **(package.get("CustomerMetadataProperties") or {}),
-            **(request.get("CustomerMetadataProperties") or {}),
-        }
-        for gone in request.get("CustomerMetadataPropertiesToRemove") or []:
-            properties.pop(gone, None)
-        self._store.change(
-            PACKAGE, name, **kept, CustomerMetadataProperties=properties, LastModifiedTime=now(), LastModifiedBy={}
-        )
+        refuse_not_honoured(request, ("ModelPackageArn", "ClientToken", *CHANGED, *COLLECTED))
+        self._store.change(PACKAGE, name, **_changes(request, package), LastModifiedTime=now(), LastModifiedBy={})
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     def delete(self, request: Document) -> Document:
@@ -148,6 +145,11 @@ class Registry:
             raise invalid(
                 f"Model package {document['ModelPackageArn']} is {status}: it must be {APPROVED} before a model is "
                 "made of it (UpdateModelPackage)"
+            )
+        if not document.get("InferenceSpecification"):
+            raise invalid(
+                f"Model package {document['ModelPackageArn']} has no InferenceSpecification: "
+                "nothing says what serves it"
             )
         container: Document = document["InferenceSpecification"]["Containers"][0]
         return {
@@ -181,3 +183,16 @@ class Registry:
             if name.lower() == wanted:
                 return name, document
         raise invalid(f"ModelPackage {name_or_arn} does not exist.")
+
+
+def _changes(request: Document, package: Document) -> Document:
+    """The members of a package that a request changes."""
+    changes = {member: request[member] for member in CHANGED if member in request}
+    gone = request.get("CustomerMetadataPropertiesToRemove") or []
+    properties = (package.get("CustomerMetadataProperties") or {}) | (request.get("CustomerMetadataProperties") or {})
+    changes["CustomerMetadataProperties"] = {key: value for key, value in properties.items() if key not in gone}
+    more = request.get("AdditionalInferenceSpecificationsToAdd") or []
+    if more:
+        known = package.get("AdditionalInferenceSpecifications") or []
+        changes["AdditionalInferenceSpecifications"] = [*known, *more]
+    return changes

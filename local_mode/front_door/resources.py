@@ -68,6 +68,7 @@ def page(
     name: str,
     sort_keys: Mapping[str, Callable[[Document], Any]],
     default_sort: str,
+    default_order: str = "Descending",
 ) -> tuple[list[Document], str | None]:
     """The documents that a List call asks for, and the token of the next page.
 
@@ -75,7 +76,7 @@ def page(
     """
     found = [each for each in documents if _matches(each, request, name)]
     key = sort_keys[request.get("SortBy") or default_sort]
-    descending = (request.get("SortOrder") or "Descending") == "Descending"
+    descending = (request.get("SortOrder") or default_order) == "Descending"
     found.sort(key=lambda each: (key(each), each[name]), reverse=descending)
     first, most = _place_of(request.get("NextToken")), int(request.get("MaxResults") or 10)
     last = first + most

@@ -18,6 +18,7 @@ from aiohttp import web
 from local_mode.backend import Backend
 from local_mode.errors import LocalModeError
 from local_mode.front_door import orphans, shapes, surroundings
+from local_mode.front_door.browsers import check_origin
 from local_mode.front_door.hosting.configurations import Configurations
 from local_mode.front_door.hosting.endpoints import Endpoints
 from local_mode.front_door.hosting.models import Models
@@ -37,7 +38,7 @@ from local_mode.front_door.store import Store
 from local_mode.front_door.tags import Tags
 
 TARGET, RUNTIME_PATH = "SageMaker.", re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
-THREADS = 16
+THREADS, MAX_REQUEST_BYTES = 16, 4 * 2**20
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 
@@ -61,7 +62,7 @@ class FrontDoor:
     """All that is behind the port; it is made and closed outside of the event loop."""
 
     def __init__(self, settings: FrontDoorSettings) -> None:
-        self._state = settings.state.resolve()
+        self._state, self._host = settings.state.resolve(), settings.host
         self._state.mkdir(parents=True, exist_ok=True)
         self._guard = orphans.lock(self._state)
         scratch = self._state / "run"
@@ -108,9 +109,10 @@ class FrontDoor:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Any request: to whom it goes is told by its target, then by its path."""
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != request.host:
-            return _refusal(Fault("AccessDeniedException", f"requests of pages from {origin} are not answered", 403))
+        try:
+            check_origin(request, self._host)
+        except Fault as fault:
+            return _refusal(fault)
         target = request.headers.get("X-Amz-Target", "")
         if target.startswith(TARGET):
             return await self._control(request, target.removeprefix(TARGET))
@@ -122,10 +124,9 @@ class FrontDoor:
         return await self.moto.answer(request)
 
     async def _control(self, request: web.Request, name: str) -> web.Response:
-        body = await request.read()
         try:
             model = shapes.operation(name)
-            document = _parsed(body)
+            document = _parsed(await _small_body(request))
             shapes.check_request(model, document)
             handler = self.operations.get(name)
             if handler is None:
@@ -179,6 +180,16 @@ async def _serve(door: FrontDoor, settings: FrontDoorSettings, began: float) -> 
     await stopped.wait()
     await runner.cleanup()
     return 0
+
+
+async def _small_body(request: web.Request) -> bytes:
+    """A body that is no larger than a request of the control plane can be."""
+    body = b""
+    async for chunk in request.content.iter_chunked(1 << 18):
+        body = body + chunk if len(body) <= MAX_REQUEST_BYTES else body  # The rest is read and dropped.
+    if len(body) > MAX_REQUEST_BYTES:
+        raise Fault("RequestEntityTooLargeException", f"a request has {MAX_REQUEST_BYTES} bytes at most", 413)
+    return body
 
 
 def _parsed(body: bytes) -> Any:

@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -63,3 +64,49 @@ def test_a_member_outside_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LocalModeError, match="cannot read"):
         unpack(archive, tmp_path / "back")
     assert not (tmp_path / "escaped").exists()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        member("/etc/escaped"),
+        member("a/../../escaped"),
+        member("link", tarfile.SYMTYPE, "/etc/passwd"),
+        member("link", tarfile.SYMTYPE, "../../outside"),
+        member("link", tarfile.LNKTYPE, "../outside"),
+        member("device", tarfile.CHRTYPE),
+        member("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda hostile: f"{hostile.name}-{hostile.type.decode()}",
+)
+def test_what_leads_out_or_is_no_file_is_not_unpacked(tmp_path: Path, hostile: tarfile.TarInfo) -> None:
+    archive, before = tmp_path / "model.tar.gz", set(tmp_path.parent.iterdir())
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(hostile)
+    if hostile.name == "/etc/escaped":  # Its slash is taken off, and it lies within.
+        unpack(archive, tmp_path / "back")
+        assert (tmp_path / "back" / "etc" / "escaped").is_file() and not Path("/etc/escaped").exists()
+        return
+    with pytest.raises(LocalModeError, match="cannot read"):
+        unpack(archive, tmp_path / "back")
+    assert list((tmp_path / "back").iterdir()) == [] and set(tmp_path.parent.iterdir()) == before
+
+
+def test_a_bomb_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    with gzip.open(archive, "wb", compresslevel=9) as stream:
+        header = member("zeros")
+        header.size = 4 * 2**30
+        stream.write(header.tobuf())
+        for _ in range(64):
+            stream.write(bytes(2**20))
+    assert archive.stat().st_size < 2**20
+    with pytest.raises(LocalModeError, match=f"unpacks to more than {2**30} bytes: it is refused"):
+        unpack(archive, tmp_path / "back")
+    assert list((tmp_path / "back").iterdir()) == []

@@ -63,6 +63,7 @@ class TrainingJobs:
             "DescribeTrainingJob": lambda request: self.get(request["TrainingJobName"]),
             "ListTrainingJobs": self.list,
             "StopTrainingJob": self.stop,
+            "DeleteTrainingJob": self.delete,
         }
 
     def create(self, request: Document) -> Document:
@@ -121,7 +122,9 @@ class TrainingJobs:
             "CreationTime": lambda job: job["CreationTime"],
             "Status": lambda job: job["TrainingJobStatus"],
         }
-        jobs, token = page(list(self._store.all(KIND).values()), request, "TrainingJobName", keys, "CreationTime")
+        jobs, token = page(
+            list(self._store.all(KIND).values()), request, "TrainingJobName", keys, "CreationTime", "Ascending"
+        )
         return {"TrainingJobSummaries": jobs, "NextToken": token}
 
     def stop(self, request: Document) -> Document:
@@ -134,6 +137,15 @@ class TrainingJobs:
             run, _ = self._runs[name]
             run.life.move("Stopping", TrainingJobStatus="Stopping")
             run.stop("Stopped")
+        return {}
+
+    def delete(self, request: Document) -> Document:
+        """Forgets a job that has ended; what it left in S3 stays."""
+        name = request["TrainingJobName"]
+        status = self.get(name)["TrainingJobStatus"]
+        if status not in ENDED:
+            raise invalid(f"The request was rejected because the training job is in status {status}: stop it first.")
+        self._store.drop(KIND, name)
         return {}
 
     def close(self) -> None:

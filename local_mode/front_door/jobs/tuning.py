@@ -67,6 +67,7 @@ class TuningJobs:
             "ListHyperParameterTuningJobs": self.list,
             "ListTrainingJobsForHyperParameterTuningJob": self.list_training_jobs,
             "StopHyperParameterTuningJob": self.stop,
+            "DeleteHyperParameterTuningJob": self.delete,
         }
 
     def create(self, request: Document) -> Document:
@@ -90,7 +91,7 @@ class TuningJobs:
     def list(self, request: Document) -> Document:
         """Summaries of the tuning jobs that the request asks for."""
         summaries = [{**self.describe(each), **_limits(each)} for each in self._documents.all()]
-        return self._documents.list("HyperParameterTuningJobSummaries", request, summaries)
+        return self._documents.list("HyperParameterTuningJobSummaries", request, summaries, "Name", "Ascending")
 
     def list_training_jobs(self, request: Document) -> Document:
         """A page of a tuning job's training jobs."""
@@ -102,7 +103,7 @@ class TuningJobs:
             "FinalObjectiveMetricValue": lambda job: _value(job) if _value(job) is not None else float("-inf"),
         }
         jobs = [self._told(document, name) for name in document["Jobs"]]
-        found, token = page(jobs, request, "TrainingJobName", keys, "Name")
+        found, token = page(jobs, request, "TrainingJobName", keys, "Name", "Ascending")
         return {"TrainingJobSummaries": found, "NextToken": token}
 
     def stop(self, request: Document) -> Document:
@@ -111,6 +112,13 @@ class TuningJobs:
         if document["HyperParameterTuningJobStatus"] == "InProgress":
             self._documents.change(request["HyperParameterTuningJobName"], HyperParameterTuningJobStatus="Stopping")
         return {}
+
+    def delete(self, request: Document) -> Document:
+        """Forgets a tuning job that has ended; its training jobs stay."""
+        status = self._documents.describe(request)["HyperParameterTuningJobStatus"]
+        if status in ("InProgress", "Stopping"):
+            raise Fault("ResourceInUse", f"The tuning job is in status {status}: stop it first.")
+        return self._documents.delete(request)
 
     def close(self) -> None:
         """Ends all tuning jobs, and returns when they have."""

@@ -100,39 +100,49 @@ class Objects:
         return (each for each in self._store.all("object").values() if each["bucket"] == bucket)
 
     def _sync_key(self, bucket: str, key: str, held: Any) -> None:
+        """Makes what is kept of a key what moto has of it: first the file, then the document that names it.
+
+        A file that a document names is never written: the next content of a key gets the other of its two names, so
+        that a kill at any moment leaves content and checksum of one and the same object.
+        """
         name = f"{bucket}/{key}"
+        known = self._store.get("object", name)
         if held is None or isinstance(held, s3.FakeDeleteMarker):
-            document = self._store.get("object", name)
             self._store.drop("object", name)
-            if document is not None:
-                (self.folder / document["path"]).unlink(missing_ok=True)
+            for place in _places(bucket, key):
+                (self.folder / place).unlink(missing_ok=True)
             return
-        place = Path(bucket, *_place(key))
-        path = self.folder / place
-        buffer = held._value_buffer
-        if not isinstance(buffer, FileBuffer) or buffer.path != path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name[:LONGEST_NAME]}%part")
+        buffer, places = held._value_buffer, _places(bucket, key)
+        place = places[0] if known is None else known["path"]
+        if not isinstance(buffer, FileBuffer) or buffer.path != self.folder / place:
+            if known is not None:
+                place = next(each for each in places if each != known["path"])
             held.etag  # noqa: B018  # It is computed from the buffer, once.
-            buffer.seek(0)
-            with partial.open("wb") as file:
-                shutil.copyfileobj(buffer, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            held._value_buffer = FileBuffer(path)
-            if not isinstance(buffer, FileBuffer):
-                buffer.close()
+            self._write(buffer, self.folder / place)
         document = {
             "bucket": bucket,
             "key": key,
-            "path": str(place),
+            "path": place,
             "modified": held.last_modified.isoformat(),
             "metadata": dict(held.metadata),
             **{member: getattr(held, member) for member in _KEPT},
         }
-        if document != self._store.get("object", name):
+        if document != known:
             self._store.put("object", name, document)
+        if not isinstance(buffer, FileBuffer) or buffer.path != self.folder / place:
+            held._value_buffer = FileBuffer(self.folder / place)
+            if not isinstance(buffer, FileBuffer):
+                buffer.close()
+
+    def _write(self, buffer: Any, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name[:LONGEST_NAME]}%part")
+        buffer.seek(0)
+        with partial.open("wb") as file:
+            shutil.copyfileobj(buffer, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
 
     def _forget_bucket(self, bucket: str) -> None:
         for document in list(self._documents(bucket)):
@@ -143,10 +153,15 @@ class Objects:
     def _restore(self) -> None:
         for bucket in self._store.all("bucket"):
             self._backend.create_bucket(bucket, self._region)
+        named = set()
         for document in self._store.all("object").values():
             path = self.folder / document["path"]
             if path.is_file():
+                named.add(path)
                 self._put_back(document, path)
+        for path in self.folder.rglob("*"):
+            if path not in named and path.is_file():  # Of a write that a kill cut short, or of a content before.
+                path.unlink()
 
     def _put_back(self, document: dict[str, Any], path: Path) -> None:
         key = s3.FakeKey(
@@ -205,6 +220,12 @@ class FileBuffer:
 
     def close(self) -> None:
         """The file outlives the object of moto: a newer one of its key may lie in it by now."""
+
+
+def _places(bucket: str, key: str) -> tuple[str, str]:
+    """The two files that the content of a key may lie in, below the folder of all objects."""
+    first = Path(bucket, *_place(key))
+    return str(first), str(first.with_name(f"{first.name}%1"))
 
 
 def _place(key: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.image_sdk import HERE, NOWHERE, REPOSITORY, client_python, sdk_python
-from tests.local_mode.front_door.conftest import Door
+from tests.local_mode.front_door.conftest import Door, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SCRIPTS = HERE / "scripts"
@@ -36,6 +36,7 @@ def environment(door: Door) -> dict[str, str]:
     variables = dict(assignment.split("=", 1) for _, assignment in words)
     inherited = {name: os.environ[name] for name in ("PATH", "HOME")}
     own = {"HTTPS_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1", "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
+    own["PYTHONPATH"] = str(REPOSITORY / "tests" / "helpers" / "impatient")
     return inherited | variables | own
 
 
@@ -58,6 +59,14 @@ def test_sdk2_trains_deploys_and_updates_under_load(open_door: Callable[..., Any
     assert found["answers"] == [{"predictions": [{"value": 21.5}]}] * 2
     assert found["asked"] > 20 and found["failed"] == []
     assert "hello from algo-1" in printed
+
+
+def test_the_example_trains_and_shifts_traffic_with_the_real_container(tmp_path: Path) -> None:
+    with opened(tmp_path / "state", REPOSITORY / "container") as door:
+        printed = run(door, REPOSITORY, sdk_python(2), "examples/fit_and_deploy.py")
+    answer = json.loads(next(line for line in printed.splitlines() if "predictions" in line).lstrip("-!."))
+    assert isinstance(answer["predictions"][0]["value"], float) and len(answer["predictions"][1]["top"]) == 3
+    assert "{'A': 0.9, 'B': 0.9}" in printed
 
 
 def test_sdk2_tunes_captures_registers_waits_and_transforms(open_door: Callable[..., Any], tmp_path: Path) -> None:

@@ -285,6 +285,10 @@ def test_pages_of_others_are_not_answered(hosted: Door) -> None:
         assert pool.request("POST", url, body=b"{}", headers={"Origin": "http://evil.example"}).status == 403
         assert pool.request("POST", url, body=b"{}", headers={"Origin": hosted.url}).status == 200
         assert pool.request("POST", url, body=b"{}").status == 200
+        rebound = {"Host": "evil.example:80", "Origin": "http://evil.example:80"}
+        assert pool.request("POST", url, body=b"{}", headers=rebound).status == 403
+        assert pool.request("GET", f"{hosted.url}/data/train/a.csv", headers={"Host": "evil.example"}).status == 403
+        assert pool.request("GET", f"{hosted.url}/ping", headers={"Host": "data.localhost:1"}).status == 200
         assert pool.request("GET", f"{hosted.url}/ping").status == 200
 
 

@@ -65,14 +65,16 @@ def test_packages_are_listed_by_group_and_status(door: Door) -> None:
     sagemaker.create_model_package_group(ModelPackageGroupName="listed")
     for status in ("Approved", "Rejected", "Approved"):
         sagemaker.create_model_package(**package(ModelPackageGroupName="listed", ModelApprovalStatus=status))
-    sagemaker.create_model_package(**package(ModelPackageName="alone"))
+    bare = sagemaker.create_model_package(ModelPackageName="alone", SourceUri="s3://data/source")["ModelPackageArn"]
+    with pytest.raises(ClientError, match="has no InferenceSpecification: nothing says what serves it"):
+        sagemaker.create_model(ModelName="bare", Containers=[{"ModelPackageName": bare}], ExecutionRoleArn=ROLE)
 
     def versions(**asking: Any) -> list[int | None]:
         found = sagemaker.get_paginator("list_model_packages").paginate(PaginationConfig={"PageSize": 1}, **asking)
         return [each.get("ModelPackageVersion") for page in found for each in page["ModelPackageSummaryList"]]
 
-    assert versions(ModelPackageGroupName="listed") == [3, 2, 1]  # The newest first.
-    assert versions(ModelPackageGroupName="listed", ModelApprovalStatus="Approved", SortOrder="Ascending") == [1, 3]
+    assert versions(ModelPackageGroupName="listed") == [1, 2, 3]  # The oldest first.
+    assert versions(ModelPackageGroupName="listed", ModelApprovalStatus="Approved", SortOrder="Descending") == [3, 1]
     assert versions() == [None]
     groups = sagemaker.list_model_package_groups(NameContains="list")["ModelPackageGroupSummaryList"]
     assert [each["ModelPackageGroupName"] for each in groups] == ["listed"]
@@ -87,22 +89,19 @@ def test_packages_are_listed_by_group_and_status(door: Door) -> None:
             assert version.endswith("/4")
     sagemaker.delete_model_package(ModelPackageName=version)
     sagemaker.delete_model_package_group(ModelPackageGroupName="listed")
-    with pytest.raises(ClientError, match="Could not find model package group"):
+    with pytest.raises(ClientError, match="ModelPackageGroup .*listed does not exist"):
         sagemaker.describe_model_package_group(ModelPackageGroupName="listed")
 
 
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({}, "not both"),
-        ({"ModelPackageName": "a", "ModelPackageGroupName": "b"}, "not both"),
-        ({"ModelPackageGroupName": "zzz"}, "Could not find model package group"),
-        ({"ModelPackageName": "a", "InferenceSpecification": None}, "InferenceSpecification is missing"),
+        ({}, "Give ModelPackageGroupName for a version of a group, or ModelPackageName"),
+        ({"ModelPackageName": "a", "ModelPackageGroupName": "b"}, "Cannot determine which one to use"),
+        ({"ModelPackageGroupName": "zzz"}, "ModelPackageGroup .*zzz does not exist"),
         ({"ModelPackageName": "a", "CertifyForMarketplace": True}, "CertifyForMarketplace is not honoured"),
     ],
 )
 def test_a_package_that_cannot_be_is_refused(door: Door, members: dict[str, Any], message: str) -> None:
     with pytest.raises(ClientError, match=message):
-        door.client("sagemaker").create_model_package(
-            **{name: value for name, value in (package() | members).items() if value is not None}
-        )
+        door.client("sagemaker").create_model_package(**package() | members)

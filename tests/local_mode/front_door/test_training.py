@@ -171,8 +171,11 @@ def test_jobs_are_listed_page_by_page(door: Door) -> None:
     )
     names = [[each["TrainingJobName"] for each in page["TrainingJobSummaries"]] for page in pages]
     assert names == [["listed-0", "listed-1"], ["listed-2", "listed-3"], ["listed-4"]]
-    newest = sagemaker.list_training_jobs(NameContains="listed", MaxResults=1)["TrainingJobSummaries"]
-    assert newest[0]["TrainingJobName"] == "listed-4"
+    oldest = sagemaker.list_training_jobs(NameContains="listed", MaxResults=1)["TrainingJobSummaries"]
+    assert oldest[0]["TrainingJobName"] == "listed-0"  # By the time of creation, ascending: SageMaker's own order.
+    sagemaker.delete_training_job(TrainingJobName="listed-0")
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        sagemaker.describe_training_job(TrainingJobName="listed-0")
     assert not sagemaker.list_training_jobs(NameContains="listed", StatusEquals="Failed")["TrainingJobSummaries"]
     with pytest.raises(ClientError, match="NextToken is 'zzz'"):
         sagemaker.list_training_jobs(NextToken="zzz")

@@ -116,6 +116,9 @@ def test_it_fails_where_no_job_tells_its_metric_and_is_stopped_by_its_user(door:
     assert "none of the training jobs has told its objective metric" in described["FailureReason"]
     assert "BestTrainingJob" not in described
     sagemaker = door.client("sagemaker")
+    sagemaker.delete_hyper_parameter_tuning_job(HyperParameterTuningJobName="silent")
+    with pytest.raises(ClientError, match="can't find a tuning job with the name silent"):
+        sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="silent")
     sagemaker.create_hyper_parameter_tuning_job(
         **request("halted", {"MaxNumberOfTrainingJobs": 9}, static={"behaviour": "wait"})
     )
