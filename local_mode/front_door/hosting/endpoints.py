@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from local_mode.front_door.hosting.configurations import (
     retained,
 )
 from local_mode.front_door.hosting.fleets import Fleet, Member, Servers, route_of, take_dead
+from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, now, refuse_not_honoured
 from local_mode.front_door.runtime.router import Runtime
 from local_mode.front_door.services.logs import Logs
@@ -76,6 +77,7 @@ class Endpoints:
         name = request["EndpointName"]
         refuse_not_honoured(request, ("EndpointName", "EndpointConfigName", "Tags"))
         config = self._configurations.snapshot(request["EndpointConfigName"])
+        _check_room(all_variants(config))
         with self._lock:
             answer = self._documents.create(
                 request, EndpointStatus="Creating", Config=config, **{PRODUCTION: [], SHADOW: []}
@@ -96,6 +98,7 @@ class Endpoints:
                     each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []
                 }
                 config = retained(config, document, excluded)
+            _check_room(all_variants(config))
             deployment = request.get("DeploymentConfig")
             pending = {"EndpointConfigName": config["EndpointConfigName"], "StartTime": now(), **described(config)}
             self._set(
@@ -109,7 +112,7 @@ class Endpoints:
         name = request["EndpointName"]
         with self._lock:
             document = self._in_service(name)
-            known = {variant["VariantName"] for variant in all_variants(document)}
+            known = {variant["VariantName"]: variant for variant in all_variants(document)}
             for change in request["DesiredWeightsAndCapacities"]:
                 refuse_not_honoured(change, CHANGED, f"variant {change['VariantName']}: ")
                 if change["VariantName"] not in known:
@@ -117,6 +120,11 @@ class Endpoints:
                         f'The variant name(s) "{change["VariantName"]}" is/are not present within endpoint '
                         f'configuration "{document["EndpointConfigName"]}".'
                     )
+            more = [
+                max(0, (change.get("DesiredInstanceCount") or 0) - known[change["VariantName"]]["CurrentInstanceCount"])
+                for change in request["DesiredWeightsAndCapacities"]
+            ]
+            check_room(sum(more), "servers for endpoints")
             self._set(name, EndpointStatus="Updating")
         changes = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
         self._begin(name, lambda: self._rescale(name, changes))
@@ -300,3 +308,8 @@ def _check_deployment(deployment: Document) -> None:
 def _group(name: str) -> str:
     """The group of an endpoint's logs."""
     return f"/aws/sagemaker/Endpoints/{name}"
+
+
+def _check_room(variants: Sequence[Document]) -> None:
+    """Raises Fault where the machine has no room for the servers of variants."""
+    check_room(sum(variant["InitialInstanceCount"] for variant in variants), "servers for endpoints")

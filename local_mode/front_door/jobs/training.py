@@ -8,6 +8,7 @@ from typing import Any
 from local_mode.backend import Backend
 from local_mode.front_door.jobs.life import ENDED, KIND, Life
 from local_mode.front_door.jobs.training_run import TrainingRun
+from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, arn, bucket_and_key, page, refuse_not_honoured
 from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
@@ -88,6 +89,7 @@ class TrainingJobs:
         if path.rstrip("/") != CHECKPOINTS:
             raise invalid(f"CheckpointConfig.LocalPath {path} is not honoured on this machine: give {CHECKPOINTS}")
         _check_times(request)
+        check_room(request["ResourceConfig"].get("InstanceCount") or 1, "hosts for training")
 
     def begin(self, request: Document, **members: Any) -> Document:
         """Begins a job that was checked."""

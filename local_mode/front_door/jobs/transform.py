@@ -22,6 +22,7 @@ from local_mode.front_door.hosting.models import Models, has_many_models
 from local_mode.front_door.jobs import records
 from local_mode.front_door.jobs.records import RecordError
 from local_mode.front_door.jobs.training import INTERRUPTED
+from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, bucket_and_key, now, place_below, refuse_not_honoured
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
@@ -102,6 +103,7 @@ class TransformJobs:
         bucket, _ = bucket_and_key(request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"], "S3Uri")
         if not self._objects.has_bucket(bucket):
             raise invalid(f"TransformInput: there is no bucket {bucket}")
+        check_room(request["TransformResources"]["InstanceCount"], "servers for transforms")
         name = request["TransformJobName"]
         answer = self._documents.create(request, TransformJobStatus="InProgress")
         self._threads[name] = threading.Thread(target=self._run, args=(name, container), name=name, daemon=True)

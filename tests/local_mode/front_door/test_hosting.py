@@ -257,6 +257,11 @@ CREATED: dict[str, tuple[str, dict[str, Any], str]] = {
         },
         "traffic routing CANARY is not honoured on this machine: give ALL_AT_ONCE",
     ),
+    "more servers than the machine has room for": (
+        "update_endpoint_weights_and_capacities",
+        {"EndpointName": "ab", "DesiredWeightsAndCapacities": [{"VariantName": "A", "DesiredInstanceCount": 5000}]},
+        "The limit of servers for endpoints on this machine is .* more instances.* and 4999 were asked for",
+    ),
     "a configuration that is not there": (
         "create_endpoint",
         {"EndpointName": "e", "EndpointConfigName": "zzz"},
@@ -270,7 +275,7 @@ def test_what_cannot_be_had_is_refused_by_name(what: str, hosted: Door) -> None:
     operation, request, message = CREATED[what]
     with pytest.raises(ClientError, match=message) as caught:
         getattr(hosted.client("sagemaker"), operation)(**request)
-    assert caught.value.response["Error"]["Code"] == "ValidationException"
+    assert caught.value.response["Error"]["Code"] in ("ValidationException", "ResourceLimitExceeded")
     assert settled(hosted, "ab")["EndpointStatus"] == "InService"
 
 

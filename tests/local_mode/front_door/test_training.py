@@ -203,6 +203,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "ValidationException",
         "CheckpointConfig.LocalPath /opt/ml/elsewhere is not honoured on this machine: give /opt/ml/checkpoints",
     ),
+    "more hosts than the machine has room for": (
+        {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 5000, "VolumeSizeInGB": 1}},
+        "ResourceLimitExceeded",
+        "The limit of hosts for training on this machine is .* more instances.* and 5000 were asked for",
+    ),
     "a wait that no spot job has": (
         {"StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 700}},
         "ValidationException",
