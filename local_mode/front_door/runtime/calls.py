@@ -181,6 +181,8 @@ def returned(answer: Mapping[str, str]) -> dict[str, str]:
 
 async def _read(request: web.Request) -> bytes:
     """The body; one that is too large is read to its end, or its client would not see the answer."""
+    if (request.content_length or 0) <= MAX_BODY_BYTES and "Content-Length" in request.headers:
+        return await request.read()
     parts, size = [], 0
     async for chunk in request.content.iter_chunked(1 << 18):
         size += len(chunk)
