@@ -33,10 +33,11 @@ from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.moto_bridge import Moto
 from local_mode.front_door.services.objects import Objects
-from local_mode.front_door.shapes import Fault
+from local_mode.front_door.shapes import Fault, invalid
 from local_mode.front_door.store import Store
 from local_mode.front_door.tags import Tags
 
+AUTOSCALING = "AnyScaleFrontendService."
 TARGET, RUNTIME_PATH = "SageMaker.", re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
 THREADS, MAX_REQUEST_BYTES = 16, 4 * 2**20
 CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -116,6 +117,8 @@ class FrontDoor:
         target = request.headers.get("X-Amz-Target", "")
         if target.startswith(TARGET):
             return await self._control(request, target.removeprefix(TARGET))
+        if target.startswith(AUTOSCALING):
+            return _refusal(invalid("autoscaling is not honoured on this machine: give an instance count"))
         path = RUNTIME_PATH.fullmatch(request.path)
         if path is not None and request.method == "POST":
             return await self.runtime.answer(request, path[1], path[2])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from local_mode.front_door.documents import Documents
 from local_mode.front_door.jobs.life import ENDED
 from local_mode.front_door.jobs.metrics import compiled
-from local_mode.front_door.jobs.search import Search, resources_of
 from local_mode.front_door.jobs.training import INTERRUPTED, TrainingJobs
+from local_mode.front_door.jobs.tuning_search import TuningSearch, resources_of
 from local_mode.front_door.resources import Document, now, page, refuse_not_honoured
 from local_mode.front_door.shapes import Fault, invalid
 from local_mode.front_door.store import Store
@@ -73,7 +73,7 @@ class TuningJobs:
     def create(self, request: Document) -> Document:
         """Begins a tuning job; what it asks for and cannot have is refused before."""
         _check(request)
-        search = Search(request)
+        search = TuningSearch(request)
         self._jobs.check(_training_job(request, "checked", {}))
         name = request["HyperParameterTuningJobName"]
         answer = self._documents.create(request, HyperParameterTuningJobStatus="InProgress", Jobs={})
@@ -126,7 +126,7 @@ class TuningJobs:
         for thread in self._threads.values():
             thread.join()
 
-    def _run(self, name: str, search: Search) -> None:
+    def _run(self, name: str, search: TuningSearch) -> None:
         running: dict[str, optuna.Trial] = {}
         try:
             while running or self._goes_on(name, search):
@@ -149,12 +149,12 @@ class TuningJobs:
         else:
             self._end(name, "Completed")
 
-    def _goes_on(self, name: str, search: Search) -> bool:
+    def _goes_on(self, name: str, search: TuningSearch) -> bool:
         """Whether more training jobs are to begin."""
         status = self._documents.get(name)["HyperParameterTuningJobStatus"]
         return status == "InProgress" and not self._closing.is_set() and not search.is_done
 
-    def _begin_job(self, name: str, search: Search) -> "tuple[str, optuna.Trial]":
+    def _begin_job(self, name: str, search: TuningSearch) -> "tuple[str, optuna.Trial]":
         trial, chosen = search.ask()
         document = self._documents.get(name)
         job = f"{name}-{search.begun:03d}-{uuid.uuid4().hex[:8]}"
@@ -163,7 +163,7 @@ class TuningJobs:
         self._documents.change(name, Jobs={**document["Jobs"], job: {}})
         return job, trial
 
-    def _look(self, name: str, search: Search, job: str, trial: "optuna.Trial") -> bool:
+    def _look(self, name: str, search: TuningSearch, job: str, trial: "optuna.Trial") -> bool:
         """Takes notice of a training job; whether it has ended."""
         described = self._jobs.get(job)
         values = self._jobs.values(job, search.metric)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_mode.front_door.jobs.ranges import ranges_of
-from local_mode.front_door.jobs.search import Search
+from local_mode.front_door.jobs.tuning_search import TuningSearch
 from local_mode.front_door.shapes import Fault
 from tests.local_mode.front_door.conftest import Door, job
 
@@ -167,7 +167,7 @@ def test_choices_lie_within_their_range(low: float, factor: float, scaling: str,
     ends = (round(low) + 1, round(low) + 1 + round(factor)) if whole else (low, low * factor)
     parameter = {"Name": "x", "MinValue": str(ends[0]), "MaxValue": str(ends[1]), "ScalingType": scaling}
     ranges = {f"{'Integer' if whole else 'Continuous'}ParameterRanges": [parameter]}
-    search = Search(
+    search = TuningSearch(
         request("any", {"MaxNumberOfTrainingJobs": 1}, Strategy="Random", RandomSeed=seed, ParameterRanges=ranges)
     )
     _, chosen = search.ask()

@@ -27,7 +27,7 @@ def resources_of(definition: Document) -> Document:
     return {member: first[member] for member in members if first.get(member)}
 
 
-class Search:
+class TuningSearch:
     """The choices of one tuning job: what is tried next, what is given up, and when there is enough."""
 
     def __init__(self, request: Document) -> None:
