@@ -86,7 +86,7 @@ class FrontDoor:
         configurations = Configurations(self.store, models)
         self.transforms = TransformJobs(self.store, models, self.objects, logs, settings.backend, scratch)
         self.endpoints = Endpoints(
-            self.store, configurations, self.objects, logs, self.runtime, settings.backend, scratch
+            self.store, configurations, self.objects, logs, cloudwatch, self.runtime, settings.backend, scratch
         )
         self.operations: Mapping[str, Callable[[Document], Document]] = {
             **self.jobs.operations,

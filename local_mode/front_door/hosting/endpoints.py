@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from local_mode.backend import Backend
+from local_mode.errors import LocalModeError
 from local_mode.front_door.documents import Documents
 from local_mode.front_door.hosting.configurations import (
     PRODUCTION,
@@ -16,10 +18,13 @@ from local_mode.front_door.hosting.configurations import (
     described,
     retained,
 )
+from local_mode.front_door.hosting.deployments import Deployment, deployment_of
 from local_mode.front_door.hosting.fleets import Fleet, Member, Servers, route_of, take_dead
 from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, now, refuse_not_honoured
 from local_mode.front_door.runtime.router import Runtime
+from local_mode.front_door.runtime.routes import Route
+from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import invalid
@@ -43,12 +48,13 @@ class Endpoints:
         configurations: Configurations,
         objects: Objects,
         logs: Logs,
+        cloudwatch: CloudWatch,
         runtime: Runtime,
         backend: Callable[[], Backend],
         scratch: Path,
     ) -> None:
         self._store, self._configurations = store, configurations
-        self._logs, self._runtime = logs, runtime
+        self._logs, self._cloudwatch, self._runtime = logs, cloudwatch, runtime
         self._documents = Documents(store, KIND, "endpoint", "EndpointName", "EndpointArn")
         self._fleets: dict[str, Fleet] = {}
         self._lock, self._closing = threading.RLock(), threading.Event()
@@ -86,10 +92,9 @@ class Endpoints:
         return answer
 
     def update(self, request: Document) -> Document:
-        """Begins to replace an endpoint's servers by those of another configuration: blue/green, all at once."""
+        """Begins to replace an endpoint's servers by another configuration's: blue/green, at once or in steps."""
         name = request["EndpointName"]
         refuse_not_honoured(request, UPDATE)
-        _check_deployment(request.get("DeploymentConfig") or {})
         with self._lock:
             document = self._in_service(name)
             config = self._configurations.snapshot(request["EndpointConfigName"])
@@ -99,12 +104,14 @@ class Endpoints:
                 }
                 config = retained(config, document, excluded)
             _check_room(all_variants(config))
-            deployment = request.get("DeploymentConfig")
+            asked = request.get("DeploymentConfig")
+            if asked is None and request.get("RetainDeploymentConfig"):
+                asked = document.get("LastDeploymentConfig")
+            deployment = deployment_of(asked, _instances(config))
+            self._check_alarms(deployment)
             pending = {"EndpointConfigName": config["EndpointConfigName"], "StartTime": now(), **described(config)}
-            self._set(
-                name, EndpointStatus="Updating", PendingDeploymentSummary=pending, LastDeploymentConfig=deployment
-            )
-        self._begin(name, lambda: self._replace(name, config))
+            self._set(name, EndpointStatus="Updating", PendingDeploymentSummary=pending, LastDeploymentConfig=asked)
+        self._begin(name, lambda: self._replace(name, config, deployment))
         return {"EndpointArn": document["EndpointArn"]}
 
     def update_weights(self, request: Document) -> Document:
@@ -179,15 +186,40 @@ class Endpoints:
             return
         self._serve(name, config, fleet)
 
-    def _replace(self, name: str, config: Document) -> None:
+    def _replace(self, name: str, config: Document, deployment: Deployment) -> None:
+        old_route, old, fleet = self._runtime.routes.get(name), self._fleets.get(name, {}), Fleet()
         try:
             fleet = self._servers.start(_group(name), all_variants(config))
+            self._shift(name, route_of(config, fleet), deployment)
         except Exception as error:  # The old fleet serves on.
+            if old_route is not None:
+                self._runtime.routes[name] = old_route
             self._roll_back(name, f"The update was rolled back: {error}")
+            self._servers.end([member for members in fleet.values() for member in members])
             return
-        old = self._fleets.get(name, {})
         self._serve(name, config, fleet)
         self._servers.end([member for members in old.values() for member in members])
+
+    def _shift(self, name: str, route: Route, deployment: Deployment) -> None:
+        """Moves the traffic of an endpoint step by step; LocalModeError where an alarm is on, or all is closed."""
+        old = self._runtime.routes.get(name)
+        for share, seconds in deployment.steps:
+            self._runtime.routes[name] = route if old is None or share == 1 else replace(old, next=route, share=share)
+            until = time.monotonic() + seconds
+            while True:
+                ringing = [alarm for alarm in deployment.alarms if self._cloudwatch.alarm_state(alarm) == "ALARM"]
+                if ringing:
+                    raise LocalModeError(f"the alarm {ringing[0]} is on, with {share:.0%} of the traffic moved")
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                if self._closing.wait(min(left, WATCH_SECONDS)):
+                    raise LocalModeError("the front door was stopped")
+
+    def _check_alarms(self, deployment: Deployment) -> None:
+        for alarm in deployment.alarms:
+            if self._cloudwatch.alarm_state(alarm) is None:
+                raise invalid(f"AutoRollbackConfiguration: CloudWatch has no alarm {alarm}")
 
     def _rescale(self, name: str, changes: Mapping[str, Document]) -> None:
         document = self._documents.get(name)
@@ -295,16 +327,6 @@ class Endpoints:
         return document
 
 
-def _check_deployment(deployment: Document) -> None:
-    """Raises Fault for a way to deploy that is not honoured: the traffic moves at once here."""
-    refuse_not_honoured(deployment, ("BlueGreenUpdatePolicy",), "DeploymentConfig.")
-    routing = (deployment.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
-    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
-        raise invalid(
-            f"DeploymentConfig: traffic routing {routing['Type']} is not honoured on this machine: give ALL_AT_ONCE"
-        )
-
-
 def _group(name: str) -> str:
     """The group of an endpoint's logs."""
     return f"/aws/sagemaker/Endpoints/{name}"
@@ -313,3 +335,8 @@ def _group(name: str) -> str:
 def _check_room(variants: Sequence[Document]) -> None:
     """Raises Fault where the machine has no room for the servers of variants."""
     check_room(sum(variant["InitialInstanceCount"] for variant in variants), "servers for endpoints")
+
+
+def _instances(config: Document) -> int:
+    """The instances of the production variants of a configuration."""
+    return sum(variant["InitialInstanceCount"] for variant in config[PRODUCTION])

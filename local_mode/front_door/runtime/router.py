@@ -70,7 +70,7 @@ class Runtime:
             route = self.routes.get(name)
             if route is None:
                 raise validation_error(f"Endpoint {name} of account {ACCOUNT} not found.")
-            return await operations[operation](request, call, route)
+            return await operations[operation](request, call, self._choice.side(route))
         except RuntimeFault as fault:
             return fault.response()
 

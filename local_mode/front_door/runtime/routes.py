@@ -50,13 +50,19 @@ class AsyncSettings:
 
 @dataclass(frozen=True)
 class Route:
-    """An endpoint's route; it is replaced as a whole, never changed. shadow_share: of the requests, copied to it."""
+    """An endpoint's route; it is replaced as a whole, never changed.
+
+    shadow_share: of the requests, copied to the shadow. next, share: the route that the endpoint moves to, and the
+    share of the requests that it has already.
+    """
 
     variants: Sequence[VariantRoute]
     shadow: VariantRoute | None = None
     shadow_share: float = 0.0
     capture: CaptureSettings | None = None
     asynchronous: AsyncSettings | None = None
+    next: "Route | None" = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,10 @@ class Choice:
     """Draws of variants and instances."""
 
     random: Random
+
+    def side(self, route: Route) -> Route:
+        """The route of a request while an endpoint moves to another fleet."""
+        return route.next if route.next is not None and self.one_of(route.share) else route
 
     def variant(self, endpoint: str, route: Route, wanted: str | None) -> VariantRoute:
         """The variant that was asked for, or one by the weights; RuntimeFault where there is none."""

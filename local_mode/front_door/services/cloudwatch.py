@@ -41,6 +41,12 @@ class CloudWatch:
                 file.write(json.dumps(document) + "\n")
             self._tell(document)
 
+    def alarm_state(self, name: str) -> str | None:
+        """OK, ALARM or INSUFFICIENT_DATA, as SetAlarmState made it; None without such an alarm."""
+        with self._lock:
+            alarm = cloudwatch_backends[ACCOUNT][self._region].alarms.get(name)
+            return None if alarm is None else str(alarm.state_value)
+
     def _tell(self, document: Document) -> None:
         datum = {
             "MetricName": document["name"],

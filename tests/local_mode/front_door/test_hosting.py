@@ -16,6 +16,8 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local_mode.front_door.hosting.deployments import deployment_of
+from local_mode.front_door.shapes import Fault
 from tests.local_mode.conftest import make_archive
 from tests.local_mode.front_door.conftest import ROLE, Door, asked, make_config, make_model, settled
 
@@ -161,6 +163,76 @@ def test_an_update_may_keep_what_the_variants_have(hosted: Door) -> None:
     delete(hosted, "keeps")
 
 
+def canary(kind: str, size: int, wait: int, **members: Any) -> dict[str, Any]:
+    member = "CanarySize" if kind == "CANARY" else "LinearStepSize"
+    routing = {
+        "Type": kind, "WaitIntervalInSeconds": wait, member: {"Type": "CAPACITY_PERCENT", "Value": size},
+    }  # fmt: skip
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}, **members}
+
+
+def test_a_canary_gets_its_share_and_an_alarm_brings_all_back(hosted: Door) -> None:
+    make_config(hosted, "blue", A=("sound", 1.0, 2))
+    make_config(hosted, "green", B=("sound", 1.0, 2))
+    sagemaker, cloudwatch = hosted.client("sagemaker"), hosted.client("cloudwatch")
+    sagemaker.create_endpoint(EndpointName="coloured", EndpointConfigName="blue")
+    settled(hosted, "coloured")
+    cloudwatch.put_metric_alarm(
+        AlarmName="errors", Namespace="AWS/SageMaker", MetricName="Invocation5XXErrors", Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
+    deployment = canary("CANARY", 50, 600, **alarms)
+    sagemaker.update_endpoint(EndpointName="coloured", EndpointConfigName="green", DeploymentConfig=deployment)
+    pending = sagemaker.describe_endpoint(EndpointName="coloured")["PendingDeploymentSummary"]
+    assert pending["EndpointConfigName"] == "green"
+    deadline = time.monotonic() + 30
+    while (answers := Counter(asked(hosted, "coloured")[0] for _ in range(100)))["B"] == 0:
+        assert time.monotonic() < deadline
+    answers += Counter(asked(hosted, "coloured")[0] for _ in range(300))
+    assert 100 < answers["B"] < 280
+    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="rehearsed")
+    described = settled(hosted, "coloured")
+    assert described["EndpointConfigName"] == "blue" and "PendingDeploymentSummary" not in described
+    assert "The update was rolled back: the alarm errors is on, with 50% of the traffic" in described["FailureReason"]
+    assert {asked(hosted, "coloured")[0] for _ in range(50)} == {"A"}
+    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="rehearsed")
+    with traffic(hosted, "coloured") as results:
+        sagemaker.update_endpoint(
+            EndpointName="coloured", EndpointConfigName="green", DeploymentConfig=canary("LINEAR", 50, 1, **alarms)
+        )
+        described = settled(hosted, "coloured")
+    assert described["EndpointConfigName"] == "green" and set(results) == {"A", "B"}
+    assert {asked(hosted, "coloured")[0] for _ in range(50)} == {"B"}
+    delete(hosted, "coloured")
+
+
+@pytest.mark.parametrize(
+    ("config", "instances", "steps"),
+    [
+        (None, 1, [(1.0, 0.0)]),
+        (canary("CANARY", 30, 5), 4, [(0.25, 5.0), (1.0, 0.0)]),
+        (canary("LINEAR", 25, 5), 4, [(0.25, 5.0), (0.5, 5.0), (0.75, 5.0), (1.0, 0.0)]),
+        (canary("LINEAR", 40, 5), 5, [(0.4, 5.0), (0.8, 5.0), (1.0, 0.0)]),
+    ],
+)
+def test_traffic_moves_in_steps(config: Any, instances: int, steps: Any) -> None:
+    assert list(deployment_of(config, instances).steps) == steps
+
+
+@pytest.mark.parametrize(
+    ("config", "instances", "message"),
+    [
+        (canary("CANARY", 50, 5), 1, "a fleet of one instance has no part for CANARY: give ALL_AT_ONCE"),
+        (canary("CANARY", 60, 5), 10, "CanarySize is 6 of 10 instances, 60 %: it must be 0 to 50 %"),
+        (canary("LINEAR", 5, 5), 20, "LinearStepSize is 1 of 20 instances, 5 %: it must be 10 to 50 %"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(config: Any, instances: int, message: str) -> None:
+    with pytest.raises(Fault, match=message):
+        deployment_of(config, instances)
+
+
 @pytest.mark.parametrize("model", ["dying"])
 def test_a_fleet_that_does_not_come_up_is_rolled_back(model: str, hosted: Door) -> None:
     make_config(hosted, f"good-{model}", A=("sound", 1.0, 1))
@@ -255,12 +327,35 @@ CREATED: dict[str, tuple[str, dict[str, Any], str]] = {
                 }
             },
         },
-        "traffic routing CANARY is not honoured on this machine: give ALL_AT_ONCE",
+        "TrafficRoutingConfiguration CANARY lacks its CanarySize",
     ),
     "more servers than the machine has room for": (
         "update_endpoint_weights_and_capacities",
         {"EndpointName": "ab", "DesiredWeightsAndCapacities": [{"VariantName": "A", "DesiredInstanceCount": 5000}]},
         "The limit of servers for endpoints on this machine is .* more instances.* and 4999 were asked for",
+    ),
+    "a rolling update": (
+        "update_endpoint",
+        {
+            "EndpointName": "ab",
+            "EndpointConfigName": "ab",
+            "DeploymentConfig": {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                    "WaitIntervalInSeconds": 0,
+                }
+            },
+        },
+        "DeploymentConfig.RollingUpdatePolicy is not honoured on this machine",
+    ),
+    "an alarm that is not there": (
+        "update_endpoint",
+        {
+            "EndpointName": "ab",
+            "EndpointConfigName": "ab",
+            "DeploymentConfig": {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "zzz"}]}},
+        },
+        "CloudWatch has no alarm zzz",
     ),
     "a configuration that is not there": (
         "create_endpoint",
