@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,3 +165,33 @@ def test_shadows_keep_their_share() -> None:
     assert all(Choice(chance).one_of(1.0) for _ in range(1000)) and not any(
         Choice(chance).one_of(0) for _ in range(1000)
     )
+
+
+@pytest.mark.slow
+def test_a_thousand_connections_are_held(door: Door, tmp_path: Path) -> None:
+    make_model(door, "held", archive=make_archive(tmp_path))
+    make_config(door, "held", A=("held", 1.0, 1))
+    door.client("sagemaker").create_endpoint(EndpointName="held", EndpointConfigName="held")
+    settled(door, "held")
+    port = int(door.url.rpartition(":")[2])
+    body = b"{}"
+    head = f"POST /endpoints/held/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(1000)]
+        for connection in connections[::2]:
+            connection.sendall(head.encode()[:30])  # Half of them stop in the middle of a request.
+        seconds = []
+        for _ in range(50):
+            began = time.monotonic()
+            answer = door.client("sagemaker-runtime").invoke_endpoint(EndpointName="held", Body=body)
+            answer["Body"].read()
+            seconds.append(time.monotonic() - began)
+        assert sorted(seconds)[45] < 0.5, sorted(seconds)
+        for number, connection in enumerate(connections):  # All of them are as they were.
+            connection.sendall(head.encode()[30 if number % 2 == 0 else 0 :] + body)
+            answered = b""
+            while b'"variant": "A"' not in answered:
+                part = connection.recv(65536)
+                assert part, answered
+                answered += part
+            assert answered.startswith(b"HTTP/1.1 200")
