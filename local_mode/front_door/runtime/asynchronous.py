@@ -132,7 +132,10 @@ class AsyncRequests:
     async def _answer(self, document: Document, place: tuple[VariantRoute, Instance] | None) -> Answer:
         if place is None:
             raise validation_error("The request has waited for longer than its RequestTTLSeconds.")
-        body = await self._in_thread(self._body, document)
+        try:
+            body = await self._in_thread(self._body, document)
+        except OSError as error:
+            raise RuntimeFault("InternalFailure", 500, f"the request could not be read: {error}") from None
         call = Call(document["endpoint"], CIMultiDict(document["headers"]), body)
         answer = await self._containers.ask(call, place[0], document["seconds"], place[1])
         route = self._routes(document["endpoint"])

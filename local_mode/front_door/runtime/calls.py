@@ -134,27 +134,34 @@ class _Asked:
         self._session, self._call, self._variant, self._instance = session, call, variant, instance
         self._timeout = timeout
         self._answer: aiohttp.ClientResponse | None = None
+        self._model: str | None = None
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         self._instance.waiting += 1
         try:
             self._answer = await self._send()
         except BaseException:
-            self._instance.waiting -= 1
+            self._end()
             raise
         return self._answer
 
     async def __aexit__(self, *error: object) -> None:
         assert self._answer is not None
         self._answer.release() if error[0] is None else self._answer.close()
+        self._end()
+
+    def _end(self) -> None:
         self._instance.waiting -= 1
+        if self._instance.models is not None and self._model is not None:
+            self._instance.models.give_back(self._model)
 
     async def _send(self) -> aiohttp.ClientResponse:
         call, url = self._call, self._instance.url
         try:
             path = "/invocations"
             if self._instance.models is not None and call.model is not None:
-                path = await self._instance.models.path(self._session, url, call.model)
+                path = await self._instance.models.take(self._session, url, call.model)
+                self._model = call.model
             answer = await self._session.post(
                 url + path,
                 data=io.BytesIO(call.body) if len(call.body) > LARGE_BYTES else call.body,

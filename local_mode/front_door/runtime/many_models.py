@@ -7,7 +7,7 @@ that is loaded, 507 where memory is short.
 import asyncio
 import hashlib
 import shutil
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from local_mode.front_door.runtime.faults import RuntimeFault, validation_error
 if TYPE_CHECKING:  # The one who only routes needs no moto.
     from local_mode.front_door.services.objects import Objects
 
-LOAD_SECONDS = 60.0
+LOAD_SECONDS, LOOK_SECONDS = 60.0, 0.05
 
 
 class ManyModels:
@@ -33,13 +33,31 @@ class ManyModels:
     def __init__(self, objects: "Objects", folder: Path, inside: str, prefix: tuple[str, str]) -> None:
         self._objects, self._folder, self._inside, self._prefix = objects, folder, inside, prefix
         self._loaded: OrderedDict[str, asyncio.Task[None]] = OrderedDict()
+        self._asked: Counter[str] = Counter()
+        self._loading = asyncio.Lock()
 
     def holds(self, model: str) -> bool:
         """Whether the server has a model, or is loading it."""
         return model in self._loaded
 
-    async def path(self, session: aiohttp.ClientSession, url: str, model: str) -> str:
-        """The path that a model is asked at, once the server holds it; RuntimeFault where it cannot be had."""
+    async def take(self, session: aiohttp.ClientSession, url: str, model: str) -> str:
+        """The path that a model is asked at, once the server holds it; RuntimeFault where it cannot be had.
+
+        It is not put out before it is given back.
+        """
+        self._asked[model] += 1
+        try:
+            await self._hold(session, url, model)
+        except BaseException:
+            self.give_back(model)
+            raise
+        return f"/models/{_name(model)}/invoke"
+
+    def give_back(self, model: str) -> None:
+        """The end of a request to a model."""
+        self._asked[model] -= 1
+
+    async def _hold(self, session: aiohttp.ClientSession, url: str, model: str) -> None:
         task = self._loaded.get(model)
         if task is None:
             task = self._loaded[model] = asyncio.create_task(self._load(session, url, model))
@@ -50,35 +68,28 @@ class ManyModels:
             if task.done() and self._loaded.get(model) is task:
                 del self._loaded[model]
             raise
-        return f"/models/{_name(model)}/invoke"
 
     async def _load(self, session: aiohttp.ClientSession, url: str, model: str) -> None:
-        name = _name(model)
-        await asyncio.get_running_loop().run_in_executor(None, self._fetch, model, self._folder / name / "model")
-        document = {"model_name": name, "url": f"{self._inside}/{name}/model"}
-        while True:
-            async with session.post(
-                f"{url}/models", json=document, timeout=aiohttp.ClientTimeout(total=LOAD_SECONDS)
-            ) as answer:
-                text = await answer.text()
-            if answer.status in (200, 409):
-                return
-            if answer.status == 507 and await self._put_out_one(session, url, model):
-                continue
-            if answer.status == 404:
-                text = "the container knows no POST /models: it does not serve many models"
-            raise RuntimeFault(
-                "ModelError",
-                424,
-                f"Failed to load model {model} ({answer.status}): {text}",
-                OriginalStatusCode=answer.status,
-                OriginalMessage=text[:1024],
-            )
+        async with self._loading:  # One after the other: one that is being put out is not loaded again meanwhile.
+            name = _name(model)
+            await asyncio.get_running_loop().run_in_executor(None, self._fetch, model, self._folder / name / "model")
+            document = {"model_name": name, "url": f"{self._inside}/{name}/model"}
+            until = asyncio.get_running_loop().time() + LOAD_SECONDS
+            while True:
+                timeout = aiohttp.ClientTimeout(total=LOAD_SECONDS)
+                async with session.post(f"{url}/models", json=document, timeout=timeout) as answer:
+                    text = await answer.text()
+                if answer.status in (200, 409):
+                    return
+                if answer.status != 507 or asyncio.get_running_loop().time() > until:
+                    raise _not_loaded(model, answer.status, text)
+                if not await self._put_out_one(session, url, model):
+                    await asyncio.sleep(LOOK_SECONDS)  # All of them are being asked.
 
     async def _put_out_one(self, session: aiohttp.ClientSession, url: str, wanted: str) -> bool:
-        """Puts out the model that was asked for least recently; False where there is none but those being loaded."""
+        """Puts out the model that was asked for least recently; False where all are being loaded or asked."""
         for model, task in self._loaded.items():
-            if model != wanted and task.done():
+            if model != wanted and task.done() and not self._asked[model]:
                 del self._loaded[model]
                 async with session.delete(f"{url}/models/{_name(model)}") as answer:
                     await answer.read()
@@ -99,6 +110,13 @@ class ManyModels:
             unpack(archive, folder)
         except LocalModeError as error:
             raise validation_error(f"Model {model}: {error}") from None
+
+
+def _not_loaded(model: str, status: int, text: str) -> RuntimeFault:
+    if status == 404:
+        text = "the container knows no POST /models: it does not serve many models"
+    message = f"Failed to load model {model} ({status}): {text}"
+    return RuntimeFault("ModelError", 424, message, OriginalStatusCode=status, OriginalMessage=text[:1024])
 
 
 def _name(model: str) -> str:

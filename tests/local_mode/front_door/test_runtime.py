@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -340,3 +342,29 @@ def test_many_models_are_loaded_where_they_are_asked(models: Door, tmp_path: Pat
             asked(models, "many", TargetModel=target)
     with pytest.raises(ClientError, match="name one as TargetModel"):
         asked(models, "many")
+
+
+def test_many_models_under_load_are_never_confused(models: Door, tmp_path: Path) -> None:
+    """Six clients ask for five models where there is room for two: each gets its own, while others are put out."""
+    for number in range(5):
+        archive = make_archive(tmp_path / str(number), number=number)
+        models.client("s3").upload_file(str(archive), "data", f"crowd/{number}.tar.gz")
+    models.client("sagemaker").create_model(
+        ModelName="crowd",
+        PrimaryContainer={"Image": "polyadic", "Mode": "MultiModel", "ModelDataUrl": "s3://data/crowd/"},
+        ExecutionRoleArn=ROLE,
+    )
+    deploy(models, "crowd", variant("A", "crowd"))
+    runtime = models.client("sagemaker-runtime")
+
+    def ask(seed: int) -> list[tuple[int, int]]:
+        chance, found = random.Random(seed), []
+        for _ in range(20):
+            number = chance.randrange(5)
+            answer = runtime.invoke_endpoint(EndpointName="crowd", Body=b"{}", TargetModel=f"{number}.tar.gz")
+            found.append((number, json.loads(answer["Body"].read())["model"]["number"]))
+        return found
+
+    with ThreadPoolExecutor(6) as clients:
+        results = [pair for found in clients.map(ask, range(6)) for pair in found]
+    assert len(results) == 120 and all(asked_for == answered for asked_for, answered in results)
