@@ -47,8 +47,10 @@ class HostContainer(Running):
         self._send("KILL")
 
     def close(self) -> None:
-        docker("rm", "--force", "--volumes", self._id)
-        super().close()
+        try:
+            docker("rm", "--force", "--volumes", self._id)
+        finally:
+            super().close()
 
     def _send(self, signal_name: str) -> bool:
         try:
@@ -109,7 +111,8 @@ class ContainerBackend:
 
     def reclaim(self, folder: Path) -> None:
         if os.getuid() != 0:  # the containers ran as root, as on SageMaker
-            docker("run", "--rm", "--volume", f"{folder}:/delete", self._image, "chmod", "-R", "a+rwX", "/delete")
+            command = ["--entrypoint", "chmod", self._image, "-R", "a+rwX", "/delete"]
+            docker("run", "--rm", "--volume", f"{folder}:/delete", *command)
 
     def close(self) -> None:
         while self._networks:

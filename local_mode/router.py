@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -73,22 +74,26 @@ def serving(router: Router, listener: socket.socket) -> Iterator[None]:
     """Within the context the router answers on a listening socket, from a thread of its own."""
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(router.application(), access_log=None, handle_signals=False, shutdown_timeout=2.0)
-    ready = threading.Event()
+    ready: Future[None] = Future()
 
     async def start() -> None:
         await runner.setup()
         await web.SockSite(runner, listener.dup()).start()
-        ready.set()
 
     def serve() -> None:
-        loop.run_until_complete(start())
+        try:
+            loop.run_until_complete(start())
+        except OSError as error:
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
         loop.close()
 
     thread = threading.Thread(target=serve, name="router", daemon=True)
     thread.start()
-    ready.wait()
+    ready.result()
     try:
         yield
     finally:

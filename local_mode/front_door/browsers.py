@@ -15,7 +15,10 @@ def check_origin(request: web.Request, host: str) -> None:
     host: that the front door listens at. A page whose own name leads to 127.0.0.1 has the origin that it asks; its name
     gives it away.
     """
-    name = urlsplit(f"//{request.host}").hostname or ""
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        name = request.host
     ours = host not in LOOPBACK or name in LOOPBACK or name.endswith(".localhost")
     if not ours:
         raise Fault("AccessDeniedException", f"{name} is not a name of this machine: ask 127.0.0.1 or localhost", 403)

@@ -27,7 +27,7 @@ from local_mode.front_door.jobs.transform import TransformJobs
 from local_mode.front_door.jobs.tuning import TuningJobs
 from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
-from local_mode.front_door.runtime.router import Runtime
+from local_mode.front_door.runtime.invocations import Runtime
 from local_mode.front_door.search import Search
 from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs

@@ -92,10 +92,15 @@ def all_variants(config: Document) -> list[Document]:
     return [*config[PRODUCTION], *(config.get(SHADOW) or [])]
 
 
+def captures(capture: Document) -> bool:
+    """Whether a DataCaptureConfig captures: where it does not say it does."""
+    return capture.get("EnableCapture") is not False
+
+
 def capture_of(config: Document) -> CaptureSettings | None:
     """What is captured; None for nothing."""
     capture = config.get("DataCaptureConfig")
-    if not capture or not capture.get("EnableCapture"):
+    if not capture or not captures(capture):
         return None
     modes = {option["CaptureMode"] for option in capture["CaptureOptions"]}
     types = capture.get("CaptureContentTypeHeader") or {}
@@ -156,8 +161,8 @@ def described(config: Document) -> Document:
     capture = config.get("DataCaptureConfig")
     if capture:
         found["DataCaptureConfig"] = {
-            "EnableCapture": bool(capture.get("EnableCapture")),
-            "CaptureStatus": "Started" if capture.get("EnableCapture") else "Stopped",
+            "EnableCapture": captures(capture),
+            "CaptureStatus": "Started" if captures(capture) else "Stopped",
             "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
             "DestinationS3Uri": capture["DestinationS3Uri"],
             "KmsKeyId": capture.get("KmsKeyId") or "",

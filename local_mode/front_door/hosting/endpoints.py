@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from local_mode.front_door.hosting.configurations import (
     retained,
 )
 from local_mode.front_door.hosting.deployments import Deployment, deployment_of
-from local_mode.front_door.hosting.fleets import Fleet, Member, Servers, route_of, take_dead
+from local_mode.front_door.hosting.fleets import Fleet, Member, Servers, group_of, members_of
+from local_mode.front_door.hosting.standing import Side, Standings
 from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, now, refuse_not_honoured
-from local_mode.front_door.runtime.router import Runtime
-from local_mode.front_door.runtime.routes import Route
+from local_mode.front_door.runtime.invocations import Runtime
 from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
@@ -31,7 +30,7 @@ from local_mode.front_door.shapes import invalid
 from local_mode.front_door.store import Store
 
 KIND = "endpoint"
-WATCH_SECONDS = 0.2
+LOOK_SECONDS = 0.2
 UPDATE = (
     "EndpointName", "EndpointConfigName", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties",
     "RetainDeploymentConfig", "DeploymentConfig",
@@ -53,18 +52,15 @@ class Endpoints:
         backend: Callable[[], Backend],
         scratch: Path,
     ) -> None:
-        self._store, self._configurations = store, configurations
-        self._logs, self._cloudwatch, self._runtime = logs, cloudwatch, runtime
+        self._configurations, self._cloudwatch = configurations, cloudwatch
         self._documents = Documents(store, KIND, "endpoint", "EndpointName", "EndpointArn")
-        self._fleets: dict[str, Fleet] = {}
         self._lock, self._closing = threading.RLock(), threading.Event()
         self._servers = Servers(objects, logs, backend(), scratch, self._closing)
         self._threads: list[threading.Thread] = []
-        self._revivals: dict[tuple[str, str], tuple[int, float | None]] = {}
+        self._beginning = threading.Lock()  # Of its own: who holds another may begin a thread.
+        self._standings = Standings(runtime, self._servers, logs, self._begin, self._closing)
         for document in self._documents.all():
             self._come_back(document["EndpointName"], document)
-        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
-        self._watcher.start()
 
     @property
     def operations(self) -> Mapping[str, Callable[[Document], Document]]:
@@ -111,6 +107,7 @@ class Endpoints:
             self._check_alarms(deployment)
             pending = {"EndpointConfigName": config["EndpointConfigName"], "StartTime": now(), **described(config)}
             self._set(name, EndpointStatus="Updating", PendingDeploymentSummary=pending, LastDeploymentConfig=asked)
+            self._standings.change(name)
         self._begin(name, lambda: self._replace(name, config, deployment))
         return {"EndpointArn": document["EndpointArn"]}
 
@@ -133,6 +130,7 @@ class Endpoints:
             ]
             check_room(sum(more), "servers for endpoints")
             self._set(name, EndpointStatus="Updating")
+            self._standings.change(name)
         changes = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
         self._begin(name, lambda: self._rescale(name, changes))
         return {"EndpointArn": document["EndpointArn"]}
@@ -147,26 +145,26 @@ class Endpoints:
                     f"Cannot delete endpoint in status {document['EndpointStatus']}: wait until it is InService"
                 )
             self._set(name, EndpointStatus="Deleting")
-            self._runtime.routes.pop(name, None)
-        self._begin(name, lambda: self._take_down(name))
+            members = self._standings.take_out(name)
+        self._begin(name, lambda: self._take_down(name, members))
         return {}
 
     def close(self) -> None:
         """Ends all servers, and returns when none is left; the endpoints come back at the next start."""
-        self._closing.set()
-        self._watcher.join()
+        with self._beginning:
+            self._closing.set()
         for thread in self._threads:
             thread.join()
-        for name in list(self._fleets):
-            self._runtime.routes.pop(name, None)
-            self._servers.end([member for members in self._fleets.pop(name).values() for member in members])
-
-    # Threads of an endpoint.
+        self._servers.end(self._standings.close())
 
     def _begin(self, name: str, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name=f"endpoint {name}", daemon=True)
-        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
-        thread.start()
+        """Runs work of an endpoint in a thread, unless all is being closed."""
+        with self._beginning:
+            if self._closing.is_set():
+                return
+            thread = threading.Thread(target=work, name=f"endpoint {name}", daemon=True)
+            thread.start()
+            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
 
     def _come_back(self, name: str, document: Document) -> None:
         """What a start makes of an endpoint that the process before this one had."""
@@ -179,32 +177,29 @@ class Endpoints:
 
     def _bring_up(self, name: str, config: Document) -> None:
         try:
-            fleet = self._servers.start(_group(name), all_variants(config))
+            fleet = self._servers.start(group_of(name), all_variants(config))
         except Exception as error:  # The thread is the endpoint's: whatever ends it is its failure.
             if not self._closing.is_set():
                 self._set(name, EndpointStatus="Failed", FailureReason=str(error)[:1024])
             return
-        self._serve(name, config, fleet)
+        self._serve(name, Side(config, fleet))
 
     def _replace(self, name: str, config: Document, deployment: Deployment) -> None:
-        old_route, old, fleet = self._runtime.routes.get(name), self._fleets.get(name, {}), Fleet()
+        old, fleet = self._standings.side(name), Fleet()
         try:
-            fleet = self._servers.start(_group(name), all_variants(config))
-            self._shift(name, route_of(config, fleet), deployment)
+            fleet = self._servers.start(group_of(name), all_variants(config))
+            self._move(name, Side(config, fleet), deployment)
         except Exception as error:  # The old fleet serves on.
-            if old_route is not None:
-                self._runtime.routes[name] = old_route
             self._roll_back(name, f"The update was rolled back: {error}")
-            self._servers.end([member for members in fleet.values() for member in members])
+            self._servers.end(members_of(fleet))
             return
-        self._serve(name, config, fleet)
-        self._servers.end([member for members in old.values() for member in members])
+        self._serve(name, Side(config, fleet))
+        self._servers.end([] if old is None else members_of(old.fleet))
 
-    def _shift(self, name: str, route: Route, deployment: Deployment) -> None:
+    def _move(self, name: str, side: Side, deployment: Deployment) -> None:
         """Moves the traffic of an endpoint step by step; LocalModeError where an alarm is on, or all is closed."""
-        old = self._runtime.routes.get(name)
         for share, seconds in deployment.steps:
-            self._runtime.routes[name] = route if old is None or share == 1 else replace(old, next=route, share=share)
+            self._standings.move(name, side, share)
             until = time.monotonic() + seconds
             while True:
                 ringing = [alarm for alarm in deployment.alarms if self._cloudwatch.alarm_state(alarm) == "ALARM"]
@@ -213,7 +208,7 @@ class Endpoints:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
-                if self._closing.wait(min(left, WATCH_SECONDS)):
+                if self._closing.wait(min(left, LOOK_SECONDS)):
                     raise LocalModeError("the front door was stopped")
 
     def _check_alarms(self, deployment: Deployment) -> None:
@@ -222,8 +217,9 @@ class Endpoints:
                 raise invalid(f"AutoRollbackConfiguration: CloudWatch has no alarm {alarm}")
 
     def _rescale(self, name: str, changes: Mapping[str, Document]) -> None:
-        document = self._documents.get(name)
-        config, fleet, gone = retained(document["Config"], document, set()), dict(self._fleets[name]), list[Member]()
+        document, old = self._documents.get(name), self._standings.side(name)
+        config, fleet = retained(document["Config"], document, set()), Fleet() if old is None else old.fleet
+        added, gone = list[Member](), list[Member]()
         try:
             for variant in all_variants(config):
                 change = changes.get(variant["VariantName"], {})
@@ -234,88 +230,39 @@ class Endpoints:
                     continue
                 members = fleet[variant["VariantName"]]
                 more = {**variant, "InitialInstanceCount": max(0, wanted - len(members))}
-                added = self._servers.start(_group(name), [more])[variant["VariantName"]]
-                fleet[variant["VariantName"]] = [*members[:wanted], *added]
-                gone += members[wanted:]
+                new = self._servers.start(group_of(name), [more])[variant["VariantName"]]
+                fleet[variant["VariantName"]] = [*members[:wanted], *new]
+                added, gone = [*added, *new], [*gone, *members[wanted:]]
                 variant["InitialInstanceCount"] = wanted
         except Exception as error:  # What is up serves on.
             self._roll_back(name, f"The change was rolled back: {error}")
+            self._servers.end(added)
             return
-        self._serve(name, config, fleet)
+        self._serve(name, Side(config, fleet))
         self._servers.end(gone)
 
-    def _take_down(self, name: str) -> None:
-        fleet = self._fleets.pop(name, {})
-        self._servers.end([member for members in fleet.values() for member in members])
+    def _take_down(self, name: str, members: Sequence[Member]) -> None:
+        self._servers.end(members)
         self._documents.drop(name)
 
     def _roll_back(self, name: str, reason: str) -> None:
-        self._set(name, EndpointStatus="InService", FailureReason=reason[:1024], PendingDeploymentSummary=None)
+        with self._lock:
+            self._standings.take_back(name)
+            self._set(name, EndpointStatus="InService", FailureReason=reason[:1024], PendingDeploymentSummary=None)
 
-    def _serve(self, name: str, config: Document, fleet: Fleet) -> None:
+    def _serve(self, name: str, side: Side) -> None:
         """Sends requests to a fleet from now on."""
         with self._lock:
-            self._fleets[name] = fleet
-            self._runtime.routes[name] = route_of(config, fleet)
+            self._standings.serve(name, side)
             self._set(
                 name,
                 EndpointStatus="InService",
-                EndpointConfigName=config["EndpointConfigName"],
-                Config=config,
+                EndpointConfigName=side.config["EndpointConfigName"],
+                Config=side.config,
                 FailureReason=None,
                 PendingDeploymentSummary=None,
-                **described(config),
+                **described(side.config),
             )
-
-    # What dies.
-
-    def _watch(self) -> None:
-        """Starts servers in place of those that died; until they are up, their variant does with the others."""
-        while not self._closing.wait(WATCH_SECONDS):
-            for name in list(self._fleets):
-                with self._lock:
-                    document, fleet = self._find(name), self._fleets.get(name)
-                    if document is None or fleet is None or document["EndpointStatus"] != "InService":
-                        continue
-                    dead = take_dead(fleet)
-                    if dead:
-                        self._runtime.routes[name] = route_of(document["Config"], fleet)
-                    for variant in all_variants(document["Config"]):
-                        missing = variant["InitialInstanceCount"] - len(fleet[variant["VariantName"]])
-                        if missing > 0:
-                            self._begin_revival(name, fleet, {**variant, "InitialInstanceCount": missing})
-                self._servers.end(dead)
-
-    def _begin_revival(self, name: str, fleet: Fleet, variant: Document) -> None:
-        key = (name, variant["VariantName"])
-        failures, after = self._revivals.get(key, (0, 0.0))
-        if after is None or time.monotonic() < after:
-            return
-        self._revivals[key] = (failures, None)  # One at a time.
-        self._begin(name, lambda: self._revive(name, fleet, variant, failures))
-
-    def _revive(self, name: str, fleet: Fleet, variant: Document, failures: int) -> None:
-        """Servers in place of those that died; where they do not come up it is tried again, later each time."""
-        key = (name, variant["VariantName"])
-        try:
-            added = self._servers.start(_group(name), [variant])[variant["VariantName"]]
-        except Exception as error:
-            self._logs.write(_group(name), "front-door", str(error))
-            self._revivals[key] = (failures + 1, time.monotonic() + min(60.0, 2.0**failures))
-            return
-        with self._lock:
-            self._revivals.pop(key, None)
-            document = self._find(name)
-            if self._fleets.get(name) is fleet and document is not None:
-                fleet[variant["VariantName"]] += added
-                self._runtime.routes[name] = route_of(document["Config"], fleet)
-                return
-        self._servers.end(added)  # The endpoint has another fleet by now.
-
-    # Documents.
-
-    def _find(self, name: str) -> Document | None:
-        return self._store.get(KIND, name)
 
     def _set(self, name: str, **members: Any) -> None:
         self._documents.change(name, **members)
@@ -325,11 +272,6 @@ class Endpoints:
         if document["EndpointStatus"] != "InService":
             raise invalid(f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
         return document
-
-
-def _group(name: str) -> str:
-    """The group of an endpoint's logs."""
-    return f"/aws/sagemaker/Endpoints/{name}"
 
 
 def _check_room(variants: Sequence[Document]) -> None:

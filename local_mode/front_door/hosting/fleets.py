@@ -24,7 +24,7 @@ from local_mode.front_door.services.objects import Objects
 from local_mode.running import close_all, stop_all
 
 HEALTHY_SECONDS = 480.0  # SageMaker's own time for the first good /ping
-DRAIN_SECONDS = 65.0  # a request has 60
+GRACE_SECONDS = 5.0
 STOP_SECONDS = 30.0
 
 
@@ -42,7 +42,7 @@ Fleet = dict[str, list[Member]]
 
 
 class Servers:
-    """Starts and ends the servers of all endpoints; closing: set when none is waited for any more."""
+    """Starts and ends servers; closing: set at shutdown, when health checks give up and nothing is waited for."""
 
     def __init__(self, objects: Objects, logs: Logs, backend: Backend, scratch: Path, closing: threading.Event) -> None:
         self._objects, self._logs, self._backend = objects, logs, backend
@@ -62,7 +62,7 @@ class Servers:
                 for member in fleet[variant["VariantName"]]:
                     self._await_health(member, variant)
         except BaseException:
-            self.end([member for members in fleet.values() for member in members])
+            self.end(members_of(fleet))
             raise
         return fleet
 
@@ -121,21 +121,39 @@ class Servers:
                 time.sleep(0.05)
 
     def end(self, members: Sequence[Member]) -> None:
-        """Ends servers once the requests that they have are answered."""
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while any(member.instance.waiting for member in members) and time.monotonic() < deadline:
+        """Ends servers once the requests that they have are answered, or their time is over; at shutdown at once."""
+        while any(_is_busy(member) for member in members) and not self._closing.is_set():
             time.sleep(0.02)
         programs = [member.server.program for member in members]
-        stop_all(programs, STOP_SECONDS)
-        close_all(programs)
+        try:
+            stop_all(programs, STOP_SECONDS)
+            close_all(programs)
+            for member in members:
+                self._backend.reclaim(member.base)
+        except (OSError, LocalModeError) as error:  # Docker has gone, say: the endpoint is no worse for it.
+            self._logs.write("/aws/sagemaker/Endpoints", "front-door", f"a server did not end: {error}")
         for member in members:
-            self._backend.reclaim(member.base)
             shutil.rmtree(member.base, ignore_errors=True)
+
+
+def _is_busy(member: Member) -> bool:
+    """Whether a server has requests that it may still answer."""
+    return member.instance.waiting > 0 and time.monotonic() < member.instance.busy_until + GRACE_SECONDS
+
+
+def members_of(fleet: Fleet) -> list[Member]:
+    """All servers of a fleet."""
+    return [member for members in fleet.values() for member in members]
+
+
+def group_of(name: str) -> str:
+    """The group of an endpoint's logs."""
+    return f"/aws/sagemaker/Endpoints/{name}"
 
 
 def take_dead(fleet: Fleet) -> list[Member]:
     """The servers that have ended, which are no longer in the fleet."""
-    dead = [member for members in fleet.values() for member in members if member.server.program.poll() is not None]
+    dead = [member for member in members_of(fleet) if member.server.program.poll() is not None]
     for members in fleet.values():
         members[:] = [member for member in members if member not in dead]
     return dead

@@ -16,7 +16,8 @@ from local_mode.front_door.resources import Document, bucket_and_key
 from local_mode.front_door.runtime.calls import INFERENCE_ID, PREFIX, Answer, Call, Containers
 from local_mode.front_door.runtime.capture import Capture
 from local_mode.front_door.runtime.faults import RuntimeFault, validation_error
-from local_mode.front_door.runtime.routes import AsyncSettings, Instance, Route, VariantRoute
+from local_mode.front_door.runtime.routes import AsyncSettings, Choice, Instance, Route, VariantRoute
+from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault
 from local_mode.front_door.store import Store
@@ -24,7 +25,7 @@ from local_mode.front_door.store import Store
 KIND = "async-request"
 MAX_BODY_BYTES = 128_000
 LOOK_SECONDS = 0.25
-OWN = ("inputlocation", "requestttlseconds", "invocationtimeoutseconds", "s3outputpathextension", "filename")
+OF_SAGEMAKER = ("inputlocation", "requestttlseconds", "invocationtimeoutseconds", "s3outputpathextension", "filename")
 
 
 class AsyncRequests:
@@ -34,12 +35,15 @@ class AsyncRequests:
         self,
         store: Store,
         objects: Objects,
+        logs: Logs,
         containers: Containers,
         capture: Capture,
+        choice: Choice,
         routes: Callable[[str], Route | None],
         pool: ThreadPoolExecutor,
     ) -> None:
-        self._store, self._objects, self._containers, self._capture = store, objects, containers, capture
+        self._store, self._objects, self._logs = store, objects, logs
+        self._containers, self._capture, self._choice = containers, capture, choice
         self._routes, self._pool = routes, pool
         self._queues: dict[str, deque[tuple[str, Document]]] = {}
         self._running: Counter[Instance] = Counter()
@@ -83,7 +87,7 @@ class AsyncRequests:
 
     def _pump(self, endpoint: str) -> None:
         """Begins requests while an instance has room."""
-        route, waiting = self._routes(endpoint), self._queues[endpoint]
+        route, waiting = self._routes(endpoint), self._queues.get(endpoint)
         while waiting:
             name, document = waiting[0]
             place = None
@@ -92,21 +96,23 @@ class AsyncRequests:
                 if place is None:
                     return  # The next answer, or the next look, begins it.
                 self._running[place[1]] += 1
+                place[1].waiting += 1  # Its server is not ended while the request's body is read.
             waiting.popleft()
             self._keep(asyncio.create_task(self._run(name, document, place)))
-        del self._queues[endpoint]
+        self._queues.pop(endpoint, None)
 
     def _free(self, route: Route) -> tuple[VariantRoute, Instance] | None:
-        """An instance that has room for a request, the least busy before others, of a variant that has weight."""
-        assert route.asynchronous is not None
-        places = [
-            (variant, instance)
-            for variant in route.variants
-            if variant.weight
-            for instance in variant.instances
-            if self._running[instance] < route.asynchronous.concurrent
-        ]
-        return min(places, key=lambda place: self._running[place[1]], default=None)
+        """A variant by the weights, of those that have room for a request, and its instance with the fewest."""
+        route = self._choice.side(route)
+        if route.asynchronous is None:
+            return None
+        most, places = route.asynchronous.concurrent, list[tuple[VariantRoute, Instance]]()
+        for variant in route.variants:
+            free = [instance for instance in variant.instances if self._running[instance] < most]
+            if free and variant.weight:
+                places.append((variant, min(free, key=lambda instance: self._running[instance])))
+        weights = [variant.weight for variant, _ in places]
+        return self._choice.random.choices(places, weights)[0] if places else None
 
     async def _forget(self, endpoint: str) -> None:
         """Drops the requests of an endpoint that was deleted, as SageMaker does."""
@@ -116,18 +122,28 @@ class AsyncRequests:
 
     async def _run(self, name: str, document: Document, place: tuple[VariantRoute, Instance] | None) -> None:
         try:
+            await self._answer_to_s3(document, place)
+            await self._in_thread(self._store.drop, KIND, name)
+        except Exception as error:  # It is kept, and begun again at the next start.
+            group = f"/aws/sagemaker/Endpoints/{document['endpoint']}"
+            line = f"the answer to async request {name} could not be kept: {error}"
+            await self._in_thread(self._logs.write, group, "front-door", line)
+        finally:
+            if place is not None:
+                place[1].waiting -= 1
+                self._running[place[1]] -= 1
+                if not self._running[place[1]]:
+                    del self._running[place[1]]
+        self._pump(document["endpoint"])
+
+    async def _answer_to_s3(self, document: Document, place: tuple[VariantRoute, Instance] | None) -> None:
+        try:
             answer = await self._answer(document, place)
         except RuntimeFault as fault:
             text = json.dumps({"errorType": fault.code, "message": str(fault)})
             await self._put(document.get("failure"), text.encode(), "application/json")
         else:
             await self._put(document.get("output"), answer.body, answer.headers.get("Content-Type"))
-        finally:
-            if place is not None:
-                self._running[place[1]] -= 1
-        await self._in_thread(self._store.drop, KIND, name)
-        if document["endpoint"] in self._queues:
-            self._pump(document["endpoint"])
 
     async def _answer(self, document: Document, place: tuple[VariantRoute, Instance] | None) -> Answer:
         if place is None:
@@ -139,7 +155,7 @@ class AsyncRequests:
         call = Call(document["endpoint"], CIMultiDict(document["headers"]), body)
         answer = await self._containers.ask(call, place[0], document["seconds"], place[1])
         route = self._routes(document["endpoint"])
-        if route is not None and route.capture is not None:
+        if route is not None and route.capture and self._choice.one_of(route.capture.percentage / 100):
             self._capture.record(route.capture, call, place[0].name, answer)
         return answer
 
@@ -164,7 +180,8 @@ class AsyncRequests:
 
 
 def _document(call: Call, settings: AsyncSettings) -> Document:
-    headers = {name: value for name, value in call.headers.items() if name.lower().removeprefix(PREFIX) not in OWN}
+    own = [f"{PREFIX}{name}" for name in OF_SAGEMAKER]
+    headers = {name: value for name, value in call.headers.items() if name.lower() not in own}
     document: Document = {"endpoint": call.endpoint, "headers": headers, "came": time.time()}
     document["until"] = document["came"] + _number(call.headers, "requestttlseconds", 21_600, 60, 21_600)
     document["seconds"] = _number(call.headers, "invocationtimeoutseconds", 900, 1, 3_600)

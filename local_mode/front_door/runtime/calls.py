@@ -1,6 +1,8 @@
 """A request to an endpoint, the server's answer to it, and the asking."""
 
+import asyncio
 import io
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from local_mode.front_door.runtime.faults import model_error, validation_error
 from local_mode.front_door.runtime.routes import Choice, Instance, VariantRoute, check_target_model
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
-CONTAINER_SECONDS = 60.0
+CONTAINER_SECONDS, KEEP_ALIVE_SECONDS = 60.0, 1.5
 LARGE_BYTES = 2**20
 """A body above this is sent in parts, so that other requests are not kept waiting."""
 PREFIX = "x-amzn-sagemaker-"
@@ -90,7 +92,10 @@ class Containers:
         """Opens what requests go out by."""
         timeout = aiohttp.ClientTimeout(total=CONTAINER_SECONDS, sock_connect=5.0)
         self._session = aiohttp.ClientSession(
-            timeout=timeout, connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
+            timeout=timeout,
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
         )
 
     async def close(self) -> None:
@@ -138,6 +143,8 @@ class _Asked:
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         self._instance.waiting += 1
+        longest = self._timeout.total or CONTAINER_SECONDS
+        self._instance.busy_until = max(self._instance.busy_until, time.monotonic() + longest)
         try:
             self._answer = await self._send()
         except BaseException:
@@ -160,7 +167,8 @@ class _Asked:
         try:
             path = "/invocations"
             if self._instance.models is not None and call.model is not None:
-                path = await self._instance.models.take(self._session, url, call.model)
+                async with asyncio.timeout(self._timeout.total):
+                    path = await self._instance.models.take(self._session, url, call.model)
                 self._model = call.model
             answer = await self._session.post(
                 url + path,

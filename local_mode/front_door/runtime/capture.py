@@ -100,7 +100,11 @@ class Capture:
         for key, file in list(self._files.items()):
             if all_of_them or file.size >= FLUSH_BYTES or time.monotonic() - file.began >= FLUSH_SECONDS:
                 del self._files[key]
-                self._put(file)
+                try:
+                    self._put(file)
+                except Exception as error:  # One endpoint's destination is no reason to capture nothing of others.
+                    lost = f"{len(file.lines)} requests were not captured: {error}"
+                    self._tell(file.event.call.endpoint, lost)
         with self._lock:
             dropped, self._dropped = self._dropped, {}
         for endpoint, count in dropped.items():
@@ -115,10 +119,7 @@ class Capture:
             return
         name = f"{event.moment:%M-%S}-{event.moment.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         place = f"{endpoint}/{event.variant}/{event.moment:%Y/%m/%d/%H}/{name}"
-        try:
-            self._objects.put_bytes(settings.bucket, f"{settings.prefix}{place}", b"".join(file.lines))
-        except OSError as error:
-            self._tell(endpoint, f"{len(file.lines)} requests were not captured: {error}")
+        self._objects.put_bytes(settings.bucket, f"{settings.prefix}{place}", b"".join(file.lines))
 
     def _tell(self, endpoint: str, line: str) -> None:
         self._logs.write(f"/aws/sagemaker/Endpoints/{endpoint}", "data-capture", line)

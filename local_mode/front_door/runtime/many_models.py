@@ -1,4 +1,4 @@
-"""Many models in one server: loaded where they are first asked for, put out where the server has no room.
+"""Many models in one server: loaded where they are first asked for, evicted where the server has no room.
 
 The contract of multi-model containers: POST /models, DELETE /models/{name}, POST /models/{name}/invoke; 409 for one
 that is loaded, 507 where memory is short.
@@ -17,7 +17,7 @@ from local_mode.archives import unpack
 from local_mode.errors import LocalModeError
 from local_mode.front_door.runtime.faults import RuntimeFault, validation_error
 
-if TYPE_CHECKING:  # The one who only routes needs no moto.
+if TYPE_CHECKING:  # local_mode.router imports this file and must not import moto.
     from local_mode.front_door.services.objects import Objects
 
 LOAD_SECONDS, LOOK_SECONDS = 60.0, 0.05
@@ -43,7 +43,7 @@ class ManyModels:
     async def take(self, session: aiohttp.ClientSession, url: str, model: str) -> str:
         """The path that a model is asked at, once the server holds it; RuntimeFault where it cannot be had.
 
-        It is not put out before it is given back.
+        It is not evicted before it is given back.
         """
         self._asked[model] += 1
         try:
@@ -56,6 +56,8 @@ class ManyModels:
     def give_back(self, model: str) -> None:
         """The end of a request to a model."""
         self._asked[model] -= 1
+        if not self._asked[model]:
+            del self._asked[model]
 
     async def _hold(self, session: aiohttp.ClientSession, url: str, model: str) -> None:
         task = self._loaded.get(model)
@@ -70,7 +72,7 @@ class ManyModels:
             raise
 
     async def _load(self, session: aiohttp.ClientSession, url: str, model: str) -> None:
-        async with self._loading:  # One after the other: one that is being put out is not loaded again meanwhile.
+        async with self._loading:  # One after the other: one that is being evicted is not loaded again meanwhile.
             name = _name(model)
             await asyncio.get_running_loop().run_in_executor(None, self._fetch, model, self._folder / name / "model")
             document = {"model_name": name, "url": f"{self._inside}/{name}/model"}
@@ -83,11 +85,11 @@ class ManyModels:
                     return
                 if answer.status != 507 or asyncio.get_running_loop().time() > until:
                     raise _not_loaded(model, answer.status, text)
-                if not await self._put_out_one(session, url, model):
+                if not await self._evict_one(session, url, model):
                     await asyncio.sleep(LOOK_SECONDS)  # All of them are being asked.
 
-    async def _put_out_one(self, session: aiohttp.ClientSession, url: str, wanted: str) -> bool:
-        """Puts out the model that was asked for least recently; False where all are being loaded or asked."""
+    async def _evict_one(self, session: aiohttp.ClientSession, url: str, wanted: str) -> bool:
+        """Evicts the model that was asked for least recently; False where all are being loaded or asked."""
         for model, task in self._loaded.items():
             if model != wanted and task.done() and not self._asked[model]:
                 del self._loaded[model]

@@ -1,6 +1,7 @@
 """How many requests each variant got, how long its containers took, and how many errors there were."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -40,36 +41,37 @@ class Meter:
         """Tells what is left."""
         if self._task is not None:
             self._task.cancel()
-        self._flush()
+        self._tell(self._counts)
 
     @asynccontextmanager
     async def measured(self, endpoint: str, variant: str) -> AsyncIterator[None]:
-        """Counts what happens within the context as a request to a variant."""
-        began, count = monotonic(), self._counts.setdefault((endpoint, variant), _Count())
+        """Counts what happens within the context as a request to a variant, when it has ended."""
+        began, status = monotonic(), 200
         try:
             yield
         except RuntimeFault as fault:
             status = int(fault.body.get("OriginalStatusCode", fault.status))
-            if 400 <= status < 500:
-                count.client_errors += 1
-            else:
-                count.server_errors += 1
             raise
         finally:
+            count = self._counts.setdefault((endpoint, variant), _Count())
             count.latencies.append((monotonic() - began) * MICROSECONDS)
+            count.client_errors += 400 <= status < 500
+            count.server_errors += status >= 500 or status < 200
 
     async def _flush_again(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await asyncio.get_running_loop().run_in_executor(self._pool, self._flush)
+            counts, self._counts = self._counts, {}
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._tell, counts)
 
-    def _flush(self) -> None:
-        counts, self._counts = self._counts, {}
+    def _tell(self, counts: dict[tuple[str, str], _Count]) -> None:
         for (endpoint, variant), count in counts.items():
-            if not count.latencies:
-                continue
             put = partial(self._cloudwatch.put, ENDPOINTS, {"EndpointName": endpoint, "VariantName": variant})
-            put("Invocations", [1.0] * len(count.latencies))
-            put("ModelLatency", count.latencies, "Microseconds")
-            for name, errors in (("4XX", count.client_errors), ("5XX", count.server_errors)):
-                put(f"Invocation{name}Errors", [1.0] * errors + [0.0] * (len(count.latencies) - errors))
+            requests = len(count.latencies)
+            try:
+                put("Invocations", [1.0] * requests)
+                put("ModelLatency", count.latencies, "Microseconds")
+                for name, errors in (("4XX", count.client_errors), ("5XX", count.server_errors)):
+                    put(f"Invocation{name}Errors", [1.0] * errors + [0.0] * (requests - errors))
+            except OSError as error:  # A full disk: what was counted is lost, and counting goes on.
+                print(f"metrics of endpoint {endpoint} were not kept: {error}", file=sys.stderr)

@@ -10,10 +10,15 @@ from local_mode.front_door.runtime.many_models import ManyModels
 
 @dataclass(eq=False)
 class Instance:
-    """A server of a variant; waiting: the requests that it has and has not answered; models: of a MultiModel one."""
+    """A server of a variant.
+
+    waiting: the requests that it has and has not answered. busy_until: the latest moment, of time.monotonic, until
+    which one of them may take. models: of a MultiModel one.
+    """
 
     url: str
     waiting: int = 0
+    busy_until: float = 0.0
     models: ManyModels | None = None
 
 
@@ -71,9 +76,13 @@ class Choice:
 
     random: Random
 
-    def side(self, route: Route) -> Route:
-        """The route of a request while an endpoint moves to another fleet."""
-        return route.next if route.next is not None and self.one_of(route.share) else route
+    def side(self, route: Route, wanted: str | None = None) -> Route:
+        """The route of a request while an endpoint moves to another fleet: one that has the variant asked for."""
+        if route.next is None:
+            return route
+        sides = [route.next, route] if self.one_of(route.share) else [route, route.next]
+        having = (each for each in sides if wanted in [None, *(variant.name for variant in each.variants)])
+        return next(having, sides[0])
 
     def variant(self, endpoint: str, route: Route, wanted: str | None) -> VariantRoute:
         """The variant that was asked for, or one by the weights; RuntimeFault where there is none."""

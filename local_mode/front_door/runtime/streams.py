@@ -1,5 +1,6 @@
 """InvokeEndpointWithResponseStream: a container's chunks as events of AWS's event stream, as they come."""
 
+import asyncio
 import binascii
 import json
 import struct
@@ -28,12 +29,14 @@ async def stream(
         response.content_type = EVENT_STREAM
         await response.prepare(request)
         try:
-            async for part in answer.content.iter_any():
-                await response.write(event("PayloadPart", part))
+            async with asyncio.timeout(STREAM_SECONDS):  # A client that does not read has no longer either.
+                async for part in answer.content.iter_any():
+                    await response.write(event("PayloadPart", part))
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionResetError("the client has gone") from error
-            await response.write(exception("ModelStreamError", f"the container's answer broke off: {error}"))
+            code = "ModelInvocationTimeExceeded" if isinstance(error, TimeoutError) else "StreamBroken"
+            await response.write(exception(code, f"the container's answer broke off: {error}"))
         await response.write_eof()
         return response
 
@@ -45,10 +48,10 @@ def event(kind: str, payload: bytes) -> bytes:
     )
 
 
-def exception(kind: str, message: str) -> bytes:
-    """A message that ends the stream with an error."""
-    body = json.dumps({"Message": message, "ErrorCode": kind}).encode()
-    headers = {":message-type": "exception", ":exception-type": kind, ":content-type": "application/json"}
+def exception(code: str, message: str) -> bytes:
+    """A message that ends the stream with a ModelStreamError of a code."""
+    body = json.dumps({"Message": message, "ErrorCode": code}).encode()
+    headers = {":message-type": "exception", ":exception-type": "ModelStreamError", ":content-type": "application/json"}
     return _message(headers, body)
 
 

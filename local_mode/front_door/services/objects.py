@@ -30,6 +30,7 @@ class Objects:
 
     def __init__(self, folder: Path, store: Store, region: str, lock: threading.RLock) -> None:
         self.folder, self._store, self._region, self._lock = folder, store, region, lock
+        folder.mkdir(parents=True, exist_ok=True)
         self._restore()
 
     def sync(self, bucket: str, key: str | None = None) -> None:

@@ -40,7 +40,9 @@ class Runtime:
         self._capture = Capture(objects, logs)
         self._meter = Meter(cloudwatch, pool)
         self._shadows = Shadows(self._containers, self._capture)
-        self._asynchronous = AsyncRequests(store, objects, self._containers, self._capture, self.routes.get, pool)
+        self._asynchronous = AsyncRequests(
+            store, objects, logs, self._containers, self._capture, self._choice, self.routes.get, pool
+        )
 
     async def open(self) -> None:
         """Opens what requests go out by."""
@@ -70,7 +72,9 @@ class Runtime:
             route = self.routes.get(name)
             if route is None:
                 raise validation_error(f"Endpoint {name} of account {ACCOUNT} not found.")
-            return await operations[operation](request, call, self._choice.side(route))
+            return await operations[operation](
+                request, call, self._choice.side(route, call.headers.get(TARGET_VARIANT))
+            )
         except RuntimeFault as fault:
             return fault.response()
 
