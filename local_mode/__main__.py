@@ -85,7 +85,7 @@ def up(arguments: argparse.Namespace, stop: StopRequest) -> int:
         arguments.interrupt,
         (lambda: end_left(owner)) if arguments.image else (lambda: None),
     )
-    return run(settings, BEGAN)
+    return run(settings, stop, BEGAN)
 
 
 def _wait(running: Endpoint, stop: StopRequest) -> None:

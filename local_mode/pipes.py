@@ -64,7 +64,9 @@ def _opened(fifo: Path, ended: threading.Event) -> int | None:
 
 def _write(descriptor: int, file: Path, ended: threading.Event) -> None:
     with file.open("rb") as source:
+        room = select.poll()
+        room.register(descriptor, select.POLLOUT)
         while chunk := source.read(CHUNK_BYTES):
             while chunk and not ended.is_set():
-                if select.select([], [descriptor], [], POLL_SECONDS)[1]:
+                if room.poll(1000 * POLL_SECONDS):
                     chunk = chunk[os.write(descriptor, chunk) :]

@@ -106,8 +106,8 @@ class ProcessBackend:
             )
         environment = os.environ | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-            "SAGEMAKER_BASE_DIR": str(base),
             **extra,
+            "SAGEMAKER_BASE_DIR": str(base),  # By which the processes are found: no job may change it.
         }
         return HostProcess(name, executable, base, environment, on_line)
 

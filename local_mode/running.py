@@ -59,7 +59,7 @@ class Running:
             self.last_lines.append(line.rstrip("\n"))
             try:
                 self._on_line(line.rstrip("\n"))
-            except OSError:  # our reader went away; the program must still not block on a full pipe
+            except Exception:  # Our reader went away, or failed: the program must still not block on a full pipe.
                 self._on_line = _discard
 
 

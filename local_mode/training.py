@@ -57,7 +57,7 @@ def run_training(
         with feeding(layouts):
             codes = _run_hosts(job, layouts, backend, stop, sinks)
         backend.reclaim(Path(root))
-        return _collect(job, layouts, codes, on_line)
+        return _collect(job, layouts, codes, on_line, stopped=bool(stop))
 
 
 def _run_hosts(
@@ -92,7 +92,7 @@ def _watch(hosts: Sequence[Running], stop: StopRequest) -> None:
 
 
 def _collect(
-    job: TrainingJob, layouts: Sequence[HostLayout], codes: Mapping[str, int], on_line: LineSink
+    job: TrainingJob, layouts: Sequence[HostLayout], codes: Mapping[str, int], on_line: LineSink, *, stopped: bool
 ) -> TrainingResult:
     # The first host's files win where two hosts wrote the same name, so it goes last.
     backwards = list(reversed(layouts))
@@ -103,12 +103,12 @@ def _collect(
         for layout in layouts
         if codes[layout.name] != 0
     }
-    if failures:
+    if failures and not (stopped and any(any(layout.model.iterdir()) for layout in layouts)):
         return TrainingResult(None, failures)
     archive = job.output / "model.tar.gz"
     if pack([layout.model for layout in backwards], archive) == 0:
         on_line(f"warning: no host wrote anything to /opt/ml/model, so {archive} is empty")
-    return TrainingResult(archive, {})
+    return TrainingResult(archive, failures)
 
 
 def _collect_events(job: TrainingJob, layouts: Sequence[HostLayout]) -> None:

@@ -1,6 +1,7 @@
 """Search: the resources whose members pass a request's filters."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from local_mode.front_door.resources import Document, page, refuse_not_honoured
@@ -60,6 +61,7 @@ def passes(expression: Document, document: Document) -> bool:
 
 def _passes_filter(asked: Document, document: Document) -> bool:
     value, operator = _member(document, asked["Name"]), asked.get("Operator") or "Equals"
+    value = str(value).lower() if isinstance(value, bool) else value
     wanted: str | None = asked.get("Value")
     if operator in ("Exists", "NotExists"):
         return (value is not None) == (operator == "Exists")
@@ -80,10 +82,10 @@ def _passes_filter(asked: Document, document: Document) -> bool:
 
 def _compared(value: Any, operator: str, wanted: str, name: str) -> bool:
     try:
-        own, other = float(value), float(wanted)
+        own, other = float(value), _number(wanted)
     except (TypeError, ValueError):
         raise invalid(
-            f"the filter of {name} compares by {operator}: '{value}' and '{wanted}' must be numbers"
+            f"the filter of {name} compares by {operator}: '{value}' and '{wanted}' must be numbers or times"
         ) from None
     verdicts: dict[str, bool] = {
         "GreaterThan": own > other,
@@ -94,15 +96,26 @@ def _compared(value: Any, operator: str, wanted: str, name: str) -> bool:
     return verdicts[operator]
 
 
+def _number(text: str) -> float:
+    """A number, or a time as ISO 8601 has it."""
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _member(document: Any, path: str) -> Any:
     """The member at a path of names; of tags and metrics, the one of its key."""
     first, _, rest = path.partition(".")
+    if not isinstance(document, Mapping):
+        return None
     if first == "Tags":
         return next((tag["Value"] for tag in document.get("Tags") or [] if tag["Key"] == rest), None)
     if first == "Metrics":
         metrics = document.get("FinalMetricDataList") or []
         return next((each["Value"] for each in metrics if each["MetricName"] == rest), None)
-    value = document.get(first) if isinstance(document, Mapping) else None
+    value = document.get(first)
     return _member(value, rest) if rest and value is not None else value
 
 

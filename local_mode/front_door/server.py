@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+import traceback
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,11 +38,12 @@ from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault, invalid
 from local_mode.front_door.store import Store
 from local_mode.front_door.tags import Tags
+from local_mode.stopping import StopRequest, stop_requests
 
 AUTOSCALING = "AnyScaleFrontendService."
 TARGET, RUNTIME_PATH = "SageMaker.", re.compile(r"/endpoints/([^/]+)/([a-z-]+)")
 THREADS, MAX_REQUEST_BYTES = 16, 4 * 2**20
-CONTENT_TYPE = "application/x-amz-json-1.1"
+CONTENT_TYPE, REQUEST_ID = "application/x-amz-json-1.1", "x-amzn-RequestId"
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,11 @@ class FrontDoor:
             answer = await asyncio.get_running_loop().run_in_executor(self.pool, handler, document)
         except Fault as fault:
             return _refusal(fault)
+        except Exception as error:
+            traceback.print_exc()
+            return _refusal(Fault("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500))
         text = json.dumps(shapes.answer(model, answer))
-        return web.Response(text=text, content_type=CONTENT_TYPE)
+        return web.Response(text=text, content_type=CONTENT_TYPE, headers={REQUEST_ID: str(uuid.uuid4())})
 
     def close(self) -> None:
         """Ends jobs and servers; what is kept is told truly at the next start."""
@@ -151,16 +157,17 @@ class FrontDoor:
         self._guard.close()
 
 
-def run(settings: FrontDoorSettings, began: float | None = None) -> int:
-    """Serves until SIGINT or SIGTERM; the exit code."""
+def run(settings: FrontDoorSettings, stop: StopRequest, began: float | None = None) -> int:
+    """Serves until SIGINT or SIGTERM, one that `stop` has received already too; the exit code."""
     door = FrontDoor(settings)
     try:
-        return asyncio.run(_serve(door, settings, began or time.monotonic()))
+        return asyncio.run(_serve(door, settings, stop, began or time.monotonic()))
     finally:
-        door.close()
+        with stop_requests():  # One more Ctrl-C leaves nothing running.
+            door.close()
 
 
-async def _serve(door: FrontDoor, settings: FrontDoorSettings, began: float) -> int:
+async def _serve(door: FrontDoor, settings: FrontDoorSettings, stop: StopRequest, began: float) -> int:
     runner = web.AppRunner(door.application(), access_log=None, handle_signals=False, shutdown_timeout=5.0)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
@@ -171,15 +178,17 @@ async def _serve(door: FrontDoor, settings: FrontDoorSettings, began: float) -> 
         raise LocalModeError(
             f"cannot listen on port {settings.port}: {error.strerror}; choose another --port"
         ) from None
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if stop:
+        stopped.set()
     port = runner.addresses[0][1]
     url = f"http://{settings.host}:{port}"
     environment = surroundings.write(settings.state.resolve(), url)
     print(f"AWS_ENDPOINT_URL={url}  (up after {time.monotonic() - began:.1f} s; Ctrl-C ends it)")
     print(f"for SageMaker's SDKs: source {environment}")
     sys.stdout.flush()
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     await stopped.wait()
     await runner.cleanup()
     return 0
@@ -197,13 +206,23 @@ async def _small_body(request: web.Request) -> bytes:
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body or b"{}")
-    except ValueError as error:
+        return _without_nulls(json.loads(body or b"{}"))
+    except (ValueError, RecursionError) as error:
         raise Fault("SerializationException", f"the body is no JSON: {error}") from None
+
+
+def _without_nulls(value: Any) -> Any:
+    """A document without the members that say nothing."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(member) for member in value] if isinstance(value, list) else value
 
 
 def _refusal(fault: Fault) -> web.Response:
     body = {"__type": fault.code, "message": str(fault), "Message": str(fault)}
     return web.Response(
-        text=json.dumps(body), status=fault.status, content_type=CONTENT_TYPE, headers={"x-amzn-ErrorType": fault.code}
+        text=json.dumps(body),
+        status=fault.status,
+        content_type=CONTENT_TYPE,
+        headers={"x-amzn-ErrorType": fault.code, REQUEST_ID: str(uuid.uuid4())},
     )

@@ -1,5 +1,6 @@
 """AddTags, ListTags, DeleteTags of every resource that is kept."""
 
+import threading
 from collections.abc import Callable, Mapping
 
 from local_mode.front_door.resources import Document
@@ -11,7 +12,7 @@ class Tags:
     """The tags of resources, which the requests that made them may have begun."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store, self._lock = store, threading.Lock()
 
     @property
     def operations(self) -> Mapping[str, Callable[[Document], Document]]:
@@ -20,9 +21,10 @@ class Tags:
 
     def add(self, request: Document) -> Document:
         """Adds tags in place of those of the same keys."""
-        kind, name, document = self._resource(request["ResourceArn"])
-        tags = {tag["Key"]: tag for tag in document.get("Tags") or []} | {tag["Key"]: tag for tag in request["Tags"]}
-        self._store.change(kind, name, Tags=list(tags.values()))
+        with self._lock:
+            kind, name, document = self._resource(request["ResourceArn"])
+            tags = {tag["Key"]: tag for tag in [*(document.get("Tags") or []), *request["Tags"]]}
+            self._store.change(kind, name, Tags=list(tags.values()))
         return {"Tags": list(tags.values())}
 
     def list(self, request: Document) -> Document:
@@ -31,9 +33,10 @@ class Tags:
 
     def delete(self, request: Document) -> Document:
         """Takes tags away."""
-        kind, name, document = self._resource(request["ResourceArn"])
-        kept = [tag for tag in document.get("Tags") or [] if tag["Key"] not in request["TagKeys"]]
-        self._store.change(kind, name, Tags=kept)
+        with self._lock:
+            kind, name, document = self._resource(request["ResourceArn"])
+            kept = [tag for tag in document.get("Tags") or [] if tag["Key"] not in request["TagKeys"]]
+            self._store.change(kind, name, Tags=kept)
         return {}
 
     def _resource(self, arn: str) -> tuple[str, str, Document]:

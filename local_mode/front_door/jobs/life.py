@@ -63,10 +63,20 @@ class Life:
             transitions.append(_transition(secondary, moment))
             self._change(moment, SecondaryStatus=secondary, SecondaryStatusTransitions=transitions, **members)
 
-    def note(self, **members: Any) -> None:
-        """What is kept of it and is no step."""
+    def begin_stopping(self) -> bool:
+        """The step to its stop; False where it has ended. One that is stopping goes on with it."""
         with self._lock:
-            self._change(now(), **members)
+            status = self.document["TrainingJobStatus"]
+            if status == "InProgress":
+                transitions, moment = self._closed_transitions()
+                transitions.append(_transition("Stopping", moment))
+                self._change(
+                    moment,
+                    TrainingJobStatus="Stopping",
+                    SecondaryStatus="Stopping",
+                    SecondaryStatusTransitions=transitions,
+                )
+            return status not in ENDED
 
     def end(self, status: str, secondary: str, **members: Any) -> None:
         """The last step."""
@@ -74,7 +84,9 @@ class Life:
             document = self.document
             transitions, moment = self._closed_transitions()
             transitions.append(_transition(secondary, moment) | {"EndTime": moment})
-            began, ended = document.get("TrainingStartTime", moment), document.get("TrainingEndTime", moment)
+            # Of a job that a kill ended, the time after it was nobody's.
+            last = document["LastModifiedTime"] if secondary == "Failed" else moment
+            began, ended = document.get("TrainingStartTime", moment), document.get("TrainingEndTime", last)
             seconds = max(1, round(ended - began))
             self._change(
                 moment,

@@ -24,7 +24,7 @@ class Metrics:
             if match and match.groups():
                 try:
                     value = float(match[1])
-                except ValueError:
+                except (TypeError, ValueError):  # No number, or a group that took no part in the match.
                     continue
                 with self._lock:
                     self._values.setdefault(name, []).append((value, now()))
@@ -37,11 +37,12 @@ class Metrics:
             return [value for value, _ in self._values.get(name, [])]
 
     def final(self) -> list[Document]:
-        """FinalMetricDataList: the last value of each."""
+        """FinalMetricDataList: the last value of each, but of those that ended with no finite one."""
         with self._lock:
             return [
                 {"MetricName": name, "Value": values[-1][0], "Timestamp": values[-1][1]}
                 for name, values in self._values.items()
+                if math.isfinite(values[-1][0])  # JSON has no others.
             ]
 
 

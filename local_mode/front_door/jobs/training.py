@@ -7,7 +7,8 @@ from typing import Any
 
 from local_mode.backend import Backend
 from local_mode.front_door.jobs.life import ENDED, KIND, Life
-from local_mode.front_door.jobs.training_run import TrainingRun
+from local_mode.front_door.jobs.metrics import compiled
+from local_mode.front_door.jobs.training_run import INTERRUPTED, SHUTDOWN, TrainingRun
 from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, arn, bucket_and_key, page, refuse_not_honoured
 from local_mode.front_door.services.cloudwatch import CloudWatch
@@ -26,10 +27,12 @@ MEMBERS = (
     "InfraCheckConfig", "SessionChainingConfig", "RemoteDebugConfig",
 )  # fmt: skip
 ALGORITHM = ("TrainingImage", "TrainingInputMode", "MetricDefinitions", "EnableSageMakerMetricsTimeSeries")
+RESOURCES = (
+    "InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId",
+)  # fmt: skip
 CHANNEL = ("ChannelName", "DataSource", "ContentType", "CompressionType", "RecordWrapperType", "InputMode")
 SOURCE = ("S3DataType", "S3Uri", "S3DataDistributionType")
 CHECKPOINTS = "/opt/ml/checkpoints"
-INTERRUPTED = "InternalServerError: the machine's front door was stopped while the job ran. Create it again"
 
 
 class TrainingJobs:
@@ -74,11 +77,17 @@ class TrainingJobs:
 
     def check(self, request: Document) -> None:
         """Raises Fault for what cannot be had."""
+        for member in ("AlgorithmSpecification", "ResourceConfig", "OutputDataConfig"):
+            if not request.get(member):
+                raise invalid(f"{member} is missing")
         algorithm = request["AlgorithmSpecification"]
         refuse_not_honoured(request, MEMBERS)
         refuse_not_honoured(algorithm, ALGORITHM, "AlgorithmSpecification.")
         if "TrainingImage" not in algorithm:
             raise invalid("AlgorithmSpecification.TrainingImage is missing: this machine has no algorithms by name")
+        for definition in algorithm.get("MetricDefinitions") or []:
+            compiled(definition)
+        refuse_not_honoured(request["ResourceConfig"], RESOURCES, "ResourceConfig.")
         for channel in request.get("InputDataConfig") or []:
             self._check_channel(channel, algorithm["TrainingInputMode"])
         output = request["OutputDataConfig"]
@@ -132,13 +141,12 @@ class TrainingJobs:
     def stop(self, request: Document) -> Document:
         """Tells a job to end; it saves its model first."""
         name = request["TrainingJobName"]
-        status = self.get(name)["TrainingJobStatus"]
-        if status in ENDED:
+        self.get(name)
+        run = self._runs.get(name)
+        if run is None or not run[0].life.begin_stopping():
+            status = self.get(name)["TrainingJobStatus"]
             raise invalid(f"The request was rejected because the training job is in status {status}.")
-        if status != "Stopping":
-            run, _ = self._runs[name]
-            run.life.move("Stopping", TrainingJobStatus="Stopping")
-            run.stop("Stopped")
+        run[0].stop("Stopped")
         return {}
 
     def delete(self, request: Document) -> Document:
@@ -154,7 +162,7 @@ class TrainingJobs:
         """Ends all jobs, and returns when they have."""
         for run, thread in list(self._runs.values()):
             if thread.is_alive():
-                run.stop("Stopped")
+                run.stop(SHUTDOWN)
         for _, thread in list(self._runs.values()):
             thread.join()
 

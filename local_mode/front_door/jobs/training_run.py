@@ -22,6 +22,8 @@ from local_mode.stopping import StopRequest
 from local_mode.training import TrainingResult, run_training
 
 GROUP = "/aws/sagemaker/TrainingJobs"
+SHUTDOWN = "Shutdown"
+INTERRUPTED = "InternalServerError: the machine's front door was stopped while the job ran. Create it again"
 
 
 class TrainingRun:
@@ -51,17 +53,20 @@ class TrainingRun:
     def stop(self, reason: str) -> None:
         """Ends the job before its time: "Stopped" by its user, or because a time is over."""
         with self._lock:
-            if not self._reason or self._reason == "Interrupted":
+            if not self._reason or self._reason == "Interrupted" or reason == SHUTDOWN:
                 self._reason = reason
-            self._stop.receive(signal.SIGTERM, None)
+            if not self._stop:  # A second signal would cut the hosts' time to save short.
+                self._stop.receive(signal.SIGTERM, None)
 
     def run(self) -> None:
         """The job; whatever goes wrong is its failure."""
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="job-", dir=self._scratch) as folder:
+            with tempfile.TemporaryDirectory(prefix="job-", dir=self._scratch, ignore_cleanup_errors=True) as folder:
                 self._train(Path(folder))
         except Exception as error:
+            if self.life.has_ended:
+                return
             kind = "ClientError" if isinstance(error, Fault | LocalModeError) else "InternalServerError"
             self.life.end("Failed", "Failed", FailureReason=f"{kind}: {error}"[:1024])
 
@@ -162,16 +167,18 @@ class TrainingRun:
     def _finish(self, job: TrainingJob, result: TrainingResult) -> None:
         bucket, prefix = bucket_and_key(self.life.document["OutputDataConfig"]["S3OutputPath"], "S3OutputPath")
         place = "/".join(part for part in (prefix.strip("/"), self.life.name, "output") if part)
-        for archive in ("output.tar.gz", "model.tar.gz"):
-            if (job.output / archive).is_file():
-                self._objects.put(bucket, f"{place}/{archive}", job.output / archive)
-        if result.model is None and not self._reason:
+        kept = [archive for archive in ("output.tar.gz", "model.tar.gz") if (job.output / archive).is_file()]
+        for archive in kept:
+            self._objects.put(bucket, f"{place}/{archive}", job.output / archive)
+        artifacts = {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{bucket}/{place}/model.tar.gz"}}
+        artifacts = artifacts if "model.tar.gz" in kept else {}
+        if self._reason == SHUTDOWN:
+            self.life.end("Failed", "Failed", FailureReason=INTERRUPTED)
+        elif self._reason:
+            self.life.end("Stopped", self._reason, **artifacts)
+        elif result.model is None:
             host, reason = next(iter(result.failures.items()))
             self.life.end("Failed", "Failed", FailureReason=f"AlgorithmError: {reason}, host {host}"[:1024])
-            return
-        artifacts = {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{bucket}/{place}/model.tar.gz"}}
-        if self._reason:
-            self.life.end("Stopped", self._reason, **artifacts)
         else:
             self.life.end("Completed", "Completed", **artifacts)
 

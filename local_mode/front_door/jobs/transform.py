@@ -14,7 +14,7 @@ from local_mode.front_door.hosting.fleets import Servers
 from local_mode.front_door.hosting.models import Models, has_many_models
 from local_mode.front_door.jobs import records
 from local_mode.front_door.jobs.records import RecordError
-from local_mode.front_door.jobs.training import INTERRUPTED
+from local_mode.front_door.jobs.training_run import INTERRUPTED
 from local_mode.front_door.jobs.transform_requests import Requests, environment_of, settings_of
 from local_mode.front_door.limits import check_room
 from local_mode.front_door.resources import Document, bucket_and_key, now, place_below, refuse_not_honoured
@@ -57,7 +57,7 @@ class TransformJobs:
     ) -> None:
         self._models, self._objects = models, objects
         self._documents = _Jobs(store, KIND, "transform job", "TransformJobName", "TransformJobArn")
-        self._closing = threading.Event()
+        self._closing, self._ending = threading.Event(), threading.Lock()
         self._servers: Callable[[], Servers] = lambda: Servers(objects, logs, backend(), scratch, self._closing)
         self._threads: dict[str, threading.Thread] = {}
         for document in self._documents.all():
@@ -95,9 +95,10 @@ class TransformJobs:
     def stop(self, request: Document) -> Document:
         """Tells a job to end; what it has written stays."""
         name = request["TransformJobName"]
-        if self._documents.get(name)["TransformJobStatus"] in ENDED:
-            raise invalid(f"The request was rejected because the transform job {name} has ended.")
-        self._documents.change(name, TransformJobStatus="Stopping")
+        with self._ending:
+            if self._documents.get(name)["TransformJobStatus"] in ENDED:
+                raise invalid(f"The request was rejected because the transform job {name} has ended.")
+            self._documents.change(name, TransformJobStatus="Stopping")
         return {}
 
     def close(self) -> None:
@@ -113,7 +114,9 @@ class TransformJobs:
             kind = "ClientError" if isinstance(error, Fault | LocalModeError) else "InternalServerError"
             self._end(name, "Failed", f"{kind}: {error}")
             return
-        if self._is_stopped(name):
+        if self._closing.is_set():
+            self._end(name, "Failed", INTERRUPTED)
+        elif self._is_stopped(name):
             self._end(name, "Stopped")
         elif failures:
             self._end(name, "Failed", f"ClientError: {len(failures)} of the files failed: {'; '.join(failures)}")
@@ -139,7 +142,9 @@ class TransformJobs:
             urls = [member.server.url for member in members]
             with urllib3.PoolManager(maxsize=64, retries=False) as pool:
                 settings = settings_of(document, pool, urls[0])
-                return self._files(document, bucket, keys, Requests(pool, urls, document, settings))
+                return self._files(
+                    document, bucket, keys, Requests(pool, urls, document, settings, lambda: self._is_stopped(name))
+                )
         finally:
             servers.end(members)
 
@@ -168,7 +173,8 @@ class TransformJobs:
 
     def _end(self, name: str, status: str, reason: str | None = None) -> None:
         reason = None if reason is None else reason[:1024]
-        self._documents.change(name, TransformJobStatus=status, FailureReason=reason, TransformEndTime=now())
+        with self._ending:
+            self._documents.change(name, TransformJobStatus=status, FailureReason=reason, TransformEndTime=now())
 
 
 def _check_input(request: Document) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
@@ -32,8 +33,16 @@ class Settings:
 class Requests:
     """The requests of a transform job to its servers."""
 
-    def __init__(self, pool: urllib3.PoolManager, urls: list[str], document: Document, settings: Settings) -> None:
+    def __init__(
+        self,
+        pool: urllib3.PoolManager,
+        urls: list[str],
+        document: Document,
+        settings: Settings,
+        is_stopped: Callable[[], bool],
+    ) -> None:
         self._pool, self._urls, self._settings = pool, cycle(urls), settings
+        self._is_stopped = is_stopped
         self._threads = settings.concurrent * len(urls)
         source, output = document["TransformInput"], document["TransformOutput"]
         processing = document.get("DataProcessing") or {}
@@ -87,6 +96,8 @@ class Requests:
         """An answer and its type; a server's own errors are asked again."""
         reason = ""
         for _ in range(self._settings.retries + 1):
+            if self._is_stopped():
+                raise RecordError("the job was stopped")
             try:
                 answer = self._pool.request(
                     "POST", f"{next(self._urls)}/invocations", body=body, headers=self._headers,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from local_mode.front_door.documents import Documents
 from local_mode.front_door.jobs.life import ENDED
 from local_mode.front_door.jobs.metrics import compiled
-from local_mode.front_door.jobs.training import INTERRUPTED, TrainingJobs
+from local_mode.front_door.jobs.training import TrainingJobs
+from local_mode.front_door.jobs.training_run import INTERRUPTED
 from local_mode.front_door.jobs.tuning_search import TuningSearch, resources_of
 from local_mode.front_door.resources import Document, now, page, refuse_not_honoured
 from local_mode.front_door.shapes import Fault, invalid
@@ -84,7 +85,7 @@ class TuningJobs:
     def describe(self, request: Document) -> Document:
         """All that is known of a tuning job."""
         document = self._documents.describe(request)
-        jobs = [self._told(document, name) for name in document["Jobs"]]
+        jobs = self._children(document)
         best = _best(document, jobs)
         return {**document, **_counters(document, jobs), **({} if best is None else {"BestTrainingJob": best})}
 
@@ -102,7 +103,7 @@ class TuningJobs:
             "Status": lambda job: job["TrainingJobStatus"],
             "FinalObjectiveMetricValue": lambda job: _value(job) if _value(job) is not None else float("-inf"),
         }
-        jobs = [self._told(document, name) for name in document["Jobs"]]
+        jobs = self._children(document)
         found, token = page(jobs, request, "TrainingJobName", keys, "Name", "Ascending")
         return {"TrainingJobSummaries": found, "NextToken": token}
 
@@ -138,6 +139,8 @@ class TuningJobs:
                     if self._look(name, search, job, trial):
                         del running[job]
         except Exception as error:  # The thread is a job's: whatever ends it is the job's failure.
+            for job in running:
+                self._stop_job(job)
             self._end(name, "Failed", f"InternalServerError: {error}")
             return
         if self._closing.is_set():
@@ -165,7 +168,11 @@ class TuningJobs:
 
     def _look(self, name: str, search: TuningSearch, job: str, trial: "optuna.Trial") -> bool:
         """Takes notice of a training job; whether it has ended."""
-        described = self._jobs.get(job)
+        try:
+            described = self._jobs.get(job)
+        except Fault:  # It was deleted.
+            search.tell(trial, [])
+            return True
         values = self._jobs.values(job, search.metric)
         ended = described["TrainingJobStatus"] in ENDED
         if not ended and (search.should_stop(trial, values) or not self._may_run(name)):
@@ -181,6 +188,14 @@ class TuningJobs:
     def _stop_job(self, job: str) -> None:
         with suppress(Fault):  # It has ended meanwhile.
             self._jobs.stop({"TrainingJobName": job})
+
+    def _children(self, document: Document) -> Sequence[Document]:
+        """The training jobs of a tuning job, but for those that were deleted."""
+        found = []
+        for name in document["Jobs"]:
+            with suppress(Fault):
+                found.append(self._told(document, name))
+        return found
 
     def _told(self, document: Document, name: str) -> Document:
         """A training job as a tuning job tells it."""

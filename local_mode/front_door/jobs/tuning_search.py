@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import optuna
 
 
+MAX_POINTS = 10_000
+
+
 def resources_of(definition: Document) -> Document:
     """The ResourceConfig of a training job; of several that it may have the first. Fault where there is none."""
     tuning = definition.get("HyperParameterTuningResourceConfig")
@@ -88,11 +91,12 @@ def _study(config: Document, ranges: Sequence[Range]) -> "optuna.Study":
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     seed, strategy = config.get("RandomSeed"), config["Strategy"]
+    seed = None if seed is None else seed % 2**32  # As many as numpy's generators take.
     sampler: optuna.samplers.BaseSampler
     if strategy == "Random":
         sampler = optuna.samplers.RandomSampler(seed)
     elif strategy == "Grid":
-        sampler = optuna.samplers.GridSampler(grid_of(ranges), seed)
+        sampler = _grid_sampler(ranges, seed)
     else:
         sampler = optuna.samplers.TPESampler(seed=seed)
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
@@ -104,6 +108,17 @@ def _study(config: Document, ranges: Sequence[Range]) -> "optuna.Study":
     return optuna.create_study(sampler=sampler, pruner=pruner)
 
 
+def _grid_sampler(ranges: Sequence[Range], seed: int | None) -> "optuna.samplers.BaseSampler":
+    """A sampler that leaves it to us when the grid was tried whole: optuna's own stops a study that asks and tells."""
+    import optuna
+
+    class Sampler(optuna.samplers.GridSampler):
+        def after_trial(self, study: object, trial: object, state: object, values: object) -> None:
+            pass
+
+    return Sampler(grid_of(ranges), seed)
+
+
 def _number_of_jobs(config: Document, ranges: Sequence[Range]) -> int:
     most: int | None = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     if config["Strategy"] != "Grid":
@@ -113,6 +128,8 @@ def _number_of_jobs(config: Document, ranges: Sequence[Range]) -> int:
     count = 1
     for values in grid_of(ranges).values():
         count *= len(values)
+    if count > MAX_POINTS:
+        raise invalid(f"the grid has {count} points: at most {MAX_POINTS} are tried on this machine")
     if most not in (None, count):
         raise invalid(f"MaxNumberOfTrainingJobs is {most}: the grid has {count} points, so leave it out")
     return count

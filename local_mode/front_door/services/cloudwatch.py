@@ -9,6 +9,7 @@ from pathlib import Path
 from moto.cloudwatch.models import cloudwatch_backends
 
 from local_mode.front_door.resources import ACCOUNT, Document, now
+from local_mode.front_door.services.logs import whole_lines
 
 TRAINING, ENDPOINTS = "/aws/sagemaker/TrainingJobs", "AWS/SageMaker"
 
@@ -20,9 +21,8 @@ class CloudWatch:
         self._file, self._region, self._lock = folder / "metrics.jsonl", region, lock
         folder.mkdir(parents=True, exist_ok=True)
         if self._file.is_file():
-            for line in self._file.read_text().splitlines():
-                if line.endswith("}"):  # The last may be cut.
-                    self._tell(json.loads(line))
+            for document in whole_lines(self._file):
+                self._tell(document)
 
     def put(
         self, namespace: str, dimensions: Mapping[str, str], name: str, values: Sequence[float], unit: str = "None"

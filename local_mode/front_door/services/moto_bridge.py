@@ -55,7 +55,10 @@ class Moto:
             except Exception as error:  # What moto lacks, and what it trips over.
                 return _not_answered(request, error)
             if environ["REQUEST_METHOD"] in ("PUT", "POST", "DELETE"):
-                self._keep(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))
+                path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+                bucket = request.host.partition(":")[0].removesuffix("localhost").rstrip(".")
+                by_host = bucket and self._objects.has_bucket(bucket)  # bucket.localhost
+                self._keep(f"/{bucket}{path}" if by_host else path)
         answer = web.Response(status=status, body=parts)
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:

@@ -134,6 +134,10 @@ class Objects:
             held._value_buffer = FileBuffer(self.folder / place)
             if not isinstance(buffer, FileBuffer):
                 buffer.close()
+            if held.multipart is not None:  # The parts, of which each has an open file, are in the whole.
+                for part in held.multipart.parts.values():
+                    part.dispose()
+                held.multipart.parts.clear()
 
     def _write(self, buffer: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ JOBS = {
         "FinalMetricDataList": [{"MetricName": "loss", "Value": 1.0 / number}],
         "ModelArtifacts": {"S3ModelArtifacts": f"s3://bucket/{number}/model.tar.gz"},
         "Tags": [{"Key": "team", "Value": "even" if number % 2 == 0 else "odd"}],
+        "EnableManagedSpotTraining": number == 1,
         "CreationTime": float(number),
         "LastModifiedTime": float(number),
     }
@@ -55,6 +56,9 @@ def names(search: Search, *filters: dict[str, Any], **members: Any) -> list[str]
         ({"Name": "TrainingJobName", "Operator": "In", "Value": "job-1, job-4"}, [1, 4]),
         ({"Name": "HyperParameters.zzz", "Operator": "NotExists"}, [1, 2, 3, 4]),
         ({"Name": "HyperParameters.zzz", "Value": "1"}, []),
+        ({"Name": "HyperParameters.rank.deeper", "Value": "1"}, []),
+        ({"Name": "EnableManagedSpotTraining", "Value": "true"}, [1]),
+        ({"Name": "CreationTime", "Operator": "GreaterThan", "Value": "1970-01-01T00:00:02Z"}, [3, 4]),
     ],
 )
 def test_a_filter_finds(search: Search, asked: dict[str, Any], found: list[int]) -> None:
@@ -89,7 +93,7 @@ def test_filters_are_joined_sorted_and_paged(search: Search) -> None:
                 "Resource": "TrainingJob",
                 "SearchExpression": {"Filters": [{"Name": "TrainingJobName", "Operator": "LessThan", "Value": "a"}]},
             },
-            "compares by LessThan: 'job-1' and 'a' must be numbers",
+            "compares by LessThan: 'job-1' and 'a' must be numbers or times",
         ),
     ],
 )

@@ -90,6 +90,7 @@ def test_a_grid_is_tried_whole(door: Door) -> None:
     tried = {(each["TunedHyperParameters"]["x"], each["TunedHyperParameters"]["n"]) for each in jobs}
     assert tried == {("1", "0"), ("1", "5"), ("3", "0"), ("3", "5")} and len(jobs) == 4
     assert described["BestTrainingJob"]["TunedHyperParameters"] == {"x": "1", "n": "5"}
+    assert described["HyperParameterTuningJobStatus"] == "Completed", described
 
 
 @pytest.mark.slow
@@ -143,6 +144,18 @@ def test_it_fails_where_no_job_tells_its_metric_and_is_stopped_by_its_user(door:
         ({"ParameterRanges": {"ContinuousParameterRanges": [X | {"MinValue": "a"}]}}, "its ends must be numbers"),
         ({"ParameterRanges": {"AutoParameters": [{"Name": "x", "ValueHint": "1"}]}}, "AutoParameters is not honoured"),
         ({"HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "zzz"}}, "has no zzz, it has bowl"),
+        (
+            {
+                "Strategy": "Grid",
+                "ResourceLimits": {"MaxParallelTrainingJobs": 1},
+                "ParameterRanges": {
+                    "CategoricalParameterRanges": [
+                        {"Name": f"x{number}", "Values": [str(value) for value in range(20)]} for number in range(8)
+                    ]
+                },
+            },
+            "the grid has 25600000000 points: at most 10000 are tried",
+        ),
         ({"Strategy": "Grid"}, "Strategy Grid takes categorical ranges alone, and x is none"),
         ({"ResourceLimits": {"MaxParallelTrainingJobs": 1}}, "MaxNumberOfTrainingJobs is missing"),
     ],
