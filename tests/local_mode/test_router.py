@@ -100,7 +100,7 @@ def test_headers_of_the_protocol_pass_both_ways_and_others_do_not(client: Any) -
     )
     headers = {name.lower(): value for name, value in json.loads(answer["Body"].read())["headers"].items()}
     assert headers["content-type"] == "application/jsonlines"
-    assert headers["accept"] == "application/json"
+    assert headers["accept"] == "application/json" and headers["accept-encoding"] == "identity"
     assert headers["x-amzn-sagemaker-custom-attributes"] == "user=7"
     assert headers["x-amzn-sagemaker-inference-id"] == "id-1"
     assert "authorization" not in headers

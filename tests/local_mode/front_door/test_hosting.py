@@ -191,6 +191,8 @@ def test_a_canary_gets_its_share_and_an_alarm_brings_all_back(hosted: Door) -> N
         assert time.monotonic() < deadline
     answers += Counter(asked(hosted, "coloured")[0] for _ in range(300))
     assert 100 < answers["B"] < 280
+    assert {asked(hosted, "coloured", TargetVariant="A")[0] for _ in range(10)} == {"A"}
+    assert {asked(hosted, "coloured", TargetVariant="B")[0] for _ in range(10)} == {"B"}
     cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="rehearsed")
     described = settled(hosted, "coloured")
     assert described["EndpointConfigName"] == "blue" and "PendingDeploymentSummary" not in described

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_mode.front_door.services.logs import whole_lines
 from local_mode.front_door.services.objects import FileBuffer, _place
 from tests.local_mode.front_door.conftest import Door
 
@@ -108,3 +109,12 @@ def test_what_boto3s_transfers_do(door: Door, tmp_path: Path) -> None:
     with urllib.request.urlopen(url, timeout=10) as answer:
         assert answer.read() == b"abc"
     assert (door.state / "s3" / "bkt" / "big").stat().st_size == len(data)
+
+
+def test_lines_that_a_kill_cut_short_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "stream.jsonl"
+    file.write_bytes(b'{"a": 1}\n{"a": 2}\n{"a": ')
+    assert whole_lines(file) == [{"a": 1}, {"a": 2}]
+    with file.open("ab") as tail:  # What comes next stands on a line of its own.
+        tail.write(b'{"a": 3}\n')
+    assert whole_lines(file) == [{"a": 1}, {"a": 2}, {"a": 3}]

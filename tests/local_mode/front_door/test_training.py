@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local_mode.front_door.jobs.metrics import Metrics
 from tests.local_mode.front_door.conftest import ROLE, Door, ended, job, trained
 
 pytestmark = pytest.mark.slow
@@ -117,6 +118,26 @@ def test_a_job_is_stopped_and_keeps_its_model(door: Door) -> None:
         sagemaker.stop_training_job(TrainingJobName="patient")
 
 
+def test_a_script_that_knows_no_signal_keeps_what_it_had_written(door: Door) -> None:
+    sagemaker = door.client("sagemaker")
+    sagemaker.create_training_job(**job("careless", HyperParameters={"behaviour": "careless"}))
+    await_line(door, "careless", "written")
+    sagemaker.stop_training_job(TrainingJobName="careless")
+    described = ended(door, "careless")
+    assert described["TrainingJobStatus"] == "Stopped" and described["ModelArtifacts"]
+    assert "model.json" in members(door, "data", "out/careless/output/model.tar.gz")
+
+
+def test_metrics_are_read_from_odd_lines() -> None:
+    told: list[tuple[str, float]] = []
+    metrics = Metrics([{"Name": "m", "Regex": r"loss=(\S+)|acc=(\d+)"}], lambda name, value: told.append((name, value)))
+    for line in ("loss=1", "acc=3", "loss=none", "loss=nan", "loss=2"):
+        metrics.read(line)
+    assert told == [("m", 1.0), ("m", 2.0)] and metrics.final()[0]["Value"] == 2.0
+    metrics.read("loss=inf")
+    assert metrics.final() == []  # JSON has no infinity.
+
+
 def test_a_job_ends_after_its_longest_time(door: Door) -> None:
     limit = {"MaxRuntimeInSeconds": 1}
     described = trained(door, "endless", HyperParameters={"behaviour": "wait"}, StoppingCondition=limit)
@@ -192,6 +213,27 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"AlgorithmSpecification": {"AlgorithmName": "lda", "TrainingInputMode": "File"}},
         "ValidationException",
         "AlgorithmName is not honoured",
+    ),
+    "an expression that is none": (
+        {
+            "AlgorithmSpecification": {
+                "TrainingImage": "a",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "loss", "Regex": "("}],
+            }
+        },
+        "ValidationException",
+        "MetricDefinitions: the expression of loss is none",
+    ),
+    "several groups of instances": (
+        {
+            "ResourceConfig": {
+                "InstanceGroups": [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "a"}],
+                "VolumeSizeInGB": 1,
+            }
+        },
+        "ValidationException",
+        "ResourceConfig.InstanceGroups is not honoured",
     ),
     "a model as a folder": (
         {"OutputDataConfig": {"S3OutputPath": "s3://data/out", "CompressionType": "NONE"}},
