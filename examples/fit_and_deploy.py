@@ -1,7 +1,7 @@
 """Trains, deploys two variants, asks, shifts the traffic and updates: SageMaker's SDK v2 and boto3, as on AWS.
 
-Against this machine: `python -m local_mode up` in one shell, `source local_mode/state/environment` in the other. On AWS
-it runs unchanged, with the image's URI and a role's ARN in place of these two.
+Against this machine: `python -m local_mode up` in one shell, `source local_mode/state/environment` in the other, with
+a Python that has `sagemaker<3`. On AWS it runs unchanged, with the image's URI and a role's ARN in place of these two.
 """
 
 import json
