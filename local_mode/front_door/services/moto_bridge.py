@@ -51,6 +51,10 @@ class Moto:
             if about_roles is not None:
                 return web.Response(text=about_roles, content_type="text/xml")
             try:
+                if _asks_for_versions(request, body):
+                    raise NotImplementedError(
+                        "versions of objects are not kept on this machine: leave the bucket's versioning off"
+                    )
                 status, headers, parts = self._run(environ)
             except Exception as error:  # What moto lacks, and what it trips over.
                 return _not_answered(request, error)
@@ -90,6 +94,11 @@ class Moto:
         bucket, _, key = path.lstrip("/").partition("/")
         if bucket and "." not in bucket[:1]:
             self._objects.sync(bucket, key or None)
+
+
+def _asks_for_versions(request: web.Request, body: bytes) -> bool:
+    """Whether a bucket is to keep versions: a key has one file, and an older version would read the newest."""
+    return request.method == "PUT" and "versioning" in request.query and b"Enabled" in body
 
 
 def _not_answered(request: web.Request, error: Exception) -> web.Response:

@@ -1,7 +1,7 @@
 """S3's objects in a folder: moto answers as S3 does, and what it holds lies on the disk before the client is told so.
 
 moto keeps objects in memory. After every request that may change a bucket, its keys are written down and read from
-their files from then on; at a start they are put back. Of a bucket with versions the newest are kept.
+their files from then on; at a start they are put back. A key has one content: versioning is refused.
 """
 
 import hashlib

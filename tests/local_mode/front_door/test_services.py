@@ -41,6 +41,15 @@ def test_what_moto_lacks_is_an_error_that_a_client_reads(door: Door) -> None:
 
 
 @pytest.mark.slow
+def test_versioning_is_refused_and_the_objects_stay(door: Door) -> None:
+    s3 = door.client("s3")
+    with pytest.raises(ClientError, match="NotImplemented.*versions of objects are not kept on this machine"):
+        s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Suspended"})
+    assert s3.get_object(Bucket="data", Key="train/a.csv")["Body"].read() == b"1,2,3\n"
+
+
+@pytest.mark.slow
 def test_autoscaling_is_refused_by_name(door: Door) -> None:
     with pytest.raises(ClientError, match="autoscaling is not honoured on this machine"):
         door.client("application-autoscaling").register_scalable_target(
