@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,11 +26,13 @@ from tests.local_mode.front_door.conftest import Door, make_config, make_model, 
 
 SEED, CLIENTS, REQUESTS_A_MINUTE = 14, 6, 1000
 LONGEST_SECONDS = 10.0
+# How long after its server died a variant may answer with errors: a server starts in about a second of an idle machine.
+REVIVAL_SECONDS = 10.0
 
 
 @dataclass
 class Load:
-    """Requests of several clients, each with its moments, who answered, or the error's code."""
+    """Requests of several clients, each with its moments, who answered, or the error's code and whose it was."""
 
     door: Door
     endpoint: str
@@ -60,8 +63,10 @@ class Load:
                 answer["Body"].read()
                 self.answered.append((began, time.monotonic(), answer["InvokedProductionVariant"]))
             except ClientError as error:
-                code = error.response["Error"]["Code"]
-                self.failed.append((began, time.monotonic(), code, str(error)))
+                code, stream = error.response["Error"]["Code"], error.response.get("LogStreamArn", "")
+                told = re.search(r"Variant (\w+) of endpoint", str(error))
+                variant = told[1] if told else stream.rpartition(":")[2]
+                self.failed.append((began, time.monotonic(), code, variant))
             except Exception as error:  # No answer, or none of SageMaker's shape.
                 self.failed.append((began, time.monotonic(), "lost", repr(error)))
             time.sleep(max(0.0, began + CLIENTS * 60 / (1.5 * REQUESTS_A_MINUTE) - time.monotonic()))
@@ -100,6 +105,7 @@ def test_updates_weights_and_deaths_lose_no_request(door: Door, tmp_path: Path) 
     sagemaker.create_endpoint(EndpointName="busy", EndpointConfigName="ab")
     settled(door, "busy")
     history, config = History([(time.monotonic(), frozenset("AB"))]), "ab"
+    deaths: dict[str, list[float]] = defaultdict(list)
     began = time.monotonic()
     with Load(door, "busy") as load:
         for step in _steps(chance):
@@ -119,21 +125,32 @@ def test_updates_weights_and_deaths_lose_no_request(door: Door, tmp_path: Path) 
                     ],
                 )
             else:
+                variant = chance.choice(config.upper())
+                deaths[variant].append(time.monotonic())
                 with pytest.raises(ClientError, match="ModelError|ServiceUnavailable"):
                     door.client("sagemaker-runtime").invoke_endpoint(
-                        EndpointName="busy", Body=b"exit", TargetVariant=chance.choice(config.upper())
+                        EndpointName="busy", Body=b"exit", TargetVariant=variant
                     )
                 continue
             described = settled(door, "busy")
             assert described["EndpointConfigName"] == config and "FailureReason" not in described, described
             history.end(each["VariantName"] for each in described["ProductionVariants"] if each["CurrentWeight"])
             time.sleep(0.2)
+        time.sleep(max(0.0, max(map(max, deaths.values())) + REVIVAL_SECONDS - time.monotonic()))
+        quiet_from = time.monotonic()
+        time.sleep(3.0)
     seconds = time.monotonic() - began
     assert not [each for each in load.failed if each[2] not in ("ModelError", "ServiceUnavailable")], load.failed
     wrong = [each for each in load.answered if each[2] not in history.allowed(*each[:2])]
     assert not wrong, wrong[:5]
-    assert len(load.answered) > REQUESTS_A_MINUTE * seconds / 60, (len(load.answered), seconds)
-    assert len(load.failed) < 0.05 * len(load.answered), Counter(each[2] for each in load.failed)
+    asked = len(load.answered) + len(load.failed)
+    assert asked > REQUESTS_A_MINUTE * seconds / 60, (asked, seconds)
+    # Only a variant's own death makes errors, and not for longer than a new server takes to start.
+    causeless = [
+        each for each in load.failed if not any(0 <= each[1] - death <= REVIVAL_SECONDS for death in deaths[each[3]])
+    ]
+    assert not causeless, causeless[:5]
+    assert sum(each[0] >= quiet_from for each in load.answered) > 20
     moments = [each[:2] for each in load.answered] + [each[:2] for each in load.failed]
     slowest = max(ended - began for began, ended in moments)
     assert slowest < LONGEST_SECONDS, slowest
