@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "polyadic"
 # From the bottom up; rooms in one row never import one another.
 ROWS = (
+    {"variants"},
     {"errors", "devices", "options", "registry", "same_host"},
     {"distributed", "room"},
     {"tensor.kernels"},
@@ -120,6 +121,13 @@ def test_no_circle_of_files() -> None:
     assert circle({module: modules_imported(path, modules) for module, path in modules.items()}) == []
 
 
+def test_the_comparison_of_variants_needs_no_other_room_and_no_other_needs_it() -> None:
+    for path in FILES:
+        rooms = {room_of(name) for name in names_imported(path)}
+        assert "variants" not in rooms or room_of(module_of(path)) == "variants", path
+        assert room_of(module_of(path)) != "variants" or rooms <= {"variants"}, path
+
+
 def test_wrong_arrows_private_names_and_circles_are_seen(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
@@ -138,7 +146,8 @@ def test_wrong_arrows_private_names_and_circles_are_seen(tmp_path: Path) -> None
 def test_the_container_is_reached_through_the_contract(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         allowed = "bench" in path.parts or path.name == "gunicorn.conf.py"
-        assert allowed or not list(names_imported(path)), f"{path} imports {list(names_imported(path))}"
+        inside = [name for name in names_imported(path) if room_of(name) != "variants"]  # It is a library of its own.
+        assert allowed or not inside, f"{path} imports {inside}"
 
 
 @pytest.mark.slow
