@@ -27,6 +27,7 @@ from local_mode.front_door.hosting.models import Models
 from local_mode.front_door.jobs.training import TrainingJobs
 from local_mode.front_door.jobs.transform import TransformJobs
 from local_mode.front_door.jobs.tuning import TuningJobs
+from local_mode.front_door.page.page import Page
 from local_mode.front_door.registry import Registry
 from local_mode.front_door.resources import REGION, Document
 from local_mode.front_door.runtime.invocations import Runtime
@@ -80,6 +81,7 @@ class FrontDoor:
         self.moto = Moto(self.objects, self.pool, moto_lock)
         cloudwatch = CloudWatch(self._state / "metrics", REGION, moto_lock)
         self.runtime = Runtime(self.store, self.objects, logs, cloudwatch, self.pool)
+        self.page = Page(self._state, self.runtime, self.pool)
         self.jobs = TrainingJobs(
             self.store, self.objects, logs, cloudwatch, settings.backend, scratch, settings.interrupt_after
         )
@@ -127,6 +129,8 @@ class FrontDoor:
             return await self.runtime.answer(request, path[1], path[2])
         if request.path == "/ping":
             return web.Response(headers={"Server": "local_mode"})
+        if self.page.takes(request):
+            return await self.page.answer(request)
         return await self.moto.answer(request)
 
     async def _control(self, request: web.Request, name: str) -> web.Response:
@@ -153,6 +157,7 @@ class FrontDoor:
         self.jobs.close()
         self.transforms.close()
         self.pool.shutdown(wait=True)
+        self.page.close()
         self.store.close()
         self._guard.close()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from local_mode.front_door.resources import ACCOUNT, REGION
 
 BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
+SETTINGS_FILE = "sagemaker.yaml"
 SETTINGS = f"""\
 SchemaVersion: '1.0'
 SageMaker:
@@ -21,11 +22,9 @@ SageMaker:
 """
 
 
-def write(state: Path, url: str) -> Path:
-    """Writes `environment`, which a shell may source, and the SDK's settings beside it; the first of the two."""
-    settings = state / "sagemaker.yaml"
-    settings.write_text(SETTINGS)
-    variables = {
+def variables(settings: Path, url: str) -> dict[str, str]:
+    """The environment variables by which a client finds the front door at a URL; settings: the SDK's file."""
+    return {
         "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "local",
@@ -34,6 +33,13 @@ def write(state: Path, url: str) -> Path:
         "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
         "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
     }
+
+
+def write(state: Path, url: str) -> Path:
+    """Writes `environment`, which a shell may source, and the SDK's settings beside it; the first of the two."""
+    settings = state / SETTINGS_FILE
+    settings.write_text(SETTINGS)
     file = state / "environment"
-    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    exports = (f"export {name}={shlex.quote(value)}\n" for name, value in variables(settings, url).items())
+    file.write_text("".join(exports))
     return file

@@ -17,6 +17,7 @@ from local_mode.front_door.runtime.calls import INFERENCE_ID, PREFIX, Answer, Ca
 from local_mode.front_door.runtime.capture import Capture
 from local_mode.front_door.runtime.faults import RuntimeFault, validation_error
 from local_mode.front_door.runtime.routes import AsyncSettings, Choice, Instance, Route, VariantRoute
+from local_mode.front_door.runtime.window import Window
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
 from local_mode.front_door.shapes import Fault
@@ -41,10 +42,11 @@ class AsyncRequests:
         choice: Choice,
         routes: Callable[[str], Route | None],
         pool: ThreadPoolExecutor,
+        window: Window,
     ) -> None:
         self._store, self._objects, self._logs = store, objects, logs
         self._containers, self._capture, self._choice = containers, capture, choice
-        self._routes, self._pool = routes, pool
+        self._routes, self._pool, self._window = routes, pool, window
         self._queues: dict[str, deque[tuple[str, Document]]] = {}
         self._running: Counter[Instance] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +155,8 @@ class AsyncRequests:
         except OSError as error:
             raise RuntimeFault("InternalFailure", 500, f"the request could not be read: {error}") from None
         call = Call(document["endpoint"], CIMultiDict(document["headers"]), body)
-        answer = await self._containers.ask(call, place[0], document["seconds"], place[1])
+        with self._window.measured(call.endpoint, place[0].name):
+            answer = await self._containers.ask(call, place[0], document["seconds"], place[1])
         route = self._routes(document["endpoint"])
         if route is not None and route.capture and self._choice.one_of(route.capture.percentage / 100):
             self._capture.record(route.capture, call, place[0].name, answer)

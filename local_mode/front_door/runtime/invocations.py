@@ -22,6 +22,7 @@ from local_mode.front_door.runtime.meter import Meter
 from local_mode.front_door.runtime.routes import Choice, Route
 from local_mode.front_door.runtime.shadows import Shadows
 from local_mode.front_door.runtime.streams import stream
+from local_mode.front_door.runtime.window import Window
 from local_mode.front_door.services.cloudwatch import CloudWatch
 from local_mode.front_door.services.logs import Logs
 from local_mode.front_door.services.objects import Objects
@@ -38,10 +39,11 @@ class Runtime:
         self._choice = Choice(random.Random())
         self._containers = Containers(self._choice)
         self._capture = Capture(objects, logs)
-        self._meter = Meter(cloudwatch, pool)
-        self._shadows = Shadows(self._containers, self._capture)
+        self.window = Window()
+        self._meter = Meter(cloudwatch, pool, self.window)
+        self._shadows = Shadows(self._containers, self._capture, self.window)
         self._asynchronous = AsyncRequests(
-            store, objects, logs, self._containers, self._capture, self._choice, self.routes.get, pool
+            store, objects, logs, self._containers, self._capture, self._choice, self.routes.get, pool, self.window
         )
 
     async def open(self) -> None:

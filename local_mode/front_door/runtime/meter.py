@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic
 
 from local_mode.front_door.runtime.faults import RuntimeFault
+from local_mode.front_door.runtime.window import Window
 from local_mode.front_door.services.cloudwatch import ENDPOINTS, CloudWatch
 
 FLUSH_SECONDS = 10.0
@@ -26,10 +27,10 @@ class _Count:
 
 
 class Meter:
-    """Counts in the event loop, and tells CloudWatch every few seconds."""
+    """Counts in the event loop, and tells CloudWatch every few seconds; window: is told of each request at once."""
 
-    def __init__(self, cloudwatch: CloudWatch, pool: ThreadPoolExecutor) -> None:
-        self._cloudwatch, self._pool = cloudwatch, pool
+    def __init__(self, cloudwatch: CloudWatch, pool: ThreadPoolExecutor, window: Window) -> None:
+        self._cloudwatch, self._pool, self._window = cloudwatch, pool, window
         self._counts: dict[tuple[str, str], _Count] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -53,10 +54,12 @@ class Meter:
             status = int(fault.body.get("OriginalStatusCode", fault.status))
             raise
         finally:
+            ended = monotonic()
             count = self._counts.setdefault((endpoint, variant), _Count())
-            count.latencies.append((monotonic() - began) * MICROSECONDS)
+            count.latencies.append((ended - began) * MICROSECONDS)
             count.client_errors += 400 <= status < 500
             count.server_errors += status >= 500 or status < 200
+            self._window.add(endpoint, variant, ended - began, status, ended)
 
     async def _flush_again(self) -> None:
         while True:

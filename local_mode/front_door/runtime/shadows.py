@@ -7,6 +7,7 @@ from local_mode.front_door.runtime.calls import Call, Containers
 from local_mode.front_door.runtime.capture import Capture
 from local_mode.front_door.runtime.faults import RuntimeFault
 from local_mode.front_door.runtime.routes import CaptureSettings, VariantRoute
+from local_mode.front_door.runtime.window import Window
 
 MAX_COPIES = 64
 """Of an endpoint, under way at once: a shadow that is slower than its production variant misses the others."""
@@ -15,8 +16,8 @@ MAX_COPIES = 64
 class Shadows:
     """The copies under way."""
 
-    def __init__(self, containers: Containers, capture: Capture) -> None:
-        self._containers, self._capture = containers, capture
+    def __init__(self, containers: Containers, capture: Capture, window: Window) -> None:
+        self._containers, self._capture, self._window = containers, capture, window
         self._tasks: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
 
@@ -37,7 +38,8 @@ class Shadows:
 
     async def _ask(self, call: Call, shadow: VariantRoute, capture: CaptureSettings | None) -> None:
         try:
-            answer = await self._containers.ask(call, shadow)
+            with self._window.measured(call.endpoint, shadow.name):
+                answer = await self._containers.ask(call, shadow)
         except RuntimeFault:
             return  # The shadow's trouble, which its own log tells.
         if capture is not None:
