@@ -147,7 +147,7 @@ class Rehearsal:
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
         line = {"service": self._service, "operation": operation, "parameters": parameters}
-        print(json.dumps(line), flush=True)
+        print(json.dumps(line, default=str), flush=True)
         answer = self._answers.get(method, {})
         if isinstance(answer, Exception):
             raise answer

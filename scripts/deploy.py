@@ -1,12 +1,12 @@
 """`python -m scripts.deploy`: create or update an endpoint whose variants have one model each."""
 
 import argparse
-import math
-import re
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from scripts import history, weight_tags
 from scripts.aws import (
+    Answers,
     CommandError,
     Invalid,
     UsageError,
@@ -23,40 +23,21 @@ from scripts.aws import (
     shared_arguments,
     shorten,
     stamp,
+    warn,
 )
 from scripts.endpoint import failure, require_in_service, settle, summary, weights
+from scripts.history import Change
+from scripts.hosting import alarms
+from scripts.hosting.changes import compare, confirm
+from scripts.hosting.fleet import Fleet, read_fleet
+from scripts.hosting.plan import plan
+from scripts.hosting.requests import configuration_request, model_request
+from scripts.hosting.rollout import FORMS, check_instances, deployment_config, rollout
+from scripts.hosting.source import Model, check_image, rehearsed, resolve
+from scripts.hosting.tags import prefix, tags
+from scripts.variants import check_variants, shadow, variant, weight
 
-MOST_VARIANTS = 10
-JSON_TYPES = ["application/json", "application/jsonlines"]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One production variant: its name, its model's artifact, its share of the traffic."""
-
-    name: str
-    artifact: str
-    weight: float
-
-
-def variant(text: str) -> Variant:
-    """Read `NAME=s3://.../model.tar.gz[:WEIGHT]`; the weight is 1 where none is given."""
-    parts = re.fullmatch(r"(?P<name>[^=]+)=(?P<artifact>s3://[^:]+)(:(?P<weight>[^:/]+))?", text)
-    if parts is None:
-        raise Invalid(f"got {text!r}; allowed is NAME=s3://bucket/path/model.tar.gz:WEIGHT")
-    name, artifact = resource_name(parts["name"]), s3_uri(parts["artifact"])
-    return Variant(name, artifact, weight(parts["weight"] or "1"))
-
-
-def weight(text: str) -> float:
-    """Read a variant's weight: a finite number, 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise Invalid(f"got weight {text!r}; allowed is a number of 0 or more")
-    return value
+P99_MS = 1000.0
 
 
 def percentage(text: str) -> int:
@@ -73,112 +54,171 @@ def count(text: str) -> int:
     return int(text)
 
 
+def milliseconds(text: str) -> float:
+    """Read a latency."""
+    value = weight(text)
+    if not value:
+        raise Invalid(f"got {text!r}; allowed is a number of milliseconds above 0")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
+    role = "--role arn:aws:iam::123456789012:role/SageMakerExecution"
     parser = argparse.ArgumentParser(
         prog="python -m scripts.deploy",
         description="Put models behind a SageMaker endpoint as variants that share its traffic by weight.",
         parents=[shared_arguments(), poll_argument()],
         **examples(
-            "deploy --endpoint ab --image IMAGE-URI --role arn:aws:iam::123456789012:role/SageMakerExecution "
-            "--variant A=s3://bucket/a/model.tar.gz:0.9 --variant B=s3://bucket/b/model.tar.gz:0.1",
+            f"deploy --endpoint ab {role} --variant A=package:demand/3:0.9 --variant B=job:demand-job-7:0.1",
+            f"deploy --endpoint ab {role} --image IMAGE-URI --variant A=s3://bucket/a/model.tar.gz",
+            f"deploy --endpoint ab {role} --variant A=package:demand --shadow B=package:challenger:0.5",
+            f"deploy --endpoint ab {role} --variant A=package:demand --instance-count 4 --blue-green canary:25:120 "
+            "--alarm --p99-ms 200",
         ),
     )
     parser.add_argument("--endpoint", type=resource_name, required=True, metavar="NAME")
-    parser.add_argument("--image", required=True, metavar="URI", help="as scripts.build_and_push prints it")
+    parser.add_argument(
+        "--image", metavar="URI", help="of variants that are archives in S3; jobs and packages know theirs"
+    )
     parser.add_argument("--role", type=role_arn, required=True, metavar="ARN")
+    _variant_arguments(parser)
+    _update_arguments(parser)
+    return parser
+
+
+def _variant_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
         type=variant,
         action="append",
         required=True,
-        metavar="NAME=S3URI:WEIGHT",
+        metavar="NAME=SOURCE:WEIGHT",
         dest="variants",
+        help="SOURCE: an S3 address, job:JOB, package:GROUP/VERSION, package:GROUP or a package's ARN; "
+        "without WEIGHT the variant keeps its own, and a new one has 1",
     )
-    parser.add_argument("--instance-type", default="ml.m5.large")
-    parser.add_argument("--instance-count", type=count, default=1, metavar="N", help="instances of each variant")
-    parser.add_argument("--capture", type=s3_uri, metavar="S3URI", help="keep requests and answers there")
-    parser.add_argument("--capture-percentage", type=percentage, default=100, metavar="PERCENT")
-    return parser
+    parser.add_argument(
+        "--shadow",
+        type=shadow,
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE:SHARE",
+        dest="shadows",
+        help="a variant that gets a copy of a share of the requests and answers nobody",
+    )
+    parser.add_argument("--instance-type", metavar="TYPE", help="default: as now, or ml.m5.large")
+    parser.add_argument("--instance-count", type=count, metavar="N", help="of each variant; default: as now, or 1")
+    capture = parser.add_mutually_exclusive_group()
+    capture.add_argument(
+        "--capture", type=s3_uri, metavar="S3URI", help="keep requests and answers there; default: as now"
+    )
+    capture.add_argument("--no-capture", action="store_false", dest="capture", help="capture no longer")
+    parser.add_argument("--capture-percentage", type=percentage, metavar="PERCENT", help="default: as now, or 100")
+    parser.set_defaults(capture=None)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--blue-green",
+        type=rollout,
+        metavar="HOW",
+        help=f"how an update moves the traffic: {FORMS}",
+    )
+    parser.add_argument("--alarm", action="store_true", help="an update that gives 5XX or slow answers is taken back")
+    parser.add_argument("--p99-ms", type=milliseconds, metavar="MS", help=f"slow, for --alarm; default: {P99_MS}")
+    parser.add_argument("--yes", action="store_true", help="change a living endpoint without asking")
+    parser.add_argument("--history", type=Path, default=Path("weights.jsonl"), metavar="FILE")
 
 
 def deploy(arguments: argparse.Namespace) -> int:
     """Make the models and the endpoint configuration, then make or update the endpoint and wait for it."""
-    _check(arguments.variants)
-    name = arguments.endpoint
-    sagemaker = client("sagemaker", arguments, {"describe_endpoint": missing("DescribeEndpoint")})
-    existing = answer_or_none(sagemaker.describe_endpoint, EndpointName=name)
+    entries = [*arguments.variants, *arguments.shadows]
+    _check(arguments)
+    names = [entry.name for entry in arguments.variants]
+    watched = alarms.requests(arguments.endpoint, names, arguments.p99_ms or P99_MS) if arguments.alarm else []
+    sagemaker = client("sagemaker", arguments, _rehearsed(arguments))
+    existing = answer_or_none(sagemaker.describe_endpoint, EndpointName=arguments.endpoint)
     if existing is not None:
         require_in_service(existing)
-    configuration = f"{prefix(name)}-{stamp()}"
-    models = {entry.name: f"{configuration}-{shorten(entry.name, 20)}" for entry in arguments.variants}
-    for entry in arguments.variants:
-        sagemaker.create_model(**model_request(arguments, entry, models[entry.name]))
-    sagemaker.create_endpoint_config(**configuration_request(arguments, configuration, models))
-    act = sagemaker.create_endpoint if existing is None else sagemaker.update_endpoint
-    act(EndpointName=name, EndpointConfigName=configuration)
+    models = {entry.name: resolve(sagemaker, entry.source, arguments.image) for entry in entries}
+    now = None if existing is None else read_fleet(sagemaker, existing)
+    wanted = plan(arguments, models, now, tuple(alarm["AlarmName"] for alarm in watched))
+    _check_rollout(arguments, wanted, is_new=now is None)
+    if now is not None:
+        confirm(compare(now, wanted), arguments.yes)
     if not arguments.dry_run:
-        _wait(sagemaker, name, configuration, arguments.poll)
+        history.require_appendable(arguments.history)
+    _make_alarms(arguments, watched)
+    before = {} if existing is None else weights(existing)
+    prints = {name: history.fingerprint(model.artifact or model.package or "") for name, model in models.items()}
+    change = Change(history.now(), arguments.endpoint, "deploy", before, wanted.weights(), models=prints)
+    configuration = _apply(arguments, sagemaker, wanted, models, is_new=now is None)
+    if not arguments.dry_run:
+        reached = _wait(sagemaker, arguments.endpoint, configuration, arguments.poll)
+        weight_tags.tag(sagemaker, reached["EndpointArn"], history.settle(arguments.history, change))
     return 0
 
 
-def prefix(endpoint: str) -> str:
-    """What the names of an endpoint's configurations and models begin with, before the stamp."""
-    return shorten(endpoint, 24)
+def _rehearsed(arguments: argparse.Namespace) -> Answers:
+    sources = [entry.source for entry in (*arguments.variants, *arguments.shadows)]
+    return {"describe_endpoint": missing("DescribeEndpoint"), **rehearsed(sources)}
 
 
-def model_request(arguments: argparse.Namespace, entry: Variant, name: str) -> dict[str, Any]:
-    """The parameters of CreateModel; the container learns its variant's name from its environment."""
-    container = {
-        "Image": arguments.image,
-        "ModelDataUrl": entry.artifact,
-        "Environment": {"MODEL_VARIANT": entry.name},
-    }
-    return {"ModelName": name, "ExecutionRoleArn": arguments.role, "PrimaryContainer": container}
+def _check(arguments: argparse.Namespace) -> None:
+    """A UsageError, or a warning, for arguments that do not go together."""
+    check_variants(arguments.variants, arguments.shadows)
+    sources = [entry.source for entry in (*arguments.variants, *arguments.shadows)]
+    for entry in (*arguments.variants, *arguments.shadows):
+        check_image(entry.name, entry.source, arguments.image)
+    if arguments.image and not any(source.artifact for source in sources):
+        warn("--image is for archives in S3; jobs and packages know theirs, and it is not used")
+    if arguments.p99_ms and not arguments.alarm:
+        raise UsageError("--p99-ms is for --alarm; give both, or neither")
 
 
-def configuration_request(arguments: argparse.Namespace, name: str, models: dict[str, str]) -> dict[str, Any]:
-    """The parameters of CreateEndpointConfig: the variants with their weights, and data capture."""
-    variants = [
-        {
-            "VariantName": entry.name,
-            "ModelName": models[entry.name],
-            "InstanceType": arguments.instance_type,
-            "InitialInstanceCount": arguments.instance_count,
-            "InitialVariantWeight": entry.weight,
-        }
-        for entry in arguments.variants
-    ]
-    parameters: dict[str, Any] = {"EndpointConfigName": name, "ProductionVariants": variants}
-    if arguments.capture is not None:
-        parameters["DataCaptureConfig"] = {
-            "EnableCapture": True,
-            "InitialSamplingPercentage": arguments.capture_percentage,
-            "DestinationS3Uri": arguments.capture,
-            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-            "CaptureContentTypeHeader": {"JsonContentTypes": JSON_TYPES},
-        }
-    return parameters
+def _check_rollout(arguments: argparse.Namespace, wanted: Fleet, is_new: bool) -> None:
+    if arguments.blue_green is None:
+        return
+    if is_new:
+        warn("--blue-green is for updates; the endpoint is new, so that no traffic moves")
+        return
+    check_instances(arguments.blue_green, {name: served.instance_count for name, served in wanted.variants.items()})
 
 
-def _check(variants: list[Variant]) -> None:
-    names = [entry.name for entry in variants]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"variant {name!r} is given twice; each variant needs a name of its own")
-    if len(names) > MOST_VARIANTS:
-        raise UsageError(f"got {len(names)} variants; an endpoint takes {MOST_VARIANTS} at most")
-    if not any(entry.weight for entry in variants):
-        raise UsageError("all weights are 0; give at least one variant a weight above 0")
+def _make_alarms(arguments: argparse.Namespace, watched: list[dict[str, Any]]) -> None:
+    if not watched:
+        return
+    cloudwatch = client("cloudwatch", arguments, {})
+    for request in watched:
+        cloudwatch.put_metric_alarm(**request)
 
 
-def _wait(sagemaker: Any, name: str, configuration: str, poll: float) -> None:
+def _apply(arguments: argparse.Namespace, sagemaker: Any, wanted: Fleet, models: dict[str, Model], is_new: bool) -> str:
+    """Make models, configuration and endpoint, or update it; the configuration's name."""
+    endpoint = arguments.endpoint
+    configuration = f"{prefix(endpoint)}-{stamp()}"
+    names = {name: f"{configuration}-{shorten(name, 20)}" for name in models}
+    for name, model in models.items():
+        sagemaker.create_model(**model_request(endpoint, name, model, names[name], arguments.role))
+    sagemaker.create_endpoint_config(**configuration_request(endpoint, configuration, wanted, names))
+    if is_new:
+        sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=configuration, Tags=tags(endpoint))
+    else:
+        moving = deployment_config(arguments.blue_green, list(wanted.alarms))
+        more = {} if moving is None else {"DeploymentConfig": moving}
+        sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=configuration, **more)
+    return configuration
+
+
+def _wait(sagemaker: Any, name: str, configuration: str, poll: float) -> dict[str, Any]:
     description = settle(sagemaker, name, poll)
     # After an update that fails AWS brings the old configuration back, InService again.
     if description["EndpointConfigName"] != configuration:
         reason = failure(description)
         raise CommandError(f"the update of endpoint {name} failed and was rolled back: {reason}")
     say(f"endpoint {name}: {summary(weights(description))}")
+    return description
 
 
 if __name__ == "__main__":

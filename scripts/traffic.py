@@ -1,11 +1,13 @@
-"""`python -m scripts.traffic show | split | rollback`: the weights by which variants share the traffic."""
+"""`python -m scripts.traffic show | split | promote | rollback`: how variants share the traffic."""
 
 import argparse
 import math
 from pathlib import Path
 from typing import Any
 
-from scripts import history
+from scripts import history, weight_tags
+from scripts.ab.report import ratio_sentence, sentence, verdict
+from scripts.ab.study import REHEARSED, add_arguments
 from scripts.aws import (
     CommandError,
     Invalid,
@@ -19,9 +21,10 @@ from scripts.aws import (
     shared_arguments,
     warn,
 )
-from scripts.deploy import weight
+from scripts.compare import open_study
 from scripts.endpoint import describe, failure, require_in_service, settle, shares, weights
-from scripts.history import Weights
+from scripts.history import Change, Weights
+from scripts.variants import weight
 
 
 def assignment(text: str) -> tuple[str, float]:
@@ -37,16 +40,26 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.traffic",
         description="Show and change the weights of an endpoint's variants.",
-        **examples("traffic show ab", "traffic split ab A=0.5 B=0.5", "traffic rollback ab"),
+        **examples(
+            "traffic show ab",
+            "traffic split ab A=0.5 B=0.5",
+            "traffic promote ab B",
+            "traffic rollback ab",
+        ),
     )
     actions = parser.add_subparsers(dest="action", required=True)
     show = actions.add_parser("show", parents=[shared_arguments()], help="print each variant's weight and share")
     changing = [shared_arguments(), poll_argument()]
     split = actions.add_parser("split", parents=changing, help="set weights; variants left out keep theirs")
-    rollback = actions.add_parser("rollback", parents=changing, help="undo the last split that still stands")
-    for action in (show, split, rollback):
+    promote = actions.add_parser("promote", parents=changing, help="all traffic to what the comparison favours")
+    rollback = actions.add_parser("rollback", parents=changing, help="undo the last split or promotion that stands")
+    for action in (show, split, promote, rollback):
         action.add_argument("endpoint", type=resource_name, metavar="NAME")
     split.add_argument("weights", type=assignment, nargs="+", metavar="VARIANT=WEIGHT")
+    promote.add_argument("variant", metavar="VARIANT")
+    promote.add_argument("--force", action="store_true", help="promote whatever the comparison says; needs --reason")
+    promote.add_argument("--reason", metavar="TEXT", help="kept in the history")
+    add_arguments(promote)
     for action in (split, rollback):
         action.add_argument("--history", type=Path, default=Path("weights.jsonl"), metavar="FILE")
     return parser
@@ -54,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 def traffic(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says."""
-    {"show": _show, "split": _split, "rollback": _rollback}[arguments.action](arguments)
+    {"show": _show, "split": _split, "promote": _promote, "rollback": _rollback}[arguments.action](arguments)
     return 0
 
 
@@ -81,6 +94,39 @@ def _split(arguments: argparse.Namespace) -> None:
     _change(arguments, after)
 
 
+def _promote(arguments: argparse.Namespace) -> None:
+    if bool(arguments.force) != bool(arguments.reason and arguments.reason.strip()):
+        raise UsageError("--force and --reason TEXT go together: give both, or neither")
+    sagemaker = client("sagemaker", arguments, REHEARSED)
+    now = weights(describe(sagemaker, arguments.endpoint))
+    if arguments.variant not in now:
+        shadow = " (a shadow is deployed as a variant first)" if not arguments.dry_run else ""
+        raise UsageError(
+            f"endpoint {arguments.endpoint!r} has no variant {arguments.variant!r} with a weight; "
+            f"{nearest(arguments.variant, now)}{shadow}"
+        )
+    reason = f"forced: {arguments.reason.strip()}" if arguments.force else _evidence(arguments)
+    _change(arguments, {name: float(name == arguments.variant) for name in now}, reason=reason)
+
+
+def _evidence(arguments: argparse.Namespace) -> str:
+    """What the comparison says for a promotion; a CommandError where it says nothing for it."""
+    evidence = open_study(arguments).look()
+    contest = evidence.contest(arguments.variant)
+    if arguments.dry_run:
+        return "rehearsed"
+    remedy = "wait for it, or give --force with a --reason that is kept"
+    if contest is None:
+        raise CommandError(f"{arguments.variant} is the champion already; there is nothing to promote it over")
+    if verdict(evidence) == "mismatch":
+        raise CommandError(f"not promoted: {ratio_sentence(evidence)}; {remedy}")
+    said = sentence(contest, evidence.champion)
+    if contest.verdict not in ("better", "equivalent"):
+        raise CommandError(f"not promoted: {said}; {remedy}")
+    print(said)
+    return said
+
+
 def _rollback(arguments: argparse.Namespace) -> None:
     last = history.last_standing(history.read(arguments.history, arguments.endpoint))
     if last is None:
@@ -89,7 +135,9 @@ def _rollback(arguments: argparse.Namespace) -> None:
     _change(arguments, last.before, expected=last.after)
 
 
-def _change(arguments: argparse.Namespace, wanted: Weights, expected: Weights | None = None) -> None:
+def _change(
+    arguments: argparse.Namespace, wanted: Weights, expected: Weights | None = None, reason: str | None = None
+) -> None:
     """Set the wanted weights in one call, record the change, wait until it holds."""
     name = arguments.endpoint
     sagemaker = client("sagemaker", arguments, {"describe_endpoint": _as_described(name, expected or wanted)})
@@ -102,15 +150,16 @@ def _change(arguments: argparse.Namespace, wanted: Weights, expected: Weights | 
     if not arguments.dry_run:
         history.require_appendable(arguments.history)
     desired = [{"VariantName": variant, "DesiredWeight": value} for variant, value in wanted.items()]
+    change = Change(history.now(), name, arguments.action, before, before | wanted, reason=reason)
     sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=desired)
     if arguments.dry_run:
         return
-    after = before | wanted
-    history.append(arguments.history, name, arguments.action, before, after)
+    history.append(arguments.history, change)
     reached = settle(sagemaker, name, arguments.poll)
-    if not _equal(weights(reached), after):
+    if not _equal(weights(reached), change.after):
         raise CommandError(f"endpoint {name} went back to {weights(reached)}: {failure(reached)}")
-    _print_table(after)
+    weight_tags.tag(sagemaker, reached["EndpointArn"], history.settle(arguments.history, change))
+    _print_table(change.after)
 
 
 def _check(endpoint: str, before: Weights, wanted: Weights) -> None:

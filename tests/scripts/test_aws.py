@@ -21,22 +21,46 @@ Calls = Callable[[str], list[dict[str, Any]]]
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
-NAMES = ["build_and_push", "train", "deploy", "traffic", "teardown"]
+NAMES = ["build_and_push", "train", "tune", "register", "approve", "deploy", "traffic", "teardown"]
 DEPLOY = ["--endpoint", "ab", "--image", "i:1", "--role", ROLE, "--variant", "A=s3://bucket/a.tar.gz:0.9"]
 DRY_RUNS = [
     ("deploy", DEPLOY, ["DescribeEndpoint", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"]),
     ("deploy", [*DEPLOY, "--capture", "s3://bucket/capture"], None),
+    ("deploy", [*DEPLOY, "--variant", "B=job:j", "--alarm"], None),
+    ("approve", ["demand"], ["ListModelPackages", "DescribeModelPackage", "UpdateModelPackage"]),
+    (
+        "register",
+        ["demand", "--job", "j"],
+        [
+            "DescribeTrainingJob",
+            "DescribeImages",
+            "ListObjectsV2",
+            "ListModelPackages",
+            "DescribeModelPackageGroup",
+            "CreateModelPackageGroup",
+            "PutObject",
+            "CreateModelPackage",
+        ],
+    ),
     ("traffic", ["show", "ab"], ["DescribeEndpoint"]),
     ("traffic", ["split", "ab", "A=1"], ["DescribeEndpoint", "UpdateEndpointWeightsAndCapacities"]),
     (
         "teardown",
         ["ab"],
         [
-            "ListEndpointConfigs",
             "DescribeEndpoint",
+            "ListTags",
+            "ListEndpointConfigs",
+            "ListTags",
+            "ListEndpoints",
             "ListModels",
+            "ListTags",
             "DescribeEndpointConfig",
+            "ListEndpointConfigs",
+            "DescribeAlarms",
+            "ListTagsForResource",
             "DeleteEndpoint",
+            "DeleteAlarms",
             "DeleteEndpointConfig",
             "DeleteModel",
         ],
@@ -160,17 +184,18 @@ def test_the_examples_of_help_run(
         assert code == 0 or (history and "holds no standing split of 'ab'" in err), (example, err)
 
 
-@pytest.mark.parametrize("name", ["train", "deploy", "traffic", "teardown"])
+@pytest.mark.parametrize("name", ["train", "tune", "register", "approve", "deploy", "traffic", "teardown"])
 def test_a_command_without_its_arguments_is_bad_usage(command: Command, name: str) -> None:
     code, _, err = command(name)
     assert code == 2
     assert err.startswith("usage: ")
 
 
-def test_scripts_reach_the_package_through_its_command_line_only() -> None:
+def test_scripts_reach_the_package_through_its_command_line_and_its_comparison_of_variants_only() -> None:
     code = (
         "import sys, scripts.build_and_push, scripts.train, scripts.traffic, scripts.teardown;"
-        "sys.exit(any(name.partition('.')[0] in ('polyadic', 'torch') for name in sys.modules))"
+        "inside = {name for name in sys.modules if name.startswith(('polyadic.', 'torch'))};"
+        "sys.exit(any(not name.startswith('polyadic.variants') for name in inside))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

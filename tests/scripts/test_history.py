@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts.history import Change, append, last_standing
+from scripts.history import Action, Change, append, last_standing, read, settle
+
+ACTIONS: list[Action] = ["split", "promote", "deploy", "promote"]
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -31,9 +33,22 @@ def test_another_endpoints_changes_are_not_rolled_back(command: Command) -> None
     assert command("traffic", "rollback", "other", "--dry-run")[0] == 0
 
 
+def test_a_deployment_ends_what_can_be_rolled_back_and_a_promotion_can_be() -> None:
+    line = [Change(str(number), "ab", action, {"A": 0.0}, {"A": 1.0}) for number, action in enumerate(ACTIONS)]
+    assert last_standing(line) == line[-1]
+    assert last_standing(line[:-1]) is None
+
+
+def test_a_change_that_holds_is_one_change(tmp_path: Path) -> None:
+    path, change = tmp_path / "weights.jsonl", Change("2026-11-29T12:00:00+00:00", "ab", "split", {}, {"A": 1.0})
+    append(path, change)
+    settled = settle(path, change)
+    assert settled.settled is not None and read(path, "ab") == [settled] and len(path.read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("line", ['{"time": "cut off', '{"time": "t"}', "[]", "1"])
 def test_a_broken_line_is_named(command: Command, line: str) -> None:
-    append(Path("weights.jsonl"), "ab", "split", {"A": 1.0}, {"A": 2.0})
+    append(Path("weights.jsonl"), Change("2026-11-29T12:00:00+00:00", "ab", "split", {"A": 1.0}, {"A": 2.0}))
     with Path("weights.jsonl").open("a") as file:
         file.write(line + "\n")
     code, out, err = command("traffic", "rollback", "ab")

@@ -45,8 +45,9 @@ def weights() -> dict[str, float]:
 
 
 def changes(path: str = "weights.jsonl") -> list[dict[str, Any]]:
-    """The lines of the history."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    """The changes of the history, each with all that is known of it."""
+    lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return list({line["time"]: line for line in lines}.values())
 
 
 def test_show_prints_weights_and_shares(endpoint: str, command: Command) -> None:
@@ -65,7 +66,8 @@ def test_split_sets_the_weights_and_records_the_change(endpoint: str, command: C
     assert (code, err) == (0, "")
     assert weights() == {"A": 0.7, "B": 0.3}
     (change,) = changes()
-    assert datetime.fromisoformat(change.pop("time")).tzinfo is not None
+    begun, held = (datetime.fromisoformat(change.pop(name)) for name in ("time", "settled"))
+    assert begun.tzinfo is not None and begun <= held
     assert change == {
         "endpoint": "ab",
         "action": "split",

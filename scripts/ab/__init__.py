@@ -1,0 +1,1 @@
+"""What the A/B commands share: captured requests, actuals, the plan, propensities, evidence."""

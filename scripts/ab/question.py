@@ -1,0 +1,82 @@
+"""What a comparison asks, fixed before anyone looks: a tag of the endpoint keeps it, so that every look asks alike."""
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from polyadic.variants import Plan, VariantError
+from scripts.aws import UsageError
+
+TAG = "polyadic:comparison"
+TAG_CHARACTERS = 256
+TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
+
+
+@dataclass(frozen=True)
+class Question:
+    """The options of `scripts.compare`. margin: a share of the champion's mean loss. column: of the actuals."""
+
+    loss: str = "pinball"
+    champion: str | None = None
+    season: int = 1
+    freq: str | None = None
+    column: str | None = None
+    higher_is_better: bool = False
+    alpha: float = 0.05
+    margin: float = 0.0
+    horizon: int = 2000
+    low: float | None = None
+    high: float | None = None
+    cluster: str = "auto"
+
+    def plan(self, challengers: int, champion_loss: float, floor: float) -> Plan:
+        """The plan of the statistics, where the champion's mean loss so far is known."""
+        bounds = None if self.low is None or self.high is None else (self.low, self.high)
+        sign = -1 if self.higher_is_better else 1
+        if bounds is not None and sign < 0:
+            bounds = (-bounds[1], -bounds[0])
+        margin = self.margin * abs(champion_loss) if self.margin else 0.0
+        try:
+            return Plan(self.alpha, margin, self.horizon, bounds, floor, max(1, challengers))
+        except VariantError as error:
+            raise UsageError(str(error)) from error
+
+    def sentence(self) -> str:
+        """What is asked, for a reader."""
+        what = f"{self.column} ({'more' if self.higher_is_better else 'less'} is better)" if self.column else self.loss
+        season = f", season {self.season}" if self.loss in ("pinball", "mase") else ""
+        margin = f", margin {self.margin:.2%}" if self.margin else ", no margin"
+        return f"{what}{season}; wrong in at most {self.alpha:.1%} of all comparisons{margin}"
+
+    def tag(self) -> dict[str, str]:
+        """The question as a tag: what differs from the defaults."""
+        default = Question()
+        told = {name: value for name, value in asdict(self).items() if value != getattr(default, name)}
+        text = " ".join(f"{name}={value}" for name, value in told.items()) or "defaults"
+        if len(text) > TAG_CHARACTERS or not TAG_TEXT.fullmatch(text) or any(" " in str(v) for v in told.values()):
+            raise UsageError(
+                f"the question {text!r} does not fit a tag; take shorter names, of letters and digits alone"
+            )
+        return {"Key": TAG, "Value": text}
+
+
+def read_tag(text: str) -> Question:
+    """The question that a tag keeps; a UsageError where it is none."""
+    types = {each.name: each.type for each in fields(Question)}
+    told: dict[str, Any] = {}
+    try:
+        for word in text.split() if text != "defaults" else []:
+            name, _, value = word.partition("=")
+            kind = types[name]
+            told[name] = (
+                value == "True"
+                if kind is bool
+                else value
+                if "str" in str(kind)
+                else int(value)
+                if kind is int
+                else float(value)
+            )
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"the tag {TAG} is {text!r}, which is no question; give --ask-anew to replace it") from error
+    return Question(**told)

@@ -1,0 +1,1 @@
+"""The model registry: its packages, and what is known of where a model comes from."""

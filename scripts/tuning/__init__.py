@@ -1,0 +1,1 @@
+"""A tuning job: its ranges, its request, and following it."""
