@@ -74,15 +74,15 @@ def put_capture(variant: str, lines: Iterable[bytes], endpoint: str = "ab", pref
     boto3.client("s3").put_object(Bucket="bucket", Key=key, Body=b"".join(lines))
 
 
+def truth(identity: str, content: Any) -> str:
+    """One line of actuals, as `scripts.feedback` writes it."""
+    said = {"data": json.dumps(content), "encoding": "JSON"}
+    return json.dumps({"groundTruthData": said, "eventMetadata": {"eventId": identity}, "eventVersion": "0"})
+
+
 def put_actuals(content: Mapping[str, Any], endpoint: str = "ab") -> None:
     """Actuals by inference id, as `scripts.feedback` puts them."""
-    lines = [
-        json.dumps({
-            "groundTruthData": {"data": json.dumps(value), "encoding": "JSON"},
-            "eventMetadata": {"eventId": identity}, "eventVersion": "0",
-        })
-        for identity, value in content.items()
-    ]  # fmt: skip
+    lines = [truth(identity, value) for identity, value in content.items()]
     key = f"capture-actuals/{endpoint}/2026/11/29/00/{uuid.uuid4()}.jsonl"
     boto3.client("s3").put_object(Bucket="bucket", Key=key, Body="\n".join(lines).encode())
 

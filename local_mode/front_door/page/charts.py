@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from local_mode.front_door.page.comparison import ComparisonView
+from local_mode.front_door.page.comparison import Sequence as Narrowing
 from local_mode.front_door.page.curves import Curve
 from local_mode.front_door.page.units import duration, number
 
@@ -55,14 +55,15 @@ class LineChart:
 
 @dataclass(frozen=True)
 class SequenceChart:
-    """A confidence sequence: the estimate within its band, by the number of rewards; zero and margin are levels."""
+    """A confidence sequence: the estimate within its band, by the number of facts; zero and margins are levels."""
 
+    name: str
     line: str
     band: str
     x: tuple[Tick, ...]
     y: tuple[Tick, ...]
     zero: float
-    margin: Tick | None
+    margins: tuple[Tick, ...]
 
 
 def line_chart(name: str, curve: Curve) -> LineChart:
@@ -82,23 +83,31 @@ def spark(curve: Curve) -> str:
     return _path([(x(moment), y(value)) for moment, value in curve])
 
 
-def sequence_chart(comparison: ComparisonView) -> SequenceChart | None:
-    """The chart of a comparison's confidence sequence, from the first bounds that are finite; None without any."""
-    points = [point for point in comparison.sequence if all(map(math.isfinite, point))]
+def sequence_chart(narrowing: Narrowing) -> SequenceChart | None:
+    """The chart of a confidence sequence, from the first bounds that are finite; None without any.
+
+    The first bounds are so wide that the last ones would be a line: the vertical axis is that of the later ones.
+    """
+    points = [point for point in narrowing.points if all(map(math.isfinite, point))]
     if not points:
         return None
-    levels = [0.0] if comparison.margin is None else [0.0, comparison.margin]
+    margins = [] if narrowing.margin is None else [narrowing.margin, -narrowing.margin]
+    late = points[len(points) // 3 :]
     x = Scale(float(points[0].n), float(points[-1].n), LEFT, WIDTH - RIGHT)
-    y = _upward([*levels, *(point.lower for point in points), *(point.upper for point in points)])
-    upper = [(x(point.n), y(point.upper)) for point in points]
-    lower = [(x(point.n), y(point.lower)) for point in points]
+    y = _upward([0.0, *margins, *(point.lower for point in late), *(point.upper for point in late)])
+
+    def place(n: int, value: float) -> tuple[float, float]:
+        return x(n), y(min(max(value, y.low), y.high))
+
+    upper, lower = ([place(point.n, point[side]) for point in points] for side in (3, 2))
     return SequenceChart(
-        _path([(x(point.n), y(point.estimate)) for point in points]),
+        narrowing.name,
+        _path([place(point.n, point.estimate) for point in points]),
         f"{_path([*upper, *reversed(lower)])}Z",
         x.ticks(number),
         y.ticks(number),
         y(0.0),
-        None if comparison.margin is None else Tick(y(comparison.margin), number(comparison.margin)),
+        tuple(Tick(y(margin), number(abs(margin))) for margin in margins),
     )
 
 

@@ -1,14 +1,14 @@
-"""Which variant of an endpoint predicts better, as the page shows it."""
+"""Which variant of an endpoint is better, as the page shows it: what `python -m scripts.compare --json` says."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class ComparisonRow(NamedTuple):
-    """A variant: rewards, mean loss, and its difference from the first variant's with the bounds of this."""
+    """A variant: its scored answers, its mean loss, and its difference from the champion's with the bounds of this."""
 
     variant: str
-    rewards: int
+    scored: int
     mean_loss: float | None
     difference: float | None
     lower: float | None
@@ -17,7 +17,7 @@ class ComparisonRow(NamedTuple):
 
 
 class SequencePoint(NamedTuple):
-    """The difference estimated from n rewards, and its bounds."""
+    """The difference estimated from n facts, and its bounds."""
 
     n: int
     estimate: float
@@ -26,22 +26,54 @@ class SequencePoint(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ComparisonView:
-    """What the comparison of an endpoint's variants says.
+class Sequence:
+    """How the interval of one difference narrowed; margin: what counts as no difference, where that was said."""
 
-    margin: the difference that would still be no harm. sample_ratio: a sentence on whether the variants got their
-    shares. problem: why there is nothing to compare, or what speaks against trusting it.
-    """
-
-    verdict: str
-    sentence: str
-    rows: tuple[ComparisonRow, ...]
-    sequence: tuple[SequencePoint, ...]
-    sample_ratio: str
-    problem: str | None = None
+    name: str
+    points: tuple[SequencePoint, ...]
     margin: float | None = None
 
 
-def comparison_of(endpoint: str) -> ComparisonView | None:
-    """The comparison of an endpoint's variants; None where it has none."""
-    return None
+@dataclass(frozen=True)
+class ComparisonView:
+    """What the comparison of an endpoint's variants says; problem: why there is none, or what speaks against it."""
+
+    verdict: str
+    question: str = ""
+    sentences: tuple[str, ...] = ()
+    rows: tuple[ComparisonRow, ...] = ()
+    sequences: tuple[Sequence, ...] = ()
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Self:
+        """The view of what `scripts.compare` printed."""
+        champion, contests = document["champion"], {each["variant"]: each for each in document["challengers"]}
+        return cls(
+            document["verdict"],
+            document["question"],
+            (
+                *(each["sentence"] for each in contests.values()),
+                *([] if document["verdict"] == "mismatch" else [document["ratio"]]),
+                document["joined"],
+                *document["notes"],
+            ),
+            tuple(_row(side, champion, contests.get(side["variant"])) for side in document["variants"]),
+            tuple(
+                Sequence(
+                    f"{name} less {champion}",
+                    tuple(SequencePoint(*point) for point in each["sequence"]),
+                    each["margin"] or None,
+                )
+                for name, each in contests.items()
+            ),
+            document["ratio"] if document["verdict"] == "mismatch" else None,
+        )
+
+
+def _row(side: dict[str, Any], champion: str, contest: dict[str, Any] | None) -> ComparisonRow:
+    name, scored, loss = side["variant"], side["scored"], side["loss"]
+    if contest is None:
+        return ComparisonRow(name, scored, loss, None, None, None, "champion" if name == champion else "")
+    bounds = contest["difference"], contest["lower"], contest["upper"]
+    return ComparisonRow(name, scored, loss, *bounds, f"{contest['verdict']} ({contest['design']})")

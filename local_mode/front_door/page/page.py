@@ -15,6 +15,7 @@ from aiohttp import web
 from local_mode.front_door.page import responses
 from local_mode.front_door.page.actions import Actions, Outcome
 from local_mode.front_door.page.assets import assets
+from local_mode.front_door.page.comparisons import Comparisons
 from local_mode.front_door.page.forms import Form, Refused, change_of, first, read_form
 from local_mode.front_door.page.fragments import Renderer, View
 from local_mode.front_door.page.reading import Reader
@@ -43,7 +44,7 @@ class Page:
         shown = state.relative_to(Path.cwd()) if state.is_relative_to(Path.cwd()) else state
         tags = {name: asset.tag for name, asset in self._assets.items()}
         self._renderer = Renderer(environment=str(shown / "environment"), tags=tags, below=BELOW)
-        self._views = Views(self._renderer, self._reader, runtime, state)
+        self._views = Views(self._renderer, self._reader, runtime, state, Comparisons(self._reader, state).of)
         self._actions, self._tokens = Actions(state), Tokens()
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
 
@@ -101,8 +102,9 @@ class Page:
         if request.path in ("/", OVERVIEW):
             training, tuning = (_number(request.query.get(name)) for name in ("training", "tuning"))
             outcome = self._outcomes.get(request.query.get("said", ""))
+            url = _own_url(request)
             here = f"{OVERVIEW}?training={training}&tuning={tuning}"
-            return lambda: self._views.overview(training, tuning, token, outcome), here
+            return lambda: self._views.overview(training, tuning, token, outcome, url), here
         job = JOB.fullmatch(request.path)
         if job is None:
             raise Refused(404, "there is no such page")

@@ -63,6 +63,10 @@ class Reader:
         )
         return [json.loads(text) for text in self._rows(query, kind, json.dumps(list(names)))]
 
+    def count(self, query: str, *parameters: Any) -> int:
+        """The number that a query finds."""
+        return int(self._rows(query, *parameters)[0])
+
     def close(self) -> None:
         """Ends the reading."""
         with self._lock:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from local_mode.front_door.page import comparison
 from local_mode.front_door.page.actions import Outcome
 from local_mode.front_door.page.charts import sequence_chart
 from local_mode.front_door.page.comparison import ComparisonView
@@ -18,7 +17,7 @@ from local_mode.front_door.runtime.invocations import Runtime
 
 
 class Views:
-    """Makes views of what is known at this moment; compare: the comparison of an endpoint's variants."""
+    """Makes views of what is known at this moment; compare: of an endpoint's variants, at this front door's URL."""
 
     def __init__(
         self,
@@ -26,14 +25,14 @@ class Views:
         reader: Reader,
         runtime: Runtime,
         state: Path,
-        compare: Callable[[str], ComparisonView | None] = comparison.comparison_of,
+        compare: Callable[[str, str], ComparisonView | None],
     ) -> None:
         self._renderer, self._compare = renderer, compare
         self.endpoints = EndpointViews(reader, runtime)
         self._trainings = Trainings(reader, Curves(state / "metrics" / "metrics.jsonl"), state)
         self._tunings = Tunings(reader)
 
-    def overview(self, training: int, tuning: int, token: str, outcome: Outcome | None) -> View:
+    def overview(self, training: int, tuning: int, token: str, outcome: Outcome | None, url: str) -> View:
         """Endpoints, and a page of each list of jobs."""
         fragment = self._renderer.fragment
         endpoints = self.endpoints.all()
@@ -44,7 +43,7 @@ class Views:
             fragment("trainings", listing=trainings, rows=rows, other=tunings.number),
             fragment("tunings", listing=tunings, rows=tuning_rows, other=trainings.number),
         ]
-        sections = [self._section(each, token, outcome) for each in endpoints]
+        sections = [self._section(each, token, outcome, url) for each in endpoints]
         return View("overview.html", "SageMaker on this machine", _by_name(parts), sections)
 
     def training(self, name: str) -> View:
@@ -67,14 +66,15 @@ class Views:
         """What a command has said, and where it refused to promote the form that insists."""
         return self._renderer.render("message.html", outcome=outcome, token=token)
 
-    def _section(self, endpoint: EndpointView, token: str, outcome: Outcome | None) -> Section:
+    def _section(self, endpoint: EndpointView, token: str, outcome: Outcome | None, url: str) -> Section:
         name = endpoint.name
-        compared = self._compare(name)
-        chart = None if compared is None else sequence_chart(compared)
+        compared = self._compare(name, url)
+        drawn = [sequence_chart(each) for each in (compared.sequences if compared else ())]
+        charts = [chart for chart in drawn if chart is not None]
         parts = [
             self._renderer.fragment("status", name, endpoint=endpoint),
             self._renderer.fragment("numbers", name, endpoint=endpoint),
-            self._renderer.fragment("comparison", name, comparison=compared, chart=chart),
+            self._renderer.fragment("comparison", name, comparison=compared, charts=charts),
             self._renderer.fragment("forms", name, endpoint=endpoint, token=token),
         ]
         fragments = _by_name(parts)

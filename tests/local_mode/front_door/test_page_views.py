@@ -14,7 +14,7 @@ import pytest
 
 from local_mode.front_door.page import logs
 from local_mode.front_door.page.charts import LEFT, RIGHT, WIDTH, line_chart, sequence_chart
-from local_mode.front_door.page.comparison import ComparisonRow, ComparisonView, SequencePoint, comparison_of
+from local_mode.front_door.page.comparison import ComparisonRow, ComparisonView, Sequence, SequencePoint
 from local_mode.front_door.page.curves import MOST_POINTS, Curves
 from local_mode.front_door.page.fragments import Renderer
 from local_mode.front_door.page.reading import Reader
@@ -26,19 +26,25 @@ from local_mode.processes import ProcessBackend
 
 EVIL = "<script>alert(1)</script>"
 COMPARED = ComparisonView(
-    verdict="B is better",
-    sentence=f"B loses 0.02 less {EVIL}.",
-    rows=(
-        ComparisonRow("A", 120, 0.42, None, None, None, "reference"),
-        ComparisonRow("B", 118, 0.40, -0.02, -0.035, -0.004, "better"),
+    "better",
+    "squared-error; no margin",
+    (f"B is better than A {EVIL}", "as the weights say"),
+    (
+        ComparisonRow("A", 120, 0.42, None, None, None, "champion"),
+        ComparisonRow("B", 118, 0.40, -0.02, -0.035, -0.004, "better (pairs)"),
     ),
-    sequence=(
-        SequencePoint(10, -0.01, float("-inf"), float("inf")),
-        SequencePoint(20, -0.01, -0.3, 0.28),
-        SequencePoint(120, -0.02, -0.035, -0.004),
+    (
+        Sequence(
+            "B less A",
+            (
+                SequencePoint(10, -0.01, float("-inf"), float("inf")),
+                SequencePoint(20, -0.01, -0.3, 0.28),
+                SequencePoint(70, -0.02, -0.05, 0.01),
+                SequencePoint(120, -0.02, -0.035, -0.004),
+            ),
+            0.01,
+        ),
     ),
-    sample_ratio="The variants got the shares that their weights say.",
-    margin=0.01,
 )
 
 
@@ -70,7 +76,7 @@ class Filled:
         self.renderer._environment.globals["tags"] = dict.fromkeys(
             ("icon.svg", "pico.min.css", "page.css", "htmx.min.js", "page.js"), ""
         )
-        self.views = Views(self.renderer, self.reader, self.door.runtime, state, lambda _: COMPARED)
+        self.views = Views(self.renderer, self.reader, self.door.runtime, state, lambda name, url: COMPARED)
 
     def job(self, name: str, moment: float = 0.0, **members: Any) -> None:
         self.store.put("training-job", name, document(name, moment, **members))
@@ -85,7 +91,7 @@ class Filled:
         self.store.put("endpoint", name, {**endpoint, "ProductionVariants": variants, "Config": config, **members})
 
     def overview(self, number: int = 1) -> str:
-        return self.renderer.page(self.views.overview(number, 1, "token", None), here="/_page/overview")
+        return self.renderer.page(self.views.overview(number, 1, "token", None, ""), here="/_page/overview")
 
     def close(self) -> None:
         self.reader.close()
@@ -133,7 +139,7 @@ def test_a_thousand_jobs_are_shown_by_pages_and_fast(filled: Filled) -> None:
     for number in range(20):
         filled.job("job-0999", 999.0, Changed=number)  # What was read is no longer true.
         began = time.perf_counter()
-        filled.renderer.changes(filled.views.overview(1, 1, "token", None), [])
+        filled.renderer.changes(filled.views.overview(1, 1, "token", None, ""), [])
         times.append(time.perf_counter() - began)
     assert sorted(times)[10] < 0.1, times
 
@@ -142,12 +148,12 @@ def test_only_what_has_changed_is_sent(filled: Filled) -> None:
     filled.job("one")
     filled.endpoint("ab")
     keys = re.findall(r'name="seen" value="([^"]+)"', filled.overview())
-    assert filled.renderer.changes(filled.views.overview(1, 1, "token", None), keys) == ""
+    assert filled.renderer.changes(filled.views.overview(1, 1, "token", None, ""), keys) == ""
     filled.job("two", 5.0)
-    changes = filled.renderer.changes(filled.views.overview(1, 1, "token", None), keys)
+    changes = filled.renderer.changes(filled.views.overview(1, 1, "token", None, ""), keys)
     assert re.findall(r'<div id="([^"]+)"', changes) == ["trainings"] and 'hx-swap-oob="true"' in changes
     without = [key for key in keys if not key.startswith("trainings")]
-    assert filled.renderer.changes(filled.views.overview(1, 1, "token", None), without) == ""
+    assert filled.renderer.changes(filled.views.overview(1, 1, "token", None, ""), without) == ""
 
 
 def test_endpoints_come_and_go(filled: Filled) -> None:
@@ -155,7 +161,7 @@ def test_endpoints_come_and_go(filled: Filled) -> None:
     keys = re.findall(r'name="seen" value="([^"]+)"', filled.overview())
     filled.endpoint("new")
     filled.store.drop("endpoint", "ab")
-    changes = filled.renderer.changes(filled.views.overview(1, 1, "token", None), keys)
+    changes = filled.renderer.changes(filled.views.overview(1, 1, "token", None, ""), keys)
     assert '<div hx-swap-oob="beforeend:#endpoints"><article id="endpoint-new">' in changes
     assert '<div id="endpoint-ab" hx-swap-oob="delete"></div>' in changes
 
@@ -212,20 +218,16 @@ def test_the_tail_of_a_log_is_bounded(tmp_path: Path) -> None:
 def test_a_comparison_is_shown_and_drawn(filled: Filled) -> None:
     filled.endpoint("ab")
     page = filled.overview()
-    assert "Comparison: B is better" in page and "&lt;script&gt;" in page and "-0.035 to -0.004" in page
+    assert "Comparison: better" in page and "&lt;script&gt;" in page and "-0.035 to -0.004" in page
     assert all(f'class="{name}"' in page for name in ("band", "zero", "margin", "line"))
-    chart = sequence_chart(COMPARED)
-    assert chart is not None and chart.margin is not None
+    chart = sequence_chart(COMPARED.sequences[0])
+    assert chart is not None and [tick.label for tick in chart.margins] == ["0.01", "0.01"]
     assert [tick.label for tick in chart.x] == ["20", "120"]  # Bounds that are infinite are left out.
-    assert (
-        chart.margin.label == "0.01"
-        and chart.margin.place < chart.zero
-        and chart.band.endswith("Z")
-        and chart.band.count("L") == 3
-    )
+    assert [tick.label for tick in chart.y] == ["-0.05", "0.01"]  # The first bounds are cut off.
+    assert chart.margins[0].place < chart.zero < chart.margins[1].place
+    assert chart.band.endswith("Z") and chart.band.count("L") == 5
     assert chart.line.startswith(f"M{LEFT} ") and f"L{WIDTH - RIGHT} " in chart.line
-    assert sequence_chart(ComparisonView("", "", (), (), "")) is None
-    assert comparison_of("ab") is None
+    assert sequence_chart(Sequence("B less A", ())) is None
 
 
 def test_a_curve_of_one_value_is_a_dot() -> None:
