@@ -71,6 +71,8 @@ class Comparisons:
     def _compare(self, name: str, url: str, look: _Look) -> None:
         try:
             look.view = self._run(name, url)
+        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+            look.view = ComparisonView("none", problem=f"scripts.compare did not end as it should: {error!r}")
         finally:
             look.ended = time.monotonic()
             self._busy.release()
@@ -79,14 +81,11 @@ class Comparisons:
         command = ["nice", "-n", "10", sys.executable, "-m", "scripts.compare", name, "--json"]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         kept |= surroundings.variables(self._state / surroundings.SETTINGS_FILE, url)
-        try:
-            done = subprocess.run(
-                [*command, "--history", str(self._state / "weights.jsonl")],
-                cwd=ROOT, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                timeout=LIMIT_SECONDS,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return ComparisonView("none", problem=f"scripts.compare did not end: {error}")
+        done = subprocess.run(
+            [*command, "--history", str(self._state / "weights.jsonl")],
+            cwd=ROOT, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=LIMIT_SECONDS,
+        )  # fmt: skip
         if done.returncode not in VERDICT_CODES:
             words = done.stderr.strip().splitlines() or ["scripts.compare said nothing"]
             return ComparisonView("none yet", problem=words[-1].removeprefix("error: "))
