@@ -16,7 +16,7 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constrain
 
 .PHONY: local test test-quick check docs image bench
 
-local: $(VENV)/.local  ## the main job on this machine: train, serve two variants, compare; no Docker, no AWS
+local: $(VENV)/.local  ## the whole story on this machine: train, serve, compare, promote, roll back; no Docker, no AWS
 	@$(RUN) -m local_mode demo --output out/demo
 
 test: $(VENV)/.test  ## every test that this machine can run: side by side, then those that must be alone

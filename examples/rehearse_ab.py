@@ -83,16 +83,17 @@ class Rehearsal:
         places = [[int(self.chance.integers(size)) for size in self.tensor.shape] for _ in range(requests)]
         runtime = boto3.client("sagemaker-runtime")
 
-        def invoke(number: int) -> str:
-            body = json.dumps({"instances": [{"index": places[number]}]})
+        def invoke(number: int) -> tuple[str, float]:
+            body, began = json.dumps({"instances": [{"index": places[number]}]}), time.perf_counter()
             answer = runtime.invoke_endpoint(
                 EndpointName=ENDPOINT, ContentType="application/json", Body=body, InferenceId=f"{phase}-{number}"
             )
             answer["Body"].read()
-            return str(answer["InvokedProductionVariant"])
+            return str(answer["InvokedProductionVariant"]), time.perf_counter() - began
 
         with ThreadPoolExecutor(4) as pool:
-            answered = Counter(pool.map(invoke, range(requests)))
+            answers = list(pool.map(invoke, range(requests)))
+        answered = Counter(variant for variant, _ in answers)
         print(
             f"\n{requests:,} requests, answered by {dict(answered)}; {CAPTURE_SECONDS:g} s for their capture",
             flush=True,
@@ -101,9 +102,9 @@ class Rehearsal:
         path = self.folder / f"{phase}.csv"
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["inference_id", "actual"])
-            rows = enumerate(places)
-            writer.writerows([f"{phase}-{number}", float(self.tensor[tuple(place)])] for number, place in rows)
+            writer.writerow(["inference_id", "actual", "seconds"])
+            for number, place in enumerate(places):
+                writer.writerow([f"{phase}-{number}", float(self.tensor[tuple(place)]), round(answers[number][1], 6)])
         return str(path)
 
     def upload(self) -> None:

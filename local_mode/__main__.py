@@ -63,9 +63,12 @@ def endpoint(arguments: argparse.Namespace, stop: StopRequest) -> int:
 
 
 def demo(arguments: argparse.Namespace, stop: StopRequest) -> int:
-    from local_mode.demo.story import run_demo  # numpy, boto3 and matplotlib: only here
+    from local_mode.demo.story import run_demo  # numpy, boto3, moto and matplotlib: only here
 
-    return run_demo(arguments.output, _backend(arguments), stop)
+    options = ["--image", arguments.image] if arguments.image else []
+    if arguments.container != CONTAINER:
+        options += ["--container", str(arguments.container)]
+    return run_demo(arguments.output, options, stop)
 
 
 def up(arguments: argparse.Namespace, stop: StopRequest) -> int:

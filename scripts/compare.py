@@ -8,8 +8,8 @@ from typing import Any
 from scripts.ab.evidence import Evidence
 from scripts.ab.picture import draw, picture
 from scripts.ab.report import EXIT_CODES, as_json, table, verdict
-from scripts.ab.study import REHEARSED, Study, add_arguments
-from scripts.aws import Answers, client, examples, main, resource_name, seconds, shared_arguments
+from scripts.ab.study import Study, add_arguments, rehearsed
+from scripts.aws import client, examples, main, resource_name, seconds, shared_arguments
 
 CLEAR = "\033[H\033[J"
 
@@ -55,7 +55,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def open_study(arguments: argparse.Namespace) -> Study:
     """The study that the arguments of a command ask for."""
-    answers: Answers = REHEARSED
+    answers = rehearsed(arguments.champion)
     services: list[Any] = [client(name, arguments, answers) for name in ("sagemaker", "s3", "cloudwatch")]
     return Study(arguments, *services)
 

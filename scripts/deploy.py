@@ -155,6 +155,7 @@ def deploy(arguments: argparse.Namespace) -> int:
     change = Change(history.now(), arguments.endpoint, "deploy", before, wanted.weights(), models=prints)
     configuration = _apply(arguments, sagemaker, wanted, models, is_new=now is None)
     if not arguments.dry_run:
+        history.append(arguments.history, change)
         reached = _wait(sagemaker, arguments.endpoint, configuration, arguments.poll)
         weight_tags.tag(sagemaker, reached["EndpointArn"], history.settle(arguments.history, change))
     return 0

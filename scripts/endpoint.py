@@ -48,10 +48,10 @@ def failure(description: dict[str, Any]) -> str:
 
 
 def weights(description: dict[str, Any]) -> dict[str, float]:
-    """Each variant's weight now; AWS leaves a weight out where it is 0."""
+    """Each variant's weight now; AWS leaves a weight out where it is 0, and all of them where an endpoint failed."""
     return {
         variant["VariantName"]: float(variant.get("CurrentWeight", 0.0))
-        for variant in description["ProductionVariants"]
+        for variant in description.get("ProductionVariants") or []
     }
 
 

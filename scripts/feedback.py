@@ -2,7 +2,7 @@
 
 import argparse
 import csv
-import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +12,15 @@ import pyarrow.lib
 import pyarrow.parquet
 
 from scripts.ab.actuals import write_files
+from scripts.ab.documents import read_json
 from scripts.ab.places import actuals_uri, bucket_and_prefix, capture_uri
 from scripts.aws import UsageError, client, examples, main, nearest, resource_name, s3_uri, say, shared_arguments
 from scripts.endpoint import describe
 
 IDENTITY, ACTUAL = "inference_id", "actual"
 SHOWN = 5
+FIELD_CHARACTERS = 2**27
+"""Of one field of CSV: a long forecast's actuals are a long list."""
 REHEARSED = {"DataCaptureConfig": {"DestinationS3Uri": "s3://DestinationS3Uri-from-DescribeEndpoint"}}
 
 
@@ -44,11 +47,23 @@ def feedback(arguments: argparse.Namespace) -> int:
     uri = arguments.to or _beside_the_capture(arguments)
     bucket, prefix = bucket_and_prefix(uri)
     s3 = client("s3", arguments, {})
-    for key, body in write_files(rows, datetime.now(UTC)):
+    for key, body in _files(rows, arguments.file):
         s3.put_object(Bucket=bucket, Key=f"{prefix}{key}", Body=body.decode() if arguments.dry_run else body)
     if not arguments.dry_run:
-        say(f"{len(rows)} actuals are in {uri}")
+        again = len(rows) - len({name for name, _ in rows})
+        more = f"; {again} of them say again what an earlier row says: the last one counts" if again else ""
+        say(f"{len(rows)} actuals are in {uri}{more}")
     return 0
+
+
+def _files(rows: list[tuple[str, Any]], path: Path) -> list[tuple[str, bytes]]:
+    """What is to be put, all of it; a UsageError for values that JSON cannot hold."""
+    try:
+        return list(write_files(rows, datetime.now(UTC)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} holds what JSON cannot ({error}); give numbers, texts, lists and objects of them"
+        ) from error
 
 
 def _beside_the_capture(arguments: argparse.Namespace) -> str:
@@ -61,16 +76,16 @@ def read_rows(path: Path, identity: str) -> Iterator[tuple[str, Any]]:
     """The id and the content of each row: the value itself where `actual` is all there is, else all columns."""
     problems: list[str] = []
     count = 0
-    for place, raw in _raw_rows(path):
-        row = {
-            key: _value(each) if key != identity and path.suffix.lower() == ".csv" else each
-            for key, each in raw.items()
-        }
+    for place, row in _raw_rows(path, identity):
         if identity not in row:
-            raise UsageError(f"{path} has no column {identity!r}; {nearest(identity, map(str, row))}; or give --id")
+            raise UsageError(
+                f"{path} has no column {identity!r} in {place}; {nearest(identity, map(str, row))}; or give --id"
+            )
         name, content = row[identity], {key: value for key, value in row.items() if key != identity}
-        if name in (None, ""):
+        if name is None or name == "":
             problems.append(f"{place} has no {identity}")
+        elif not isinstance(name, str | int) or isinstance(name, bool):
+            problems.append(f"{place} has the {identity} {str(name)[:40]!r}, which is neither text nor a whole number")
         elif not content:
             raise UsageError(f"{path} has no column beside {identity!r}; one of actuals is needed, such as {ACTUAL!r}")
         else:
@@ -83,54 +98,66 @@ def read_rows(path: Path, identity: str) -> Iterator[tuple[str, Any]]:
         raise UsageError(f"{path} holds no row; nothing was given")
 
 
-def _raw_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _raw_rows(path: Path, identity: str) -> Iterator[tuple[str, dict[str, Any]]]:
     readers = {".csv": _csv_rows, ".parquet": _parquet_rows, ".jsonl": _json_rows, ".json": _json_rows}
     if path.suffix.lower() not in readers:
         raise UsageError(f"{path} ends with {path.suffix or 'nothing'!r}; {nearest(path.suffix, readers)}")
     try:
-        yield from readers[path.suffix.lower()](path)
+        yield from readers[path.suffix.lower()](path, identity)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error, pyarrow.lib.ArrowException) as error:
+    except (ValueError, OverflowError, csv.Error, pyarrow.lib.ArrowException) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, identity: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(FIELD_CHARACTERS)
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, restkey="", strict=True)
+        reader = csv.reader(file, strict=True)
+        names = [name.strip() for name in next(reader, [])]
+        _require_different(path, names)
         for row in reader:
             place = f"line {reader.line_num}"
-            if "" in row or None in row.values():
+            if row and len(row) != len(names):
                 raise UsageError(f'{path}, {place} has not as many fields as the header; quote lists: "[1, 2]"')
-            yield place, {key.strip(): text for key, text in row.items()}
+            if row:
+                fields = zip(names, row, strict=True)
+                yield place, {name: text.strip() if name == identity else _value(text) for name, text in fields}
+
+
+def _require_different(path: Path, names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"{path} has the column {twice[0]!r} twice; give each a name of its own")
 
 
 def _value(text: str) -> Any:
     """A field of CSV: empty is unknown, a number, a list or an object of JSON is that, else it is text."""
     try:
-        return json.loads(text) if text.strip() else None
+        return read_json(text) if text.strip() else None
     except ValueError:
         return text
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    file = pyarrow.parquet.ParquetFile(path)
-    number = 0
-    for batch in file.iter_batches(10_000):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"row {number}", row
+def _parquet_rows(path: Path, _: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        _require_different(path, file.schema_arrow.names)
+        number = 0
+        for batch in file.iter_batches(10_000):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number}", row
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as file:
+def _json_rows(path: Path, _: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = read_json(line)
             except ValueError as error:
-                raise UsageError(f"{path}, line {number} is not JSON: {error}") from error
+                raise UsageError(f"{path}, line {number} is not JSON: {error}; one object a line is allowed") from error
             if not isinstance(row, dict):
                 raise UsageError(f"{path}, line {number}: got {line.strip()[:40]!r}; allowed is an object a line")
             yield f"line {number}", row

@@ -42,6 +42,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def seconds_of(time: str) -> float:
+    """An ISO date as seconds of the epoch; one without a zone is UTC."""
+    moment = datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def append(path: Path, change: Change) -> None:
     """Add a change to the file; the same change again, with more known of it, takes its place."""
     known = {key: value for key, value in asdict(change).items() if value is not None}
@@ -68,30 +74,46 @@ def require_appendable(path: Path) -> None:
 
 def read(path: Path, endpoint: str) -> list[Change]:
     """The endpoint's changes, oldest first; none where there is no file."""
-    if not path.exists():
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise UsageError(f"cannot read the history {path}: {error.strerror or error}") from error
     changes: dict[str, Change] = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
-            change = Change(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            change = _change(line)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{path}, line {number} is not a change of weights; mend or remove it") from error
         if change.endpoint == endpoint:
             changes[change.time] = change
     return list(changes.values())
 
 
+def _change(line: bytes) -> Change:
+    """One line of the file; a ValueError, TypeError or AttributeError where it is no change."""
+    change = Change(**json.loads(line))
+    for time in (change.time, change.settled or change.time):
+        seconds_of(time)
+    before, after = (
+        {name: float(weight) for name, weight in weights.items()} for weights in (change.before, change.after)
+    )
+    return replace(change, before=before, after=after, models=dict(change.models) if change.models else None)
+
+
 def last_standing(changes: list[Change]) -> Change | None:
     """The newest split or promotion that no rollback has undone: rollbacks one after another go ever further back.
 
-    A deployment makes variants anew, and nothing before it can be gone back to.
+    A deployment makes variants anew, and nothing before it can be gone back to, unless it never came to hold.
     """
     standing: list[Change] = []
     for change in changes:
-        if change.action in ("split", "promote"):
-            standing.append(change)
-        elif change.action == "deploy":
-            standing = []
-        elif standing:
-            standing.pop()
+        match change.action:
+            case "split" | "promote":
+                standing.append(change)
+            case "deploy":
+                standing = standing if change.settled is None else []
+            case "rollback" if standing:
+                standing.pop()
     return standing[-1] if standing else None

@@ -3,24 +3,31 @@
 import argparse
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
-from scripts.ab.capture import REPLAY_PREFIX, Captured, CaptureReader, Part, list_keys, require_captured, write_line
+from scripts import weight_tags
+from scripts.ab.capture import REPLAY_PREFIX, Captured, CaptureReader, Part, require_captured, write_line
+from scripts.ab.objects import list_keys
 from scripts.ab.places import bucket_and_prefix, capture_uri, replay_uri
-from scripts.ab.study import REHEARSED
+from scripts.ab.propensities import model_starts
+from scripts.ab.study import is_of_today, rehearsed
 from scripts.aws import (
     CommandError,
+    Invalid,
     UsageError,
     client,
     examples,
     explain,
     main,
+    nearest,
     poll_argument,
     resource_name,
     s3_uri,
@@ -29,11 +36,20 @@ from scripts.aws import (
     stamp,
     warn,
 )
-from scripts.endpoint import describe, failure
+from scripts.endpoint import describe, failure, weights
 
 PARALLEL, BATCH = 8, 500
+SHOWN = 3
+"""Reasons that are told one by one."""
 RESTING = {"Completed", "Failed", "Stopped"}
 Answer = tuple[Captured, Part | str]
+
+
+def number(text: str) -> int:
+    """Read a number of requests."""
+    if not text.isdecimal() or int(text) < 1:
+        raise Invalid(f"got {text!r}; allowed is a whole number of 1 or more")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.replay",
         description="Ask another variant, endpoint or model what an endpoint was asked. scripts.compare then pairs its "
-        "answers with those that were captured: no user sees the new model, and a pair tells more than a split.",
+        "answers with those that were captured: no user sees the new model, and a pair tells more than a split. Ask no "
+        "model that was trained on what came of these requests.",
         parents=[shared_arguments(), poll_argument()],
         **examples(
             "replay ab --variant B", "replay ab --through candidate --as B", "replay ab --model demand-7 --as B"
@@ -53,36 +70,54 @@ def parser() -> argparse.ArgumentParser:
     who.add_argument("--through", type=resource_name, metavar="ENDPOINT", help="another endpoint")
     who.add_argument("--model", type=resource_name, help="a SageMaker model, by a batch transform job")
     parser.add_argument("--as", type=resource_name, dest="name", metavar="VARIANT", help="default: the one asked")
-    parser.add_argument("--last", type=int, metavar="N", help="only the newest N requests")
+    parser.add_argument("--last", type=number, metavar="N", help="only the newest N requests")
     parser.add_argument("--instance-type", default="ml.m5.large", help="of the transform job")
     parser.add_argument("--capture", type=s3_uri, metavar="S3URI", help="default: where the endpoint captures")
+    parser.add_argument("--history", type=Path, default=Path("weights.jsonl"), metavar="FILE")
     return parser
 
 
 def replay(arguments: argparse.Namespace) -> int:
     """Ask what was not asked yet, and keep each answer in capture's layout under the request's own id."""
-    sagemaker, s3 = client("sagemaker", arguments, REHEARSED), client("s3", arguments, {})
-    capture = (arguments.capture or capture_uri(describe(sagemaker, arguments.endpoint))).rstrip("/")
+    answers = rehearsed(arguments.variant)
+    sagemaker, s3 = client("sagemaker", arguments, answers), client("s3", arguments, {})
+    description = describe(sagemaker, arguments.endpoint)
+    capture = (arguments.capture or capture_uri(description)).rstrip("/")
+    if arguments.variant and arguments.variant not in weights(description):
+        raise UsageError(
+            f"endpoint {arguments.endpoint!r} has no variant {arguments.variant!r} that can be asked; "
+            f"{nearest(arguments.variant, weights(description))} (a shadow is asked with --model)"
+        )
     name = arguments.name or arguments.variant or arguments.through or arguments.model
-    asked = _requests(arguments, s3, capture, name)
-    if not asked and not arguments.dry_run:
+    asked = _requests(arguments, s3, capture, name, _starts(arguments, sagemaker, description))
+    if not asked:
         say(f"{name} has answered all captured requests")
         return 0
     say_all(f"{len(asked):,} requests of {arguments.endpoint} for {name}", arguments)
     ask = _transformed if arguments.model else _invoked
-    done = failed = 0
-    reasons: dict[str, int] = {}
+    done, reasons = 0, Counter[str]()
     for batch in _batches(ask(arguments, sagemaker, s3, asked, capture)):
         answered = [(request, part) for request, part in batch if isinstance(part, Part)]
-        for _, reason in batch:
-            if isinstance(reason, str):
-                reasons[reason] = reasons.get(reason, 0) + 1
+        reasons.update(reason for _, reason in batch if isinstance(reason, str))
         _keep(s3, replay_uri(capture), arguments.endpoint, name, answered)
-        done, failed = done + len(answered), failed + len(batch) - len(answered)
+        done += len(answered)
         say_all(f"{done:,} of {len(asked):,} answered", arguments)
-    for reason, count in reasons.items():
+    _warn_of(reasons)
+    return 1 if reasons and not done else 0
+
+
+def _starts(arguments: argparse.Namespace, sagemaker: Any, description: Mapping[str, Any]) -> dict[str, float]:
+    """Since when each variant has the model that it has now."""
+    tags = weight_tags.all_tags(sagemaker, description["EndpointArn"])
+    return model_starts(weight_tags.known(tags, arguments.history, arguments.endpoint).changes)
+
+
+def _warn_of(reasons: Counter[str]) -> None:
+    often = reasons.most_common(SHOWN)
+    for reason, count in often:
         warn(f"{count} requests were not answered: {reason}")
-    return 1 if failed and not done else 0
+    if rest := reasons.total() - sum(count for _, count in often):
+        warn(f"{rest} requests were not answered for other reasons")
 
 
 def say_all(message: str, arguments: argparse.Namespace) -> None:
@@ -91,22 +126,23 @@ def say_all(message: str, arguments: argparse.Namespace) -> None:
         say(message)
 
 
-def _requests(arguments: argparse.Namespace, s3: Any, capture: str, name: str) -> list[Captured]:
+def _requests(
+    arguments: argparse.Namespace, s3: Any, capture: str, name: str, starts: Mapping[str, float]
+) -> list[Captured]:
     """The captured requests, each once, that the new model has not answered, the oldest first."""
     captured = CaptureReader(s3, capture, arguments.endpoint).read()
+    replays = CaptureReader(s3, replay_uri(capture), arguments.endpoint, replayed=True).read()
     if arguments.dry_run:
         return [_rehearsed_request()]
     require_captured(captured, capture, arguments.endpoint)
-    answered = {each.identity for each in captured if each.variant == name}
-    answered |= {
-        each.identity
-        for each in CaptureReader(s3, replay_uri(capture), arguments.endpoint).read()
-        if each.variant == name
-    }
+    answers = (each for each in (*captured, *replays) if each.variant == name)
+    answered = {each.identity for each in answers if is_of_today(each, starts)}
     known = {each.identity: each for each in captured if each.identity not in answered}
     asked = [each for each in known.values() if each.request is not None]
     if known and not asked:
         raise UsageError("the requests are not captured; deploy with `--capture`, which captures Input and Output")
+    if left := len(known) - len(asked):
+        warn(f"{left} requests are captured without their content, and cannot be asked again")
     return asked[-arguments.last :] if arguments.last else asked
 
 
@@ -131,9 +167,9 @@ def _invoked(arguments: argparse.Namespace, _: Any, __: Any, asked: Sequence[Cap
                 InferenceId=f"{REPLAY_PREFIX}{uuid.uuid4()}",
                 **target,
             )
-        except ClientError as error:
+            return request, Part(answer.get("ContentType", ""), answer["Body"].read())
+        except (ClientError, HTTPClientError) as error:
             return request, explain(error)
-        return request, Part(answer["ContentType"], answer["Body"].read())
 
     if arguments.dry_run:
         yield from map(ask, asked)
@@ -166,14 +202,13 @@ def _transformed(
         sagemaker.create_transform_job(**_transform_request(arguments, job, place, kind))
         if not arguments.dry_run:
             _wait(sagemaker, job, arguments.poll)
-        yield from _outputs(s3, bucket, f"{prefix}out/", requests, kind)
+        yield from _outputs(s3, bucket, f"{prefix}out/", requests, kind) if not arguments.dry_run else ()
 
 
 def _transform_request(arguments: argparse.Namespace, job: str, place: str, kind: str) -> dict[str, Any]:
     return {
         "TransformJobName": job,
         "ModelName": arguments.model,
-        "BatchStrategy": "SingleRecord",
         "TransformInput": {
             "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{place}/in/"}},
             "ContentType": kind,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import history, weight_tags
-from scripts.ab.report import ratio_sentence, sentence, verdict
-from scripts.ab.study import REHEARSED, add_arguments
+from scripts.ab.report import ratio_sentence, sentence
+from scripts.ab.study import add_arguments, rehearsed
 from scripts.aws import (
     CommandError,
     Invalid,
@@ -25,6 +25,8 @@ from scripts.compare import open_study
 from scripts.endpoint import describe, failure, require_in_service, settle, shares, weights
 from scripts.history import Change, Weights
 from scripts.variants import weight
+
+REMEDY = "wait for it, or give --force with a --reason that is kept"
 
 
 def assignment(text: str) -> tuple[str, float]:
@@ -97,13 +99,12 @@ def _split(arguments: argparse.Namespace) -> None:
 def _promote(arguments: argparse.Namespace) -> None:
     if bool(arguments.force) != bool(arguments.reason and arguments.reason.strip()):
         raise UsageError("--force and --reason TEXT go together: give both, or neither")
-    sagemaker = client("sagemaker", arguments, REHEARSED)
+    sagemaker = client("sagemaker", arguments, rehearsed(arguments.variant))
     now = weights(describe(sagemaker, arguments.endpoint))
     if arguments.variant not in now:
-        shadow = " (a shadow is deployed as a variant first)" if not arguments.dry_run else ""
         raise UsageError(
             f"endpoint {arguments.endpoint!r} has no variant {arguments.variant!r} with a weight; "
-            f"{nearest(arguments.variant, now)}{shadow}"
+            f"{nearest(arguments.variant, now)} (a shadow is deployed as a variant first)"
         )
     reason = f"forced: {arguments.reason.strip()}" if arguments.force else _evidence(arguments)
     _change(arguments, {name: float(name == arguments.variant) for name in now}, reason=reason)
@@ -111,18 +112,23 @@ def _promote(arguments: argparse.Namespace) -> None:
 
 def _evidence(arguments: argparse.Namespace) -> str:
     """What the comparison says for a promotion; a CommandError where it says nothing for it."""
-    evidence = open_study(arguments).look()
-    contest = evidence.contest(arguments.variant)
+    try:
+        evidence = open_study(arguments).look()
+    except UsageError:
+        raise
+    except CommandError as error:
+        raise CommandError(f"not promoted: {error}; {REMEDY}") from error
     if arguments.dry_run:
         return "rehearsed"
-    remedy = "wait for it, or give --force with a --reason that is kept"
+    contest = evidence.contest(arguments.variant)
     if contest is None:
-        raise CommandError(f"{arguments.variant} is the champion already; there is nothing to promote it over")
-    if verdict(evidence) == "mismatch":
-        raise CommandError(f"not promoted: {ratio_sentence(evidence)}; {remedy}")
-    said = sentence(contest, evidence.champion)
-    if contest.verdict not in ("better", "equivalent"):
-        raise CommandError(f"not promoted: {said}; {remedy}")
+        raise CommandError(
+            f"{arguments.variant} is the champion already; there is nothing to promote it over (`traffic split` gives "
+            "it all of the traffic)"
+        )
+    said = ratio_sentence(evidence) if evidence.is_mismatched(contest) else sentence(contest, evidence.champion)
+    if evidence.is_mismatched(contest) or contest.verdict not in ("better", "equivalent"):
+        raise CommandError(f"not promoted: {said}; {REMEDY}")
     print(said)
     return said
 

@@ -1,1 +1,1 @@
-"""The demonstration: train, serve two variants, compare them on months that neither has seen."""
+"""The demonstration: an A/B test of two models that differ, and of two that hardly do, from training to teardown."""

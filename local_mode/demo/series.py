@@ -40,8 +40,7 @@ class Series:
 
     def instance(self, origin: int) -> dict[str, object]:
         """The instance of a request for the months from `origin` on: it holds only the months before."""
-        target = [None if np.isnan(value) else value for value in self.values[:origin].tolist()]
-        return {"start": self.start, "target": target}
+        return {"start": self.start, "target": with_gaps(self.values[:origin])}
 
     def actuals(self, origin: int, length: int) -> Values:
         return self.values[origin : origin + length]
@@ -53,6 +52,11 @@ class Series:
             earlier = self.values[(origin + step) % SEASON : origin : SEASON]
             forecast[step] = earlier[~np.isnan(earlier)][-1]
         return forecast
+
+
+def with_gaps(values: Values) -> list[float | None]:
+    """The values for JSON, which has null for what is missing."""
+    return [None if np.isnan(value) else value for value in values.tolist()]
 
 
 def load_series() -> list[Series]:

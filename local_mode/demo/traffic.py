@@ -1,78 +1,83 @@
-"""Requests to the endpoint through boto3, as an application would send them."""
+"""Requests to an endpoint through boto3, as an application sends them, and what turned out to be true of them."""
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import boto3
-import numpy as np
+from local_mode.demo.progress import counted, say
+from local_mode.stopping import StopRequest
 
-from local_mode.demo.series import Series, Values
-
-NUM_SAMPLES = 100
-QUANTILES = ("0.1", "0.5", "0.9")
+CAPTURE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """One answer: who gave it, how long it took, and the forecast of the months from `origin` on."""
+class Request:
+    """One instance, the inference id by which its actual is told later, and the actual: a number, or a list of them."""
 
-    series: Series
-    origin: int
-    variant: str
-    seconds: float
-    mean: Values
-    low: Values
-    median: Values
-    high: Values
+    identity: str
+    instance: Mapping[str, object]
+    actual: object
+    configuration: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def actuals(self) -> Values:
-        return self.series.actuals(self.origin, len(self.mean))
+    def body(self) -> bytes:
+        more = {"configuration": self.configuration} if self.configuration else {}
+        return json.dumps({"instances": [self.instance], **more}).encode()
 
 
-@contextmanager
-def runtime_client(url: str) -> Iterator[Any]:
-    client = boto3.client(
-        "sagemaker-runtime",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-    try:
-        yield client
-    finally:
-        client.close()
+@dataclass(frozen=True)
+class Answer:
+    """Who answered a request, and what."""
+
+    request: Request
+    variant: str
+    prediction: Mapping[str, Any]
 
 
-def invoke(client: Any, endpoint: str, request: dict[str, object], variant: str | None = None) -> tuple[str, Any]:
-    """The variant that answered, and its first prediction."""
-    target = {"TargetVariant": variant} if variant else {}
-    answer = client.invoke_endpoint(
+def ask(runtime: Any, endpoint: str, request: Request) -> Answer:
+    answer = runtime.invoke_endpoint(
         EndpointName=endpoint,
         ContentType="application/json",
         Accept="application/json",
-        Body=json.dumps(request).encode(),
-        **target,
+        InferenceId=request.identity,
+        Body=request.body,
     )
-    return answer["InvokedProductionVariant"], json.loads(answer["Body"].read())["predictions"][0]
+    prediction = json.loads(answer["Body"].read())["predictions"][0]
+    return Answer(request, answer["InvokedProductionVariant"], prediction)
 
 
-def ask(client: Any, endpoint: str, series: Series, origin: int, variant: str | None = None) -> Forecast:
-    """A forecast from `origin`; the weights choose the variant unless one is named."""
-    configuration = {
-        "num_samples": NUM_SAMPLES,
-        "output_types": ["mean", "quantiles"],
-        "quantiles": QUANTILES,
-    }
-    request: dict[str, object] = {"instances": [series.instance(origin)], "configuration": configuration}
-    started = time.perf_counter()
-    answered_by, prediction = invoke(client, endpoint, request, variant)
-    seconds = time.perf_counter() - started
-    low, median, high = (np.asarray(prediction["quantiles"][name], dtype=np.float64) for name in QUANTILES)
-    mean = np.asarray(prediction["mean"], dtype=np.float64)
-    return Forecast(series, origin, answered_by, seconds, mean, low, median, high)
+def ask_all(runtime: Any, endpoint: str, requests: Sequence[Request], stop: StopRequest) -> list[Answer]:
+    """Asks one after the other, and says who answered how many."""
+    started = time.monotonic()
+    answers = []
+    for request in counted(list(requests), endpoint):
+        stop.raise_if_requested()
+        answers.append(ask(runtime, endpoint, request))
+    counts = Counter(answer.variant for answer in answers)
+    told = ", ".join(f"{variant} answered {count:,}" for variant, count in sorted(counts.items()))
+    say(f"{len(answers):,} requests in {time.monotonic() - started:.1f} s: {told}")
+    return answers
+
+
+def write_actuals(requests: Sequence[Request], file: Path) -> None:
+    """JSON Lines for `scripts.feedback`."""
+    rows = (json.dumps({"inference_id": each.identity, "actual": each.actual}) for each in requests)
+    file.write_text("".join(f"{row}\n" for row in rows))
+
+
+def await_capture(s3: Any, bucket: str, prefix: str, count: int, stop: StopRequest) -> None:
+    """Returns when so many answers are captured under the prefix, or after 20 seconds: a slow shadow misses some."""
+    deadline = time.monotonic() + CAPTURE_SECONDS
+    while _captured(s3, bucket, prefix) < count and time.monotonic() < deadline:
+        stop.raise_if_requested()
+        time.sleep(0.5)
+
+
+def _captured(s3: Any, bucket: str, prefix: str) -> int:
+    entries = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    bodies = (s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in entries)
+    return sum(body.count(b"\n") for body in bodies)

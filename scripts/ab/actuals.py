@@ -1,14 +1,13 @@
 """What turned out to be true of captured requests, in the layout of SageMaker's ground truth."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from polyadic.variants import Actual
-from scripts.ab.capture import list_keys
-from scripts.ab.places import bucket_and_prefix
+from scripts.ab.documents import finite, read_json
+from scripts.ab.objects import NewObjects
 
 FILE_BYTES = 4 * 2**20
 
@@ -17,33 +16,31 @@ class ActualsReader:
     """Reads the actuals under an address; a second reading fetches only the files that are new."""
 
     def __init__(self, s3: Any, uri: str) -> None:
-        self._s3 = s3
-        self._bucket, self._prefix = bucket_and_prefix(uri)
-        self._seen: set[str] = set()
+        self._objects = NewObjects(s3, uri)
         self._actuals: list[Actual] = []
         self.broken = 0
         """Lines that are no ground truth; they count nowhere else."""
 
     def read(self) -> list[Actual]:
         """All actuals, in the order in which they were said."""
-        for key in list_keys(self._s3, self._bucket, self._prefix):
-            if key in self._seen or not key.endswith(".jsonl"):
-                continue
-            body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            self._seen.add(key)
+        for key, body in self._objects.read():
             for number, line in enumerate(body.splitlines()):
-                try:
-                    self._actuals.append(read_line(line, (key, number)))
-                except (ValueError, KeyError, TypeError):
-                    self.broken += 1
+                if line.strip():
+                    self._add(line, (key, number))
         return self._actuals
+
+    def _add(self, line: bytes, place: tuple[str, int]) -> None:
+        try:
+            self._actuals.append(read_line(line, place))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.broken += 1
 
 
 def read_line(line: bytes, place: tuple[str, int]) -> Actual:
     """One line of ground truth: JSON as `scripts.feedback` writes it, or SageMaker's CSV."""
-    document = json.loads(line)
+    document = read_json(line)
     truth = document["groundTruthData"]
-    content = json.loads(truth["data"]) if truth["encoding"] == "JSON" else _row(truth["data"])
+    content = read_json(truth["data"]) if truth["encoding"] == "JSON" else _row(truth["data"])
     return Actual(str(document["eventMetadata"]["eventId"]), place, content)
 
 
@@ -63,20 +60,11 @@ def write_files(actuals: Iterable[tuple[str, Any]], now: datetime) -> Iterator[t
 
 def _line(identity: str, content: Any) -> bytes:
     document = {
-        "groundTruthData": {"data": json.dumps(_finite(content)), "encoding": "JSON"},
+        "groundTruthData": {"data": json.dumps(finite(content)), "encoding": "JSON"},
         "eventMetadata": {"eventId": identity},
         "eventVersion": "0",
     }
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-
-def _finite(value: Any) -> Any:
-    """The value with null for what is no finite number, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _key(now: datetime, number: int) -> str:

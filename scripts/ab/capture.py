@@ -2,14 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from polyadic.variants import Assignment, read_custom_attributes
-from scripts.ab.places import bucket_and_prefix
+from scripts.ab.documents import read_json
+from scripts.ab.objects import NewObjects
 from scripts.aws import CommandError
+from scripts.history import now, seconds_of
 
 REPLAY_PREFIX = "polyadic-replay-"
 """Of the ids of requests that `scripts.replay` makes: they are captured as well, and are nobody's requests."""
@@ -33,7 +34,8 @@ class Captured:
     request: Part | None
     answer: Part | None
     assignment: Assignment | None
-    replayed: bool = False
+    replayed: float | None = None
+    """When `scripts.replay` asked for the answer, in seconds of the epoch; None of what users were answered."""
 
     @property
     def order(self) -> tuple[float, str]:
@@ -45,24 +47,19 @@ class CaptureReader:
     """Reads an endpoint's capture under an address; a second reading fetches only the files that are new."""
 
     def __init__(self, s3: Any, uri: str, endpoint: str, replayed: bool = False) -> None:
-        self._s3, self._replayed = s3, replayed
-        self._bucket, prefix = bucket_and_prefix(uri)
-        self._prefix = f"{prefix}{endpoint}/"
-        self._seen: set[str] = set()
+        self._objects = NewObjects(s3, f"{uri.rstrip('/')}/{endpoint}")
+        self._replayed = replayed
         self._captured: list[Captured] = []
         self.broken = 0
         """Lines that are no captured request; they count nowhere else."""
 
     def read(self) -> list[Captured]:
         """All that was captured, in the order of time."""
-        for key in list_keys(self._s3, self._bucket, self._prefix):
-            if key in self._seen or not key.endswith(".jsonl"):
-                continue
-            body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-            self._seen.add(key)
-            variant = key.removeprefix(self._prefix).partition("/")[0]
+        for key, body in self._objects.read():
+            variant = key.removeprefix(self._objects.prefix).partition("/")[0]
             for line in body.splitlines():
-                self._add(line, variant)
+                if line.strip():
+                    self._add(line, variant)
         self._captured.sort(key=lambda each: each.order)
         return self._captured
 
@@ -75,29 +72,21 @@ class CaptureReader:
             self.broken += 1
 
 
-def list_keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
-    """Every key of a bucket that begins with the prefix, in their order."""
-    answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
-    yield from (entry["Key"] for entry in answer.get("Contents", []))
-    while answer.get("NextContinuationToken"):
-        answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, ContinuationToken=answer["NextContinuationToken"])
-        yield from (entry["Key"] for entry in answer.get("Contents", []))
-
-
 def read_line(line: bytes, variant: str, replayed: bool = False) -> Captured:
-    """One line of a captured file."""
-    document = json.loads(line)
+    """One line of a captured file; of a replay it says when it was made."""
+    document = read_json(line)
     data, told = document["captureData"], document["eventMetadata"]
     attributes = told.get("customAttributes") or []
     assignments = (read_custom_attributes(each) for each in attributes)
     return Captured(
         identity=str(told.get("inferenceId") or told["eventId"]),
         variant=variant,
-        seconds=datetime.fromisoformat(told["inferenceTime"]).timestamp(),
+        # A fraction of a second tells who answers faster, and the order may not depend on that.
+        seconds=math.floor(seconds_of(told["inferenceTime"])),
         request=_part(data.get("endpointInput")),
         answer=_part(data.get("endpointOutput")),
         assignment=next((each for each in assignments if each is not None), None),
-        replayed=replayed,
+        replayed=seconds_of(told["replayTime"]) if replayed and "replayTime" in told else 0.0 if replayed else None,
     )
 
 
@@ -111,7 +100,7 @@ def write_line(captured: Captured, event_id: str, moment: str) -> bytes:
         )
         if part is not None
     }
-    told = {"eventId": event_id, "inferenceId": captured.identity, "inferenceTime": moment}
+    told = {"eventId": event_id, "inferenceId": captured.identity, "inferenceTime": moment, "replayTime": now()}
     document = {"captureData": data, "eventMetadata": told, "eventVersion": "0"}
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 

@@ -1,7 +1,7 @@
 """What is known of an endpoint's variants now: captured answers joined with actuals, and how they compare."""
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,28 +15,20 @@ from polyadic.variants import (
     compare_split,
     join,
     pairs,
-    running_sample_ratio,
+    rate_interval,
 )
-from polyadic.variants.guardrails import Guardrail
+from polyadic.variants.guardrails import Guardrail, latency
 from scripts.ab.capture import Captured
-from scripts.ab.measures import Measured, Numbers, Settings, Unscored, measure
+from scripts.ab.drawing import Drawn, SampleRatio, drawn_by_chance, sample_ratio
+from scripts.ab.measures import Numbers
 from scripts.ab.propensities import Propensities
 from scripts.ab.question import Question
+from scripts.ab.scoring import Scored, Scores
 from scripts.aws import UsageError
 
-RATIO_ALPHA = 0.01
-CAPTURE_SECONDS = 300.0
-"""What is older is captured, of all variants."""
-LEAST_FLOOR = 1e-3
-
-
-@dataclass(frozen=True)
-class Scored:
-    """An answer with its loss."""
-
-    answer: Answer
-    captured: Captured
-    measured: Measured
+PAIR_WORTH = 3
+"""A pair tells at least as much as three drawn answers do, even with a covariate."""
+MISSING_ALPHA = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,26 +50,13 @@ class Contest:
     design: str
     comparison: Comparison
     guardrails: tuple[Guardrail, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """What the comparison says, unless a guard-rail speaks against it."""
         rung = any(rail.violated for rail in self.guardrails)
         return "worse" if rung else str(self.comparison.verdict)
-
-
-@dataclass(frozen=True)
-class SampleRatio:
-    """Whether the variants were drawn by their weights: observed and expected counts, and the p-value at any look."""
-
-    observed: Mapping[str, int]
-    expected: Mapping[str, float]
-    p: float
-
-    @property
-    def mismatch(self) -> bool:
-        """Whether something other than the weights decides who answers; then no split can be read."""
-        return self.p < RATIO_ALPHA
 
 
 @dataclass(frozen=True)
@@ -97,10 +76,14 @@ class Evidence:
         """The contest of a challenger, or None where there is none."""
         return next((each for each in self.contests if each.challenger == challenger), None)
 
+    def is_mismatched(self, contest: Contest) -> bool:
+        """Whether a contest cannot be read, because its split does not follow the weights."""
+        return contest.design == "split" and self.ratio is not None and self.ratio.mismatch
+
 
 @dataclass
 class Material:
-    """What evidence is made of."""
+    """What evidence is made of. `scores` keeps the losses from one look to the next."""
 
     endpoint: str
     champion: str
@@ -114,62 +97,35 @@ class Material:
     topics: Mapping[str, Numbers] = field(default_factory=dict)
     guardrails: Callable[[str], tuple[Guardrail, ...]] = lambda challenger: ()
     notes: Sequence[str] = ()
+    scores: Scores = field(default_factory=Scores)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A drawn answer that has a loss."""
+
+    scored: Scored
+    shares: Mapping[str, float]
 
 
 def gather(material: Material) -> Evidence:
     """Join, score, check the sample ratio, and compare each challenger with the champion."""
     known = [each for each in material.captured if each.variant in (material.champion, *material.challengers)]
     joined = join(map(_answer, known), material.actuals)
-    scored, notes = _scored(joined, known, material)
-    drawn = _drawn(known, material.now)
-    ratio, ratio_notes = _sample_ratio(drawn, material.propensities)
+    scored, score_notes = material.scores.score(joined, material.question, material.topics)
+    drawn, draw_notes = drawn_by_chance(known, material.propensities, material.now)
     sides = tuple(_side(name, known, scored) for name in (material.champion, *material.challengers))
-    loss = sides[0].loss
-    alone = {id(each) for each in drawn}
-    contests = tuple(_contest(name, scored, alone, material, loss) for name in material.challengers)
+    contests = tuple(_contest(name, scored, drawn, material, sides[0].loss) for name in material.challengers)
+    told = [note for contest in contests for note in contest.notes]
+    notes = (*material.notes, *score_notes, *draw_notes, *_unnamed(scored, material.question), *told)
+    ratio = sample_ratio(drawn)
     return Evidence(
-        material.endpoint,
-        material.champion,
-        material.question,
-        sides,
-        contests,
-        ratio,
-        joined,
-        (*material.notes, *notes, *ratio_notes),
+        material.endpoint, material.champion, material.question, sides, contests, ratio, joined, tuple(notes)
     )
 
 
 def _answer(captured: Captured) -> Answer:
     return Answer(captured.identity, captured.variant, captured.order, captured)
-
-
-def _scored(joined: Joined, known: Sequence[Captured], material: Material) -> tuple[list[Scored], list[str]]:
-    question = material.question
-    settings = Settings(question.season, question.freq, question.column, question.higher_is_better, material.topics)
-    scored, reasons = [], Counter[str]()
-    for answer, actual in joined.matched:
-        captured: Captured = answer.content
-        try:
-            parts = captured.request, captured.answer, actual.content
-            scored.append(Scored(answer, captured, measure(question.loss, *parts, settings, captured.variant)))
-        except Unscored as reason:
-            reasons[str(reason)] += 1
-    return scored, [f"{count} answers have no loss: {reason}" for reason, count in reasons.most_common(3)]
-
-
-def _drawn(known: Iterable[Captured], now: float) -> list[Captured]:
-    """What belongs to a split: answered by one variant alone, no replay, and captured of every variant by now.
-
-    Each variant's capture arrives in its own time: what is newer than another's newest may lack the other's answers.
-    """
-    live = [each for each in known if not each.replayed]
-    by: dict[str, set[str]] = defaultdict(set)
-    newest: dict[str, float] = {}
-    for each in live:
-        by[each.identity].add(each.variant)
-        newest[each.variant] = each.seconds
-    complete = min((max(last, now - CAPTURE_SECONDS) for last in newest.values()), default=now)
-    return [each for each in live if len(by[each.identity]) == 1 and each.seconds <= complete]
 
 
 def _side(name: str, known: Sequence[Captured], scored: Sequence[Scored]) -> Side:
@@ -184,79 +140,105 @@ def _side(name: str, known: Sequence[Captured], scored: Sequence[Scored]) -> Sid
     )
 
 
-def _sample_ratio(alone: Sequence[Captured], propensities: Propensities) -> tuple[SampleRatio | None, list[str]]:
-    rows, unknown = [], 0
-    users: set[str] = set()
-    for each in alone:
-        if each.assignment is not None:
-            if each.assignment.user in users:
-                continue  # A user who keeps the variant is drawn once.
-            users.add(each.assignment.user)
-        shares = shares_of(each, propensities)
-        if shares is None:
-            unknown += 1
-        elif max(shares.values()) < 1 or shares.get(each.variant, 0.0) == 0:
-            rows.append((each.variant, shares))
-    notes = (
-        [f"{unknown} requests were answered while the weights changed, and are left out of the split"]
-        if unknown
-        else []
-    )
-    if not rows:
-        return None, notes
-    names = sorted({name for variant, shares in rows for name in (variant, *shares)})
-    drawn = [names.index(variant) for variant, _ in rows]
-    table = [[shares.get(name, 0.0) for name in names] for _, shares in rows]
-    evidence = running_sample_ratio(drawn, table)
-    expected = {name: sum(row[place] for row in table) for place, name in enumerate(names)}
-    observed = Counter(variant for variant, _ in rows)
-    return SampleRatio(dict(observed), expected, math.exp(-max(0.0, float(evidence.max())))), notes
-
-
-def shares_of(captured: Captured, propensities: Propensities) -> Mapping[str, float] | None:
-    """With what chance each variant could have answered: as the client logged it, or by the weights of the moment."""
-    return captured.assignment.propensities if captured.assignment else propensities.at(captured.seconds)
+def _unnamed(scored: Sequence[Scored], question: Question) -> list[str]:
+    """A note where series have no name, so that their requests of a day cannot be told apart."""
+    if question.cluster not in ("auto", "series-day"):
+        return []
+    clusters = [each.measured.cluster for each in scored if isinstance(each.measured.cluster, tuple)]
+    count = sum(cluster[0] is None for cluster in clusters)
+    what = "requests name no series (item_id or cat): those of one day are one fact, unless --cluster says otherwise"
+    return [f"{count} {what}"] if count else []
 
 
 def _contest(
-    challenger: str, scored: Sequence[Scored], alone: set[int], material: Material, champion_loss: float
+    challenger: str, scored: Sequence[Scored], drawn: Sequence[Drawn], material: Material, champion_loss: float
 ) -> Contest:
-    rails = material.guardrails(challenger)
-    paired = pairs(((each.answer, each.measured.loss) for each in scored), material.champion, challenger)
-    split = [each for each in scored if id(each.captured) in alone]
-    known = [(each, shares) for each in split if (shares := shares_of(each.captured, material.propensities))]
-    drawn = [(each, shares) for each, shares in known if shares.get(challenger) and shares.get(material.champion)]
+    champion = material.champion
+    rails = (*material.guardrails(challenger), *_latency(challenger, scored, material))
+    paired = pairs(((each.answer, each.measured.loss) for each in scored), champion, challenger)
+    choice = [each for each in drawn if each.shares.get(challenger) and each.shares.get(champion)]
+    losses = {id(each.captured): each for each in scored}
+    rows = [Row(losses[id(each.captured)], each.shares) for each in choice if id(each.captured) in losses]
+    is_auto = material.design == "auto"
+    by_pairs = len(paired) * PAIR_WORTH >= len(rows) if is_auto else material.design == "pairs"
     try:
-        by_pairs = len(paired) >= len(drawn) if material.design == "auto" else material.design == "pairs"
         if by_pairs:
-            clusters = {each.answer.inference_id: _cluster(each, material.question, sticky=False) for each in scored}
-            plan = material.question.plan(len(material.challengers), champion_loss, 0.05)
-            labels = [clusters[answer.inference_id] for answer, _, _ in paired]
-            losses = [champion for _, champion, _ in paired], [other for _, _, other in paired]
-            return Contest(challenger, "pairs", compare_pairs(*losses, plan, labels), rails)
-        return Contest(challenger, "split", _split(challenger, drawn, material, champion_loss), rails)
+            comparison = _pairs(paired, scored, material, champion_loss)
+            notes = _unread(challenger, len(rows), "drawn answers", "split")
+        else:
+            comparison = _split(challenger, rows, material, champion_loss)
+            notes = _unread(challenger, len(paired), "pairs", "pairs") + _missing((champion, challenger), choice, rows)
     except VariantError as error:
         raise UsageError(str(error)) from error
+    return Contest(challenger, "pairs" if by_pairs else "split", comparison, rails, tuple(notes))
 
 
-def _split(
-    challenger: str, drawn: Sequence[tuple[Scored, Mapping[str, float]]], material: Material, champion_loss: float
+def _latency(challenger: str, scored: Sequence[Scored], material: Material) -> list[Guardrail]:
+    """The guard-rail of the p99, where clients fed back the seconds that they waited.
+
+    A shadow answers nobody: of a request that several variants answered nobody knows whom the client waited for.
+    """
+    live = [each for each in scored if each.captured.replayed is None]
+    answered = Counter(each.answer.inference_id for each in live)
+    waited: dict[str, list[float]] = {material.champion: [], challenger: []}
+    for each in live:
+        if each.seconds is not None and answered[each.answer.inference_id] == 1 and each.answer.variant in waited:
+            waited[each.answer.variant].append(each.seconds)
+    if not all(waited.values()):
+        return []
+    limit = None if material.question.p99_ms is None else material.question.p99_ms / 1000
+    return [latency(waited[material.champion], waited[challenger], limit)]
+
+
+def _unread(challenger: str, count: int, what: str, design: str) -> list[str]:
+    """What the design that was chosen does not read."""
+    return [f"{count} {what} of {challenger} are not read; --design {design} reads them alone"] if count else []
+
+
+def _missing(names: tuple[str, str], choice: Sequence[Drawn], rows: Sequence[Row]) -> list[str]:
+    """A note where one side's losses are known more often than the other's: then the split compares what came."""
+    drawn, known = Counter(each.captured.variant for each in choice), Counter(row.scored.answer.variant for row in rows)
+    one, other = (rate_interval(known[name], drawn[name], MISSING_ALPHA / 2) for name in names)
+    if one[1] >= other[0] and other[1] >= one[0]:
+        return []
+    told = " and of ".join(f"{known[name] / max(drawn[name], 1):.1%} of {name}'s" for name in names)
+    return [f"the loss is known of {told} drawn answers: the split compares those alone; wait for the others"]
+
+
+def _pairs(
+    paired: Sequence[tuple[Answer, float, float]], scored: Sequence[Scored], material: Material, champion_loss: float
 ) -> Comparison:
+    # A replay does not know the user: what was answered live comes last, and has the last word.
+    ordered = sorted(scored, key=lambda each: each.captured.replayed is None)
+    clusters = {each.answer.inference_id: _cluster(each, material.question, sticky=False) for each in ordered}
+    plan = material.question.plan(len(material.challengers), champion_loss, 0.05)
+    losses = [champion for _, champion, _ in paired], [other for _, _, other in paired]
+    return compare_pairs(*losses, plan, [clusters[answer.inference_id] for answer, _, _ in paired])
+
+
+def _split(challenger: str, rows: Sequence[Row], material: Material, champion_loss: float) -> Comparison:
     champion = material.champion
-    shares = {name: [row.get(name, 0.0) for _, row in drawn] for name in (champion, challenger)}
-    floor = max(LEAST_FLOOR, min((min(each) for each in shares.values() if each), default=0.05) * 0.999)
-    beside = [each.measured.covariate for each, _ in drawn]
-    covariate = [value for value in beside if value is not None]
+    shares = {name: [row.shares[name] for row in rows] for name in (champion, challenger)}
+    floor = min((min(each) for each in shares.values() if each), default=0.05) * 0.999
     return compare_split(
-        [each.measured.loss for each, _ in drawn],
-        [each.answer.variant for each, _ in drawn],
+        [row.scored.measured.loss for row in rows],
+        [row.scored.answer.variant for row in rows],
         shares,
         champion,
         challenger,
         material.question.plan(len(material.challengers), champion_loss, floor),
-        [_cluster(each, material.question, sticky=True) for each, _ in drawn],
-        covariate if len(covariate) == len(beside) else None,
+        [_cluster(row.scored, material.question, sticky=True) for row in rows],
+        _covariates([row.scored.measured.covariate for row in rows]),
     )
+
+
+def _covariates(beside: Sequence[float | None]) -> list[float] | None:
+    """The covariates, with their mean where one is not known: it depends on no draw, and so favours nobody."""
+    known = [value for value in beside if value is not None]
+    if not known:
+        return None
+    mean = sum(known) / len(known)
+    return [mean if value is None else value for value in beside]
 
 
 def _cluster(scored: Scored, question: Question, sticky: bool) -> Hashable:

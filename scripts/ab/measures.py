@@ -1,13 +1,13 @@
 """What each answer cost, by the kind of the model: a loss for each way of asking which variant is better."""
 
 import csv
-import hashlib
 import io
 import json
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from polyadic.variants import VariantError, losses
 from scripts.ab.capture import Part
+from scripts.ab.documents import read_json
+from scripts.history import seconds_of
 
+FREQUENCY = re.compile(r"([1-9]\d{0,5})?(min|[a-zA-Z]+)(-\w+)?")
 SECONDS = {"s": 1, "min": 60, "t": 60, "h": 3600, "d": 86400, "b": 86400, "w": 7 * 86400}
 DAY_SECONDS = 86400.0
+ACTUAL = "actual"
+"""The column of actuals, where there are others beside it."""
+MOST = 1e300
+"""Greater numbers overflow where they are squared or summed."""
 Numbers = NDArray[np.float64]
 
 
@@ -62,7 +69,8 @@ def mase(instance: Any, prediction: Any, actual: Any, settings: Settings, _: str
 
 def squared_error(_: Any, prediction: Any, actual: Any, __: Settings, ___: str) -> Measured:
     """The squared error of an entry of a tensor."""
-    return Measured(losses.squared_error([float(_member(prediction, "value"))], [_number(actual)]))
+    value = _member(prediction, "value") if isinstance(prediction, dict) else _only(prediction)
+    return Measured(losses.squared_error(_predicted(value, _numbers(actual)), _numbers(actual)))
 
 
 def ranking(_: Any, prediction: Any, actual: Any, __: Settings, ___: str) -> Measured:
@@ -92,8 +100,9 @@ def held_out(_: Any, prediction: Any, actual: Any, settings: Settings, variant: 
 
 def of_column(_: Any, __: Any, actual: Any, settings: Settings, ___: str) -> Measured:
     """A column of numbers of the user's own, such as revenue; turned round where more of it is better."""
-    value = actual.get(settings.column) if isinstance(actual, dict) else None
-    if not isinstance(value, int | float):
+    row = actual if isinstance(actual, dict) else {ACTUAL: actual}
+    value = row.get(settings.column or ACTUAL)
+    if not isinstance(value, int | float) or not -MOST <= value <= MOST:
         raise Unscored(f"an actual has no number in the column {settings.column!r}")
     return Measured(-float(value) if settings.higher_is_better else float(value))
 
@@ -115,30 +124,36 @@ def measure(
     """The loss of one captured answer, the mean of its instances'; raises Unscored where there is none."""
     if name == "column":
         return of_column(None, None, actual, settings, variant)
-    truth = actual.get("actual") if isinstance(actual, dict) and "actual" in actual else actual
+    truth = actual[ACTUAL] if isinstance(actual, dict) and ACTUAL in actual else actual
     instances, predictions = _instances(request), _predictions(answer)
     if len(instances) != len(predictions):
         raise Unscored(f"{len(instances)} instances have {len(predictions)} predictions")
     truths = _truths(truth, len(instances))
     try:
-        parts = [
-            MEASURES[name](instance, prediction, one, settings, variant)
-            for instance, prediction, one in zip(instances, predictions, truths, strict=True)
-        ]
-    except (VariantError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise Unscored(
-            str(error)
-            if isinstance(error, VariantError | Unscored)
-            else f"an answer or actual is of another form ({error})"
-        ) from error
-    known = [part for part in parts if math.isfinite(part.loss)]
+        with np.errstate(all="ignore"):
+            parts = [
+                MEASURES[name](instance, prediction, one, settings, variant)
+                for instance, prediction, one in zip(instances, predictions, truths, strict=True)
+            ]
+    except (VariantError, Unscored) as error:
+        raise Unscored(str(error)) from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise Unscored(f"an answer or actual is of another form ({error})") from error
+    return _mean_of(parts)
+
+
+def _mean_of(parts: Sequence[Measured]) -> Measured:
+    """The mean over a request's instances whose truth is known."""
+    known = [part for part in parts if not math.isnan(part.loss)]
     if not known:
-        raise Unscored("nothing of the actual is known, or the series never varies from season to season")
+        raise Unscored("nothing of the actual is known")
+    if any(not abs(part.loss) <= MOST for part in known):
+        raise Unscored("the loss is infinite: the answer says that what came could not come")
     return Measured(
         _mean([part.loss for part in known]) or 0.0,
         _mean([part.covariate for part in known]),
         _mean([part.covered for part in known]),
-        known[0].cluster,
+        parts[0].cluster,
     )
 
 
@@ -150,6 +165,8 @@ def _forecast(
     levels: Mapping[float, Numbers] | None = None,
 ) -> Measured:
     history, truth = _numbers(_member(instance, "target")), _numbers(actual)
+    for forecast in quantiles.values():
+        _predicted(forecast, truth)
     scale = losses.seasonal_naive_error(history, settings.season)
     if not 0 < scale < math.inf:
         raise Unscored(
@@ -157,7 +174,7 @@ def _forecast(
             "to season"
         )
     naive = losses.seasonal_naive(history, settings.season, len(truth))
-    beside = float("nan") if np.isnan(naive).any() else losses.mase(naive, truth, scale)
+    beside = math.nan if math.isnan(np.add.reduce(naive)) else losses.mase(naive, truth, scale)
     known = {**(levels or {}), **quantiles}
     covered = losses.coverage(known[min(known)], known[max(known)], truth) if len(known) > 1 else None
     loss = losses.scaled_pinball(quantiles, truth, scale)
@@ -165,15 +182,20 @@ def _forecast(
 
 
 def _series_day(instance: Mapping[str, Any], freq: str | None) -> Hashable:
-    """The series of an instance and the day on which its forecast begins."""
-    told = instance.get("item_id") or [instance.get("start"), instance.get("cat")]
-    name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    return name, math.floor(len(instance["target"]) / steps_per_day(freq))
+    """The series of an instance, None where nothing names it, and the day on which its forecast begins."""
+    told = instance.get("item_id") if instance.get("item_id") is not None else instance.get("cat")
+    name = told if told is None or isinstance(told, str) else json.dumps(told, sort_keys=True)
+    days = len(instance["target"]) / steps_per_day(freq)
+    try:
+        return name, math.floor(seconds_of(str(instance["start"])) / DAY_SECONDS + days)
+    except (KeyError, ValueError):
+        return name, math.floor(days)
 
 
+@cache
 def steps_per_day(freq: str | None) -> float:
     """How many steps of a pandas frequency make a day; 1 for a day and more, and where none is given."""
-    parts = re.fullmatch(r"(\d*)(min|[a-zA-Z]+)(-\w+)?", freq or "D")
+    parts = FREQUENCY.fullmatch(freq or "D")
     seconds = SECONDS.get(parts[2].lower()) if parts else None
     if seconds is None or parts is None:
         return 1.0
@@ -197,9 +219,9 @@ def _listed(part: Part | None, key: str, missing: str) -> list[Any]:
         if kind == "text/csv":
             return [[float(each) for each in row] for row in csv.reader(io.StringIO(part.body.decode())) if row]
         if kind in ("application/jsonlines", "application/x-jsonlines"):
-            return [json.loads(line) for line in part.body.splitlines() if line.strip()]
-        document = json.loads(part.body)
-    except ValueError as error:
+            return [read_json(line) for line in part.body.splitlines() if line.strip()]
+        document = read_json(part.body)
+    except (ValueError, csv.Error) as error:
         raise Unscored(f"a body of {kind or 'no content type'} is neither JSON, JSON Lines nor CSV") from error
     content = document.get(key, [document]) if isinstance(document, dict) else document
     return content if isinstance(content, list) else [content]
@@ -221,12 +243,23 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _numbers(values: Any) -> Numbers:
-    listed = values if isinstance(values, list) else [values]
-    return np.array([_number(each) for each in listed], dtype=np.float64)
+    """One number or a list of them; null and "NaN" are not known."""
+    return np.array(values if isinstance(values, list) else [values], dtype=np.float64)
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None or value == "NaN" else float(value)
+def _predicted(forecast: Any, truth: Numbers) -> Numbers:
+    """The forecast, which may be unknown only where the truth is: or a model could keep silent where it is hard."""
+    numbers = _numbers(forecast) if not isinstance(forecast, np.ndarray) else forecast
+    if math.isnan(np.add.reduce(numbers)) and np.isnan(numbers[: len(truth)][~np.isnan(truth[: len(numbers)])]).any():
+        raise Unscored("the answer has no number where the actual is known")
+    return numbers
+
+
+def _only(row: Any) -> Any:
+    """The value of an answer that is a bare number, such as a line of CSV."""
+    if isinstance(row, list) and len(row) != 1:
+        raise Unscored(f"a row of an answer has {len(row)} numbers; another --loss fits it")
+    return row[0] if isinstance(row, list) else row
 
 
 def _index(key: str) -> Any:
@@ -234,5 +267,7 @@ def _index(key: str) -> Any:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
+    if len(values) == 1:
+        return values[0]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -47,7 +47,8 @@ def _panel(axis: object, contest: Contest, evidence: Evidence) -> None:
         axis.plot(counts, estimates, color="tab:blue", label="difference so far")
         axis.set_xscale("log")
         late = [bound for _, _, low, high in known[len(known) // 3 :] for bound in (low, high)]
-        axis.set_ylim(min(*late, 0.0, -margin) * 1.1, max(*late, 0.0, margin) * 1.1)
+        reach = 1.1 * max(map(abs, (*late, margin)))
+        axis.set_ylim(-reach or -1.0, reach or 1.0)  # Models that never differ have no reach.
         axis.legend(loc="best", fontsize="small", frameon=False)
     axis.set_title(sentence(contest, evidence.champion), loc="left", fontsize="medium")
     axis.set_xlabel("facts (requests, or clusters of them)")

@@ -1,14 +1,17 @@
 """What a comparison asks, fixed before anyone looks: a tag of the endpoint keeps it, so that every look asks alike."""
 
+import math
 import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from polyadic.variants import Plan, VariantError
+from scripts.ab.measures import FREQUENCY, MEASURES
 from scripts.aws import UsageError
 
 TAG = "polyadic:comparison"
 TAG_CHARACTERS = 256
+CLUSTERS = ("auto", "request", "series-day", "user")
 TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
 
@@ -28,6 +31,25 @@ class Question:
     low: float | None = None
     high: float | None = None
     cluster: str = "auto"
+    p99_ms: float | None = None
+
+    def check(self) -> None:
+        """A UsageError for what cannot be asked."""
+        if self.loss not in MEASURES or self.cluster not in CLUSTERS:
+            raise UsageError(f"got loss {self.loss!r} and cluster {self.cluster!r}; one of them is not known")
+        if (self.loss == "column") != (self.column is not None):
+            raise UsageError("--loss column and --column NAME go together: give both, or neither")
+        if (self.low is None) != (self.high is None):
+            raise UsageError("--low and --high go together: give both, or neither")
+        if self.low is not None and self.high is not None and not -math.inf < self.low < self.high < math.inf:
+            raise UsageError(f"got --low {self.low} --high {self.high}; allowed are two numbers, the lower first")
+        if self.season < 1 or self.horizon < 1:
+            raise UsageError(f"got season {self.season}, horizon {self.horizon}; allowed are numbers of 1 or more")
+        if self.freq is not None and not FREQUENCY.fullmatch(self.freq):
+            raise UsageError(f"got --freq {self.freq!r}; allowed are frequencies such as 15min, H, D or W-MON")
+        if self.p99_ms is not None and not 0 < self.p99_ms < math.inf:
+            raise UsageError(f"got --p99-ms {self.p99_ms:g}; allowed is a number of milliseconds above 0")
+        self.plan(1, 1.0, 0.05)
 
     def plan(self, challengers: int, champion_loss: float, floor: float) -> Plan:
         """The plan of the statistics, where the champion's mean loss so far is known."""
@@ -62,21 +84,19 @@ class Question:
 
 def read_tag(text: str) -> Question:
     """The question that a tag keeps; a UsageError where it is none."""
-    types = {each.name: each.type for each in fields(Question)}
-    told: dict[str, Any] = {}
+    kinds = {each.name: str(each.type) for each in fields(Question)}
+    words = [word.partition("=") for word in text.split()] if text != "defaults" else []
     try:
-        for word in text.split() if text != "defaults" else []:
-            name, _, value = word.partition("=")
-            kind = types[name]
-            told[name] = (
-                value == "True"
-                if kind is bool
-                else value
-                if "str" in str(kind)
-                else int(value)
-                if kind is int
-                else float(value)
-            )
-    except (KeyError, ValueError) as error:
+        question = Question(**{name: _read(kinds[name], value) for name, _, value in words})
+        question.check()
+    except (KeyError, ValueError, UsageError) as error:
         raise UsageError(f"the tag {TAG} is {text!r}, which is no question; give --ask-anew to replace it") from error
-    return Question(**told)
+    return question
+
+
+def _read(kind: str, value: str) -> Any:
+    if "bool" in kind:
+        return value == "True"
+    if "str" in kind:
+        return value
+    return int(value) if "int" in kind else float(value)

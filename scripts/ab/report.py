@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.ab.documents import finite
 from scripts.ab.evidence import Contest, Evidence
 
 EXIT_CODES = {"better": 0, "equivalent": 10, "undecided": 11, "worse": 12, "mismatch": 13}
@@ -13,10 +14,10 @@ EXIT_CODES = {"better": 0, "equivalent": 10, "undecided": 11, "worse": 12, "mism
 
 def verdict(evidence: Evidence) -> str:
     """One word for all contests: mismatch first, then better, undecided, equivalent, worse."""
-    if evidence.ratio is not None and evidence.ratio.mismatch and any(c.design == "split" for c in evidence.contests):
+    if any(evidence.is_mismatched(contest) for contest in evidence.contests):
         return "mismatch"
     said = {contest.verdict for contest in evidence.contests}
-    return next((word for word in ("better", "undecided", "equivalent") if word in said), "worse")
+    return next((word for word in ("better", "undecided", "equivalent", "worse") if word in said), "undecided")
 
 
 def sentence(contest: Contest, champion: str) -> str:
@@ -52,6 +53,8 @@ def table(evidence: Evidence) -> str:
     if evidence.contests:
         lines += [*aligned(_contest_rows(evidence)), ""]
         lines += [sentence(contest, evidence.champion) for contest in evidence.contests]
+    else:
+        lines += [f"nothing to compare: {evidence.champion} is alone; deploy another variant, or replay one"]
     lines += [_rail_line(contest) for contest in evidence.contests if contest.guardrails]
     lines += [ratio_sentence(evidence), evidence.joined.sentence(), *evidence.notes]
     return "\n".join(line for line in lines if line is not None)
@@ -85,10 +88,11 @@ def as_json(evidence: Evidence) -> str:
         "variants": [vars(side) for side in evidence.sides],
         "challengers": [_contest_document(contest, evidence.champion) for contest in evidence.contests],
         "sample_ratio": None if ratio is None else {**vars(ratio), "mismatch": ratio.mismatch},
+        "ratio": ratio_sentence(evidence),
         "joined": evidence.joined.sentence(),
         "notes": list(evidence.notes),
     }
-    return json.dumps(_finite(document))
+    return json.dumps(finite(document))
 
 
 def number(value: float | None) -> str:
@@ -124,10 +128,13 @@ def _contest_rows(evidence: Evidence) -> list[list[str]]:
 
 
 def _rail_line(contest: Contest) -> str:
-    parts = [
-        f"{rail.name} {rail.challenger:.2%} against {rail.champion:.2%}{' (TOO MANY)' if rail.violated else ''}"
-        for rail in contest.guardrails
-    ]
+    parts = []
+    for rail in contest.guardrails:
+        own, other = (
+            f"{value:.2%}" if rail.name == "errors" else f"{1000 * value:.3g} ms"
+            for value in (rail.challenger, rail.champion)
+        )
+        parts.append(f"{rail.name} {own} against {other}{' (TOO MUCH)' if rail.violated else ''}")
     return f"guard-rails of {contest.challenger}: {', '.join(parts)}"
 
 
@@ -162,11 +169,3 @@ def points(contest: Contest, most: int = 200) -> list[tuple[int, float, float, f
         for look in looks
     )
     return [row for row in rows if all(map(math.isfinite, row))]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,7 +3,7 @@
 import argparse
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,29 +14,33 @@ import numpy as np
 from polyadic.variants import guardrails
 from scripts import history, weight_tags
 from scripts.ab.actuals import ActualsReader
-from scripts.ab.capture import CaptureReader, require_captured
+from scripts.ab.capture import Captured, CaptureReader, require_captured
 from scripts.ab.evidence import Evidence, Material, gather
 from scripts.ab.measures import MEASURES, Numbers
 from scripts.ab.places import actuals_uri, capture_uri, replay_uri
 from scripts.ab.propensities import Propensities, model_starts
-from scripts.ab.question import TAG, Question, read_tag
-from scripts.aws import Invalid, UsageError, nearest, s3_uri
+from scripts.ab.question import CLUSTERS, TAG, Question, read_tag
+from scripts.ab.scoring import Scores
+from scripts.aws import CommandError, Invalid, UsageError, nearest, s3_uri
 from scripts.endpoint import describe, weights
 
 SHADOWS = "ShadowProductionVariants"
 MOST_DATAPOINTS = 1440
 """That one answer of CloudWatch's may have."""
-REHEARSED: dict[str, Any] = {
-    "describe_endpoint": {
-        "EndpointName": "NAME",
-        "EndpointArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/name",
-        "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
-        "DataCaptureConfig": {"DestinationS3Uri": "s3://DestinationS3Uri-from-DescribeEndpoint"},
-        "ProductionVariants": [
-            {"VariantName": "A", "CurrentWeight": 0.9}, {"VariantName": "B", "CurrentWeight": 0.1}
-        ],
+
+
+def rehearsed(*names: str | None) -> dict[str, Any]:
+    """What a rehearsal takes for the answers of AWS: an endpoint with the variants that the arguments name."""
+    variants = dict.fromkeys(("A", "B", *filter(None, names)), 0.1)
+    return {
+        "describe_endpoint": {
+            "EndpointName": "NAME",
+            "EndpointArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/name",
+            "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
+            "DataCaptureConfig": {"DestinationS3Uri": "s3://DestinationS3Uri-from-DescribeEndpoint"},
+            "ProductionVariants": [{"VariantName": name, "CurrentWeight": each} for name, each in variants.items()],
+        }
     }
-}  # fmt: skip
 
 
 def share(text: str) -> float:
@@ -74,7 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--horizon", type=int, metavar="N", help="after how many facts the interval is tightest: 2000")
     asked.add_argument("--low", type=float, help="least loss there can be, with --high: an interval that is exact")
     asked.add_argument("--high", type=float, help="greatest loss there can be")
-    asked.add_argument("--cluster", choices=("auto", "request", "series-day", "user"), help="what is one fact")
+    asked.add_argument("--cluster", choices=CLUSTERS, help="what is one fact")
+    asked.add_argument(
+        "--p99-ms",
+        type=float,
+        metavar="MS",
+        help="a guard-rail on the column `seconds` of the actuals; default: by the champion's",
+    )
     asked.add_argument("--ask-anew", action="store_true", help="replace the question; earlier looks no longer count")
     parser.add_argument(
         "--design", choices=("auto", "pairs", "split"), default="auto", help="default: by what there is"
@@ -100,44 +110,43 @@ class Study:
         self._actuals = ActualsReader(s3, arguments.actuals or actuals_uri(capture, name))
         self._tags = weight_tags.all_tags(sagemaker, self._arn) if self._arn else {}
         self.question = self._asked(description)
+        self._scores = Scores()
         self._topics = {variant: _read_topics(path) for variant, path in arguments.topics}
 
     def look(self) -> Evidence:
         """What is known now."""
-        name = self._arguments.endpoint
+        name, champion = self._arguments.endpoint, str(self.question.champion)
         description = describe(self._sagemaker, name)
         captured = [each for reader in self._readers for each in reader.read()]
-        if not self._arguments.dry_run:
+        if not self._arguments.dry_run and getattr(self._arguments, "watch", None) is None:
             require_captured(captured, self._uri, name)
-        now = weights(description)
-        changes = {each.time: each for each in weight_tags.changes(self._tags_now().items(), name)}
-        changes |= {each.time: each for each in history.read(self._arguments.history, name)}
-        actuals, champion = self._actuals.read(), str(self.question.champion)
-        starts = model_starts(changes.values())
-        older = [each for each in captured if each.seconds < starts.get(each.variant, 0.0) and not each.replayed]
-        captured = [each for each in captured if each.seconds >= starts.get(each.variant, 0.0) or each.replayed]
-        known = dict.fromkeys([*now, *_shadows(description), *sorted({each.variant for each in captured})])
+        now, known = weights(description), weight_tags.known(self._tags_now(), self._arguments.history, name)
+        starts = model_starts(known.changes)
+        current = [each for each in captured if is_of_today(each, starts)]
+        variants = dict.fromkeys([*now, *_shadows(description), *sorted({each.variant for each in current})])
         return gather(
             Material(
                 name,
                 champion,
-                [variant for variant in known if variant != champion],
-                captured,
-                actuals,
-                Propensities(changes.values(), now),
+                [variant for variant in variants if variant != champion],
+                current,
+                self._actuals.read(),
+                Propensities(known.changes, now, known.forgotten),
                 self.question,
                 time.time(),
                 self._arguments.design,
                 self._topics,
-                self._guardrails(champion, _since(changes, description)),
-                self._left_out(len(older)),
+                self._guardrails(champion, _since(known.changes, description)),
+                self._left_out(len(captured) - len(current)),
+                self._scores,
             )
         )
 
     def _left_out(self, older: int) -> list[str]:
         broken = self._actuals.broken + sum(reader.broken for reader in self._readers)
         notes = [f"{broken} lines are broken, and count nowhere"] if broken else []
-        return notes + ([f"{older} answers are of models that served before, and are left out"] if older else [])
+        why = "are of models that served before under the same name, or of the time of their replacement"
+        return notes + ([f"{older} answers {why}, and are left out"] if older else [])
 
     def _tags_now(self) -> dict[str, str]:
         return weight_tags.all_tags(self._sagemaker, self._arn) if self._arn else {}
@@ -151,7 +160,7 @@ class Study:
         fixed = read_tag(self._tags[TAG]) if TAG in self._tags and not arguments.ask_anew else None
         if fixed is not None:
             serving = {*weights(description), *_shadows(description)}
-            if fixed.champion not in serving:
+            if fixed.champion not in serving and not arguments.dry_run:
                 raise UsageError(
                     f"the question's champion {fixed.champion!r} serves no longer; ask with --ask-anew --champion "
                     f"VARIANT: {nearest(str(fixed.champion), serving)}"
@@ -164,7 +173,8 @@ class Study:
                     "you must"
                 )
             return fixed
-        question = _checked(Question(**given), description)
+        question = _with_champion(Question(**given), description)
+        question.check()
         if self._arn:
             self._sagemaker.add_tags(ResourceArn=self._arn, Tags=[question.tag()])
         return question
@@ -186,7 +196,6 @@ class Study:
 
     def _sum(self, metric: str, variant: str, since: datetime) -> int:
         now = datetime.now(UTC) + timedelta(minutes=1)  # CloudWatch counts in whole minutes.
-        minutes = max(1.0, (now - since).total_seconds() / 60)
         answer = self._cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName=metric,
@@ -196,29 +205,38 @@ class Study:
             ],
             StartTime=since,
             EndTime=now,
-            Period=60 * math.ceil(minutes / MOST_DATAPOINTS),
+            Period=_period((now - since).total_seconds()),
             Statistics=["Sum"],
         )
         return round(float(sum(point["Sum"] for point in answer.get("Datapoints", []))))
 
 
-def _since(changes: Mapping[str, history.Change], description: Mapping[str, Any]) -> datetime:
+def _period(seconds: float) -> int:
+    """The least period that CloudWatch allows for metrics so old, in one answer."""
+    days = seconds / 86400
+    unit = 60 if days < 15 else 300 if days < 63 else 3600
+    return unit * max(1, math.ceil(seconds / unit / MOST_DATAPOINTS))
+
+
+def is_of_today(captured: Captured, starts: Mapping[str, float]) -> bool:
+    """Whether an answer is of the model that the variant has now."""
+    moment = captured.seconds if captured.replayed is None else captured.replayed
+    return moment >= starts.get(captured.variant, -math.inf)
+
+
+def _since(changes: Iterable[history.Change], description: Mapping[str, Any]) -> datetime:
     """When today's variants came: at the last deployment, as far as it is known."""
-    deployed = [datetime.fromisoformat(each.time) for each in changes.values() if each.action == "deploy"]
-    return max(deployed, default=description["CreationTime"])
+    deployed = [history.seconds_of(each.settled or each.time) for each in changes if each.action == "deploy"]
+    return datetime.fromtimestamp(max(deployed), UTC) if deployed else description["CreationTime"]
 
 
-def _checked(question: Question, description: Mapping[str, Any]) -> Question:
-    """The first question, with its champion; a UsageError for what cannot be asked."""
-    now, shadows = weights(dict(description)), _shadows(description)
-    if question.champion is not None and question.champion not in {*now, *shadows}:
+def _with_champion(question: Question, description: Mapping[str, Any]) -> Question:
+    """The question with its champion, which is by default the variant with the greatest weight."""
+    now = weights(dict(description))
+    if not now:
+        raise CommandError(f"endpoint {description['EndpointName']} serves no variant: {description['EndpointStatus']}")
+    if question.champion is not None and question.champion not in {*now, *_shadows(description)}:
         raise UsageError(f"the endpoint has no variant {question.champion!r}; {nearest(question.champion, now)}")
-    if (question.loss == "column") != (question.column is not None):
-        raise UsageError("--loss column and --column NAME go together: give both, or neither")
-    if (question.low is None) != (question.high is None):
-        raise UsageError("--low and --high go together: give both, or neither")
-    if question.season < 1 or question.horizon < 1:
-        raise UsageError(f"got season {question.season}, horizon {question.horizon}; allowed are numbers of 1 or more")
     return replace(question, champion=question.champion or max(now, key=lambda name: now[name]))
 
 

@@ -115,13 +115,20 @@ def test_python_that_needs_aws_makes_calls_that_aws_takes(page: Path) -> None:
             _execute(block, {"__name__": "page"})
 
 
+CALLS = {
+    "aws.md": ("CreateTrainingJob", "CreateEndpoint", "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint"),
+    "ab-testing.md": ("ShadowProductionVariants", "PutObject", "ListObjectsV2", "UpdateEndpointWeightsAndCapacities"),
+}
+
+
 @pytest.mark.slow
 @each_page
 def test_commands_that_need_aws_can_be_rehearsed(page: Path, folder: Path) -> None:
     for block in blocks(page):
         if block.needs == "aws" and block.language == "bash":
-            before, after = {"tt-lstm": 0.9, "lstm": 0.1}, {"tt-lstm": 0.7, "lstm": 0.3}
-            history.append(folder / "weights.jsonl", "demand", "split", before, after)
+            change = history.Change(history.now(), "demand", "split", {"A": 0.9, "B": 0.1}, {"A": 0.7, "B": 0.3})
+            history.append(folder / "weights.jsonl", change)
+            (folder / "actuals.csv").write_text("inference_id,actual\na,1.5\n")
             # A rehearsal pushes no image, so that there is no address to keep.
             code = block.code.replace(
                 "IMAGE=$(python -m scripts.build_and_push)", "python -m scripts.build_and_push\nIMAGE=i"
@@ -129,7 +136,7 @@ def test_commands_that_need_aws_can_be_rehearsed(page: Path, folder: Path) -> No
             printed = commands.run(
                 Block(page, block.line, "bash", code, None), folder, "--dry-run", "--region=us-east-1"
             )
-            for call in ("CreateTrainingJob", "CreateEndpoint", "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint"):
+            for call in CALLS[page.name]:
                 assert call in printed, call
 
 

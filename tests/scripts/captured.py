@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ def truth(identity: str, content: Any) -> str:
 def put_actuals(content: Mapping[str, Any], endpoint: str = "ab") -> None:
     """Actuals by inference id, as `scripts.feedback` puts them."""
     lines = [truth(identity, value) for identity, value in content.items()]
-    key = f"capture-actuals/{endpoint}/2026/11/29/00/{uuid.uuid4()}.jsonl"
+    key = f"capture-actuals/{endpoint}/2026/11/29/00/{time.time_ns():020d}.jsonl"
     boto3.client("s3").put_object(Bucket="bucket", Key=key, Body="\n".join(lines).encode())
 
 

@@ -192,7 +192,11 @@ def test_a_question_is_asked_once(command: Command) -> None:
         (("--topics", "A"), "allowed is VARIANT=FILE.npy"),
         (("--topics", "A=absent.npy"), "cannot read the topics absent.npy"),
         (("--picture", "a.txt"), "allowed are names that end with .png or .svg"),
-        (("--freq", "a b"), "does not fit a tag"),
+        (("--loss", "column", "--column", "a b"), "does not fit a tag"),
+        (("--freq", "0H"), "allowed are frequencies such as 15min"),
+        (("--low", "1", "--high", "0"), "the lower first"),
+        (("--low", "nan", "--high", "1"), "the lower first"),
+        (("--alpha", "0"), "alpha: got 0.0"),
         (("--low", "0", "--high", "1"), "losses lie from"),
     ],
 )
@@ -244,3 +248,70 @@ def test_a_dry_run_prints_the_calls(command: Command, calls: Calls, nowhere: Non
     names = [call["operation"] for call in calls(out)]
     assert names[:3] == ["DescribeEndpoint", "ListTags", "AddTags"] and "ListObjectsV2" in names
     assert "GetMetricStatistics" in names
+
+
+def test_a_watch_waits_for_the_first_request_and_ends_where_the_endpoint_is_deleted(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_endpoint({"A": 1.0})
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            shadowed(20, {"A": 1.0, "B": 0.5})
+        if len(looks) == 3:
+            boto3.client("sagemaker").delete_endpoint(EndpointName="ab")
+
+    monkeypatch.setattr("scripts.compare.time.sleep", sleep)
+    code, out, err = command(*ASK, "--watch", "0.01")
+    assert code == 1 and err.startswith("error: there is no endpoint 'ab' in this region")
+    assert out.count("nothing to compare: A is alone") == 2 and "undecided: about" in out
+
+
+def test_a_champion_that_dropped_out_is_named(command: Command) -> None:
+    arn = make_endpoint({"C": 1.0})
+    asked = {"Key": "polyadic:comparison", "Value": "loss=squared-error champion=A"}
+    boto3.client("sagemaker").add_tags(ResourceArn=arn, Tags=[asked])
+    code, _, err = command(*ASK)
+    assert code == 2 and "champion 'A' serves no longer; ask with --ask-anew --champion VARIANT: known are C" in err
+
+
+def test_a_rehearsal_takes_any_champion(command: Command, calls: Calls, nowhere: None) -> None:
+    code, out, err = command(*ASK, "--champion", "candidate", "--dry-run")
+    assert (code, err) == (0, "") and "AddTags" in [call["operation"] for call in calls(out)]
+
+
+@pytest.mark.parametrize(
+    ("days", "period"), [(0.001, 60), (1, 60), (14, 840), (16, 1200), (62, 3900), (70, 7200), (400, 25200)]
+)
+def test_cloudwatch_is_asked_for_periods_that_it_has(days: float, period: int) -> None:
+    """Of metrics older than 15 days it keeps five minutes, of those older than 63 days an hour."""
+    from scripts.ab.study import MOST_DATAPOINTS, _period
+
+    assert _period(days * 86400) == period and days * 86400 / period <= MOST_DATAPOINTS
+
+
+def test_a_slow_challenger_breaks_the_guard_rail_of_the_seconds_that_clients_waited(command: Command) -> None:
+    make_endpoint({"A": 0.5, "B": 0.5})
+    names = drawn(2000, {"A": 0.5, "B": 0.5}, {"A": 1.0, "B": 0.5})
+    chance = np.random.default_rng(0)
+    waited = {"A": chance.exponential(0.01, 2000), "B": chance.exponential(0.03, 2000)}
+    put_actuals({f"s0-{n}": {"actual": 0.0, "seconds": float(waited[name][n])} for n, name in enumerate(names)})
+    code, document = looked(command)
+    (contest,) = document["challengers"]
+    (rail,) = contest["guardrails"]
+    assert (code, contest["verdict"], rail["name"], rail["violated"]) == (12, "worse", "p99", True)
+    assert rail["challenger"] == pytest.approx(0.14, abs=0.05)
+    out = command("compare", "ab")[1]
+    assert "B breaks a guard-rail (p99)" in out and "(TOO MUCH)" in out and " ms against " in out
+    assert looked(command, "--ask-anew", "--p99-ms", "1000")[0] == 0
+    code, _, err = command(*ASK, "--ask-anew", "--p99-ms", "0")
+    assert code == 2 and "allowed is a number of milliseconds above 0" in err
+
+
+def test_nobody_waits_for_a_shadow(command: Command) -> None:
+    make_endpoint({"A": 1.0})
+    shadowed(400, {"A": 1.0, "B": 0.5})
+    put_actuals({f"p0-{n}": {"actual": 0.0, "seconds": 0.5} for n in range(400)})
+    assert looked(command)[1]["challengers"][0]["guardrails"] == []

@@ -1,12 +1,17 @@
 """Deployment on moto's SageMaker, updates by botocore's Stubber, and each mistake of the command line."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
+
+from scripts import weight_tags
+from scripts.history import fingerprint
 
 Command = Callable[..., tuple[int, str, str]]
 Calls = Callable[[str], list[dict[str, Any]]]
@@ -420,3 +425,16 @@ def test_a_wrong_argument_is_named(command: Command, option: str, value: str, se
     code, out, err = command("deploy", *words(), option, value)
     assert (code, out) == (2, "")
     assert sentence in err
+
+
+def test_a_deployment_is_a_change_with_the_models_in_the_history_and_the_tags(command: Command) -> None:
+    """Whoever compares the variants must know since when each has had its model."""
+    assert command("deploy", *words())[0] == 0
+    asked, line = [json.loads(text) for text in Path("weights.jsonl").read_text().splitlines()]
+    assert "settled" not in asked and asked["time"] == line["time"]
+    assert (line["action"], line["before"], line["settled"] >= line["time"]) == ("deploy", {}, True)
+    prints = {name: fingerprint(f"s3://bucket/{name.lower()}/model.tar.gz") for name in line["after"]}
+    assert line["models"] == prints and len(set(prints.values())) == len(prints) > 1
+    arn = boto3.client("sagemaker").describe_endpoint(EndpointName="ab")["EndpointArn"]
+    (change,) = weight_tags.changes(weight_tags.all_tags(boto3.client("sagemaker"), arn).items(), "ab")
+    assert change.models == prints and change.after == line["after"] and change.settled == line["settled"]

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
+
+from tests.scripts.captured import make_endpoint, shadowed
 
 Command = Callable[..., tuple[int, str, str]]
 Calls = Callable[[str], list[dict[str, Any]]]
@@ -233,3 +235,103 @@ def test_a_dry_run_changes_and_records_nothing(endpoint: str, command: Command, 
     assert desired == [{"VariantName": "A", "DesiredWeight": 0.9}, {"VariantName": "B", "DesiredWeight": 0.1}]
     assert Path("weights.jsonl").read_text() == before
     assert weights() == {"A": 0.7, "B": 0.3}
+
+
+def captured(deviation: float, requests: int = 400) -> str:
+    """An endpoint `ab` whose variant B is asked beside A, with errors of this deviation against A's of 1; its ARN."""
+    arn = make_endpoint({"A": 0.9, "B": 0.1})
+    shadowed(requests, {"A": 1.0, "B": deviation})
+    assert boto3.client("sagemaker").describe_endpoint(EndpointName="ab")["EndpointArn"] == arn
+    return arn
+
+
+ASKED = ("--loss", "squared-error", "--poll", "0.01")
+
+
+@pytest.mark.parametrize(
+    ("deviation", "margin", "said"),
+    [(0.5, "0", "B is better than A"), (1.0, "40%", "B and A differ by less than the margin")],
+)
+def test_a_promotion_that_the_evidence_favours(command: Command, deviation: float, margin: str, said: str) -> None:
+    arn = captured(deviation, 2000)
+    code, out, err = command("traffic", "promote", "ab", "B", *ASKED, "--margin", margin)
+    assert (code, err) == (0, "") and said in out
+    assert weights() == {"A": 0.0, "B": 1.0}
+    (change,) = changes()
+    assert (change["action"], change["reason"]) == ("promote", said)
+    assert (change["before"], change["after"]) == ({"A": 0.9, "B": 0.1}, {"A": 0.0, "B": 1.0})
+    tags = {tag["Key"]: tag["Value"] for tag in boto3.client("sagemaker").list_tags(ResourceArn=arn)["Tags"]}
+    assert f"polyadic:weights:{change['time']}" in tags
+    assert command("traffic", "rollback", "ab", "--poll", "0.01")[0] == 0
+    assert weights() == {"A": 0.9, "B": 0.1} and changes()[1]["action"] == "rollback"
+
+
+@pytest.mark.parametrize(
+    ("deviation", "requests", "message"),
+    [
+        (2.0, 400, "not promoted: B is worse than A; wait for it, or give --force with a --reason that is kept"),
+        (1.0, 400, "not promoted: undecided"),
+        (0.1, 50, "not promoted: undecided"),
+    ],
+)
+def test_a_promotion_that_the_evidence_does_not_favour(
+    command: Command, deviation: float, requests: int, message: str
+) -> None:
+    captured(deviation, requests)
+    code, _, err = command("traffic", "promote", "ab", "B", *ASKED)
+    assert code == 1 and message in err and weights() == {"A": 0.9, "B": 0.1}
+    assert not Path("weights.jsonl").exists()
+
+
+def test_a_forced_promotion_keeps_its_reason(command: Command) -> None:
+    captured(2.0)
+    code, _, err = command("traffic", "promote", "ab", "B", "--force", "--reason", " A costs too much ", *ASKED)
+    assert (code, err) == (0, "") and weights() == {"A": 0.0, "B": 1.0}
+    assert changes()[0]["reason"] == "forced: A costs too much"
+
+
+@pytest.mark.parametrize("options", [["--force"], ["--reason", "why not"], ["--force", "--reason", " "]])
+def test_force_and_reason_go_together(command: Command, options: list[str]) -> None:
+    captured(0.5)
+    code, _, err = command("traffic", "promote", "ab", "B", *options, *ASKED)
+    assert code == 2 and "--force and --reason TEXT go together" in err and weights() == {"A": 0.9, "B": 0.1}
+
+
+def test_the_champion_and_an_unknown_variant_are_not_promoted(command: Command) -> None:
+    captured(0.5)
+    code, _, err = command("traffic", "promote", "ab", "A", *ASKED)
+    assert code == 1 and "A is the champion already" in err and "`traffic split`" in err
+    code, _, err = command("traffic", "promote", "ab", "C", *ASKED)
+    assert code == 2 and "no variant 'C' with a weight; known are A, B (a shadow is deployed as a variant first)" in err
+
+
+@pytest.mark.parametrize("capture", [True, False])
+def test_without_captured_requests_a_promotion_needs_a_reason(command: Command, capture: bool) -> None:
+    make_endpoint({"A": 0.9, "B": 0.1}, capture=capture)
+    code, _, err = command("traffic", "promote", "ab", "B", *ASKED)
+    assert code == 1 and "not promoted: " in err and "captured" in err.replace("captures", "captured")
+    assert "--force with a --reason" in err
+    assert command("traffic", "promote", "ab", "B", "--force", "--reason", "new", *ASKED)[0] == 0
+
+
+def test_a_guard_rail_that_is_broken_stops_a_better_model(command: Command) -> None:
+    captured(0.5)
+    metrics = [
+        {
+            "MetricName": name, "Value": value, "Timestamp": datetime.now(UTC),
+            "Dimensions": [{"Name": "EndpointName", "Value": "ab"}, {"Name": "VariantName", "Value": variant}],
+        }
+        for variant, failed in (("A", 0.0), ("B", 500.0))
+        for name, value in (("Invocations", 5000.0), ("Invocation5XXErrors", failed))
+    ]  # fmt: skip
+    boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=metrics)
+    code, _, err = command("traffic", "promote", "ab", "B", *ASKED)
+    assert code == 1 and "not promoted: B breaks a guard-rail (errors)" in err and weights() == {"A": 0.9, "B": 0.1}
+
+
+def test_a_rehearsed_promotion_names_the_variant(command: Command, calls: Calls, nowhere: None) -> None:
+    code, out, err = command("traffic", "promote", "ab", "candidate", "--dry-run")
+    assert (code, err) == (0, "")
+    (update,) = [call for call in calls(out) if call["operation"] == "UpdateEndpointWeightsAndCapacities"]
+    desired = update["parameters"]["DesiredWeightsAndCapacities"]
+    assert {"VariantName": "candidate", "DesiredWeight": 1.0} in desired and not Path("weights.jsonl").exists()

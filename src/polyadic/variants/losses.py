@@ -24,11 +24,10 @@ def scaled_pinball(quantiles: Mapping[float, ArrayLike], actuals: ArrayLike, sca
     if not quantiles:
         raise VariantError("quantiles: got none; ask the model for some, such as 0.1, 0.5 and 0.9")
     y = _row(actuals)
-    losses = []
-    for level, forecast in quantiles.items():
-        error = y - _like(forecast, y, f"quantile {require_share('level', level)}")
-        losses.append(2 * np.maximum(level * error, (level - 1) * error))
-    return _known_mean(np.concatenate(losses)) / _positive(scale)
+    levels = np.array([require_share("level", level) for level in quantiles])[:, None]
+    error_LH = y - np.array([_like(forecast, y, f"quantile {level}") for level, forecast in quantiles.items()])
+    loss_LH = 2 * np.maximum(levels * error_LH, (levels - 1) * error_LH)
+    return _known_mean(loss_LH.ravel()) / _positive(scale)
 
 
 def mase(forecast: ArrayLike, actuals: ArrayLike, scale: float) -> float:
@@ -47,6 +46,8 @@ def coverage(low: ArrayLike, high: ArrayLike, actuals: ArrayLike) -> float:
 def seasonal_naive(history: ArrayLike, season: int, horizon: int) -> Values:
     """For each of `horizon` steps the last known value at the same place of the season; NaN where there is none."""
     past = _row(history)
+    if len(past) >= season and not np.isnan(past[-season:]).any():
+        return np.resize(past[-season:], horizon)
     forecast = np.full(horizon, np.nan)
     for place in range(min(season, horizon)):
         first = (len(past) + place) % season
@@ -128,5 +129,8 @@ def _positive(scale: float) -> float:
 
 
 def _known_mean(values: Values) -> float:
+    total = float(np.add.reduce(values))
+    if not np.isnan(total) and len(values):
+        return total / len(values)
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return float(np.add.reduce(known) / len(known)) if len(known) else float("nan")
