@@ -63,7 +63,10 @@ class Rehearsal:
         for line in process.stdout:
             print(line, end="", flush=True)
         if process.wait() not in allowed:
-            sys.exit(f"the rehearsal ends here: scripts.{words[0]} ended with {process.returncode}")
+            sys.exit(
+                f"the rehearsal ends here: scripts.{words[0]} ended with {process.returncode}; if there is an endpoint "
+                f"already, remove it with `python -m scripts.teardown {ENDPOINT}`"
+            )
         return process.returncode, line.strip()
 
     def recipe(self, name: str, rank: int) -> str:
@@ -111,7 +114,9 @@ class Rehearsal:
         """The tensor, into a bucket that is made where it is missing."""
         s3 = boto3.client("s3")
         if self.options.bucket not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-            s3.create_bucket(Bucket=self.options.bucket)
+            region = s3.meta.region_name
+            place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            s3.create_bucket(Bucket=self.options.bucket, **place)
         s3.upload_file(str(TENSOR), self.options.bucket, "air/air_temperature.npy")
 
 

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         f"exit code says the verdict: {codes}.",
         parents=[shared_arguments()],
         **examples(
-            "compare ab --loss mase --season 12 --margin 1%%",
+            "compare ab --loss mase --season 12 --margin 1%",
             "compare ab --watch",
             "compare ab --loss column --column revenue --higher-is-better",
             "compare ab --json --picture ab.svg",

@@ -137,13 +137,15 @@ def _requests(
     require_captured(captured, capture, arguments.endpoint)
     answers = (each for each in (*captured, *replays) if each.variant == name)
     answered = {each.identity for each in answers if is_of_today(each, starts)}
-    known = {each.identity: each for each in captured if each.identity not in answered}
+    newest = list({each.identity: each for each in captured}.values())
+    newest = newest[-arguments.last :] if arguments.last else newest
+    known = {each.identity: each for each in newest if each.identity not in answered}
     asked = [each for each in known.values() if each.request is not None]
     if known and not asked:
         raise UsageError("the requests are not captured; deploy with `--capture`, which captures Input and Output")
     if left := len(known) - len(asked):
         warn(f"{left} requests are captured without their content, and cannot be asked again")
-    return asked[-arguments.last :] if arguments.last else asked
+    return asked
 
 
 def _rehearsed_request() -> Captured:

@@ -113,7 +113,12 @@ def _promote(arguments: argparse.Namespace) -> None:
 def _evidence(arguments: argparse.Namespace) -> str:
     """What the comparison says for a promotion; a CommandError where it says nothing for it."""
     try:
-        evidence = open_study(arguments).look()
+        study = open_study(arguments)
+        if not (study.is_asked or arguments.loss or arguments.dry_run):
+            raise CommandError(
+                f"nobody has asked which variant is better: `python -m scripts.compare {arguments.endpoint}`"
+            )
+        evidence = study.look()
     except UsageError:
         raise
     except CommandError as error:

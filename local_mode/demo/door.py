@@ -17,7 +17,7 @@ import boto3
 from local_mode.errors import LocalModeError
 from local_mode.front_door import orphans
 from local_mode.front_door.resources import REGION
-from local_mode.front_door.surroundings import SETTINGS_FILE, variables
+from local_mode.front_door.surroundings import SETTINGS_FILE, environment
 from local_mode.running import POLL_SECONDS, Running, stop_all
 from local_mode.stopping import StopRequest
 
@@ -25,8 +25,6 @@ READY = re.compile(r"AWS_ENDPOINT_URL=(http://\S+)")
 START_SECONDS, END_SECONDS = 120.0, 60.0
 OF_SERVERS = {"MODEL_SERVER_WORKERS": "1"}
 """One worker answers these requests as fast as they come, and is up in half the time of two."""
-OF_THE_USERS = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN")
-"""Variables that would lead a command elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,7 @@ class Door:
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables with which a command finds it."""
-        own = {name: value for name, value in os.environ.items() if name not in OF_THE_USERS}
-        return own | variables(self.state.resolve() / SETTINGS_FILE, self.url)
+        return environment(self.state.resolve() / SETTINGS_FILE, self.url)
 
 
 class _Lines:

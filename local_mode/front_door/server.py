@@ -189,7 +189,7 @@ async def _serve(door: FrontDoor, settings: FrontDoorSettings, stop: StopRequest
     if stop:
         stopped.set()
     port = runner.addresses[0][1]
-    url = f"http://{settings.host}:{port}"
+    url = surroundings.url_of(settings.host, port)
     environment = surroundings.write(settings.state.resolve(), url)
     print(f"AWS_ENDPOINT_URL={url}  (up after {time.monotonic() - began:.1f} s; Ctrl-C ends it)")
     print(f"for SageMaker's SDKs: source {environment}")

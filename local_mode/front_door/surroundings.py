@@ -4,6 +4,7 @@ SDK v2 asks the real STS for the account whose default bucket it takes, whatever
 of its own names the bucket instead, and turns its telemetry off.
 """
 
+import os
 import shlex
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def variables(settings: Path, url: str) -> dict[str, str]:
         "SAGEMAKER_USER_CONFIG_OVERRIDE": str(settings),
         "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": str(settings),
     }
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of a host, which may be an address of IPv6, and a port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def environment(settings: Path, url: str) -> dict[str, str]:
+    """The variables of this process, with those of the front door in place of any account's."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return own | variables(settings, url)
 
 
 def write(state: Path, url: str) -> Path:

@@ -48,7 +48,7 @@ def drawn_by_chance(
     live = [(each, shares_of(each, propensities)) for each in ordered if each.replayed is None]
     draws = [(each, shares) for each, shares in live if _is_draw(each.variant, shares)]
     answered: dict[str, set[str]] = defaultdict(set)
-    newest: dict[str, float] = {}
+    newest = {name: -math.inf for _, shares in draws if shares for name, share in shares.items() if share}
     for each, _ in draws:
         answered[each.identity].add(each.variant)
         newest[each.variant] = each.seconds

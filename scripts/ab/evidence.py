@@ -98,6 +98,7 @@ class Material:
     guardrails: Callable[[str], tuple[Guardrail, ...]] = lambda challenger: ()
     notes: Sequence[str] = ()
     scores: Scores = field(default_factory=Scores)
+    rails_since: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def gather(material: Material) -> Evidence:
     scored, score_notes = material.scores.score(joined, material.question, material.topics)
     drawn, draw_notes = drawn_by_chance(known, material.propensities, material.now)
     sides = tuple(_side(name, known, scored) for name in (material.champion, *material.challengers))
-    contests = tuple(_contest(name, scored, drawn, material, sides[0].loss) for name in material.challengers)
+    contests = tuple(_contest(name, scored, drawn, material) for name in material.challengers)
     told = [note for contest in contests for note in contest.notes]
     notes = (*material.notes, *score_notes, *draw_notes, *_unnamed(scored, material.question), *told)
     ratio = sample_ratio(drawn)
@@ -150,9 +151,7 @@ def _unnamed(scored: Sequence[Scored], question: Question) -> list[str]:
     return [f"{count} {what}"] if count else []
 
 
-def _contest(
-    challenger: str, scored: Sequence[Scored], drawn: Sequence[Drawn], material: Material, champion_loss: float
-) -> Contest:
+def _contest(challenger: str, scored: Sequence[Scored], drawn: Sequence[Drawn], material: Material) -> Contest:
     champion = material.champion
     rails = (*material.guardrails(challenger), *_latency(challenger, scored, material))
     paired = pairs(((each.answer, each.measured.loss) for each in scored), champion, challenger)
@@ -163,10 +162,10 @@ def _contest(
     by_pairs = len(paired) * PAIR_WORTH >= len(rows) if is_auto else material.design == "pairs"
     try:
         if by_pairs:
-            comparison = _pairs(paired, scored, material, champion_loss)
+            comparison = _pairs(paired, scored, material)
             notes = _unread(challenger, len(rows), "drawn answers", "split")
         else:
-            comparison = _split(challenger, rows, material, champion_loss)
+            comparison = _split(challenger, rows, material)
             notes = _unread(challenger, len(paired), "pairs", "pairs") + _missing((champion, challenger), choice, rows)
     except VariantError as error:
         raise UsageError(str(error)) from error
@@ -178,7 +177,7 @@ def _latency(challenger: str, scored: Sequence[Scored], material: Material) -> l
 
     A shadow answers nobody: of a request that several variants answered nobody knows whom the client waited for.
     """
-    live = [each for each in scored if each.captured.replayed is None]
+    live = [each for each in scored if each.captured.replayed is None and each.captured.seconds >= material.rails_since]
     answered = Counter(each.answer.inference_id for each in live)
     waited: dict[str, list[float]] = {material.champion: [], challenger: []}
     for each in live:
@@ -205,18 +204,16 @@ def _missing(names: tuple[str, str], choice: Sequence[Drawn], rows: Sequence[Row
     return [f"the loss is known of {told} drawn answers: the split compares those alone; wait for the others"]
 
 
-def _pairs(
-    paired: Sequence[tuple[Answer, float, float]], scored: Sequence[Scored], material: Material, champion_loss: float
-) -> Comparison:
+def _pairs(paired: Sequence[tuple[Answer, float, float]], scored: Sequence[Scored], material: Material) -> Comparison:
     # A replay does not know the user: what was answered live comes last, and has the last word.
     ordered = sorted(scored, key=lambda each: each.captured.replayed is None)
     clusters = {each.answer.inference_id: _cluster(each, material.question, sticky=False) for each in ordered}
-    plan = material.question.plan(len(material.challengers), champion_loss, 0.05)
+    plan = material.question.plan(len(material.challengers), 0.05)
     losses = [champion for _, champion, _ in paired], [other for _, _, other in paired]
     return compare_pairs(*losses, plan, [clusters[answer.inference_id] for answer, _, _ in paired])
 
 
-def _split(challenger: str, rows: Sequence[Row], material: Material, champion_loss: float) -> Comparison:
+def _split(challenger: str, rows: Sequence[Row], material: Material) -> Comparison:
     champion = material.champion
     shares = {name: [row.shares[name] for row in rows] for name in (champion, challenger)}
     floor = min((min(each) for each in shares.values() if each), default=0.05) * 0.999
@@ -226,7 +223,7 @@ def _split(challenger: str, rows: Sequence[Row], material: Material, champion_lo
         shares,
         champion,
         challenger,
-        material.question.plan(len(material.challengers), champion_loss, floor),
+        material.question.plan(len(material.challengers), floor),
         [_cluster(row.scored, material.question, sticky=True) for row in rows],
         _covariates([row.scored.measured.covariate for row in rows]),
     )

@@ -37,7 +37,7 @@ def _panel(axis: object, contest: Contest, evidence: Evidence) -> None:
 
     assert isinstance(axis, Axes)
     known = points(contest)
-    margin = contest.comparison.plan.margin
+    margin = contest.comparison.margin
     axis.axhline(0.0, color="0.3", linewidth=1)
     if margin:
         axis.axhspan(-margin, margin, color="0.9", zorder=0)

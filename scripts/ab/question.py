@@ -11,6 +11,8 @@ from scripts.aws import UsageError
 
 TAG = "polyadic:comparison"
 TAG_CHARACTERS = 256
+DESIGNS = 2
+"""Pairs and split; who may take either takes the better one, so that both share the level."""
 CLUSTERS = ("auto", "request", "series-day", "user")
 TAG_TEXT = re.compile(r"[\w .:/=+\-@]*")
 
@@ -49,17 +51,17 @@ class Question:
             raise UsageError(f"got --freq {self.freq!r}; allowed are frequencies such as 15min, H, D or W-MON")
         if self.p99_ms is not None and not 0 < self.p99_ms < math.inf:
             raise UsageError(f"got --p99-ms {self.p99_ms:g}; allowed is a number of milliseconds above 0")
-        self.plan(1, 1.0, 0.05)
+        self.plan(1, 0.05)
 
-    def plan(self, challengers: int, champion_loss: float, floor: float) -> Plan:
-        """The plan of the statistics, where the champion's mean loss so far is known."""
+    def plan(self, challengers: int, floor: float) -> Plan:
+        """The plan of the statistics: each challenger may be compared by pairs and by a split."""
         bounds = None if self.low is None or self.high is None else (self.low, self.high)
         sign = -1 if self.higher_is_better else 1
         if bounds is not None and sign < 0:
             bounds = (-bounds[1], -bounds[0])
-        margin = self.margin * abs(champion_loss) if self.margin else 0.0
+        tests = DESIGNS * max(1, challengers)
         try:
-            return Plan(self.alpha, margin, self.horizon, bounds, floor, max(1, challengers))
+            return Plan(self.alpha, 0.0, self.margin, self.horizon, bounds, floor, tests)
         except VariantError as error:
             raise UsageError(str(error)) from error
 
@@ -68,7 +70,7 @@ class Question:
         what = f"{self.column} ({'more' if self.higher_is_better else 'less'} is better)" if self.column else self.loss
         season = f", season {self.season}" if self.loss in ("pinball", "mase") else ""
         margin = f", margin {self.margin:.2%}" if self.margin else ", no margin"
-        return f"{what}{season}; wrong in at most {self.alpha:.1%} of all comparisons{margin}"
+        return f"{what}{season}; of equal models at most {self.alpha:.1%} ever get a winner{margin}"
 
     def tag(self) -> dict[str, str]:
         """The question as a tag: what differs from the defaults."""

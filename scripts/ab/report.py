@@ -8,6 +8,7 @@ from typing import Any
 from scripts.ab.documents import finite
 from scripts.ab.evidence import Contest, Evidence
 
+FEW = 30
 EXIT_CODES = {"better": 0, "equivalent": 10, "undecided": 11, "worse": 12, "mismatch": 13}
 """better: some challenger is; worse: all of them are; mismatch: the split cannot be read."""
 
@@ -37,7 +38,9 @@ def sentence(contest: Contest, champion: str) -> str:
     if not comparison.requests:
         return f"undecided: no request tells {name} from {champion} yet"
     if needed is None:
-        hint = "" if comparison.plan.margin else "; a --margin would let them be called equivalent"
+        hint = "" if comparison.margin else "; a --margin would let them be called equivalent"
+        if len(comparison.sequence) < FEW:
+            return f"undecided: {len(comparison.sequence)} facts are too few to tell"
         return f"undecided, and no number of requests is in sight: {name} and {champion} hardly differ{hint}"
     return f"undecided: about {needed:,} more requests, if the difference stays as it is"
 
@@ -114,11 +117,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _contest_rows(evidence: Evidence) -> list[list[str]]:
     rows = [["challenger", "by", "requests", "facts", "difference", "from", "to", "relative", "verdict"]]
-    champion_loss = evidence.sides[0].loss
     for contest in evidence.contests:
         comparison = contest.comparison
         low, high = comparison.interval
-        relative = comparison.estimate / abs(champion_loss) if champion_loss else math.nan
+        relative = comparison.estimate / abs(comparison.champion) if comparison.champion else math.nan
         rows.append([
             contest.challenger, contest.design, f"{comparison.requests:,}", f"{len(comparison.sequence):,}",
             number(comparison.estimate), number(low), number(high),
@@ -151,7 +153,7 @@ def _contest_document(contest: Contest, champion: str) -> dict[str, Any]:
         "difference": comparison.estimate,
         "lower": low,
         "upper": high,
-        "margin": comparison.plan.margin,
+        "margin": comparison.margin,
         "level": comparison.plan.level,
         "requests_needed": comparison.requests_needed,
         "guardrails": [vars(rail) for rail in contest.guardrails],

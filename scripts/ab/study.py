@@ -109,9 +109,15 @@ class Study:
         self._readers: tuple[CaptureReader, CaptureReader] = live, replays
         self._actuals = ActualsReader(s3, arguments.actuals or actuals_uri(capture, name))
         self._tags = weight_tags.all_tags(sagemaker, self._arn) if self._arn else {}
+        self._new_tag: dict[str, str] | None = None
         self.question = self._asked(description)
         self._scores = Scores()
         self._topics = {variant: _read_topics(path) for variant, path in arguments.topics}
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an earlier comparison has fixed the question."""
+        return self._new_tag is None
 
     def look(self) -> Evidence:
         """What is known now."""
@@ -120,8 +126,9 @@ class Study:
         captured = [each for reader in self._readers for each in reader.read()]
         if not self._arguments.dry_run and getattr(self._arguments, "watch", None) is None:
             require_captured(captured, self._uri, name)
+        self._fix()
         now, known = weights(description), weight_tags.known(self._tags_now(), self._arguments.history, name)
-        starts = model_starts(known.changes)
+        starts, since = model_starts(known.changes), _since(known.changes, description)
         current = [each for each in captured if is_of_today(each, starts)]
         variants = dict.fromkeys([*now, *_shadows(description), *sorted({each.variant for each in current})])
         return gather(
@@ -136,9 +143,10 @@ class Study:
                 time.time(),
                 self._arguments.design,
                 self._topics,
-                self._guardrails(champion, _since(known.changes, description)),
+                self._guardrails(champion, since),
                 self._left_out(len(captured) - len(current)),
                 self._scores,
+                since.timestamp() if known.changes else -math.inf,
             )
         )
 
@@ -175,9 +183,14 @@ class Study:
             return fixed
         question = _with_champion(Question(**given), description)
         question.check()
-        if self._arn:
-            self._sagemaker.add_tags(ResourceArn=self._arn, Tags=[question.tag()])
+        self._new_tag = question.tag()
         return question
+
+    def _fix(self) -> None:
+        """Keep the question, once there was something to ask it of."""
+        if self._arn and self._new_tag is not None:
+            self._sagemaker.add_tags(ResourceArn=self._arn, Tags=[self._new_tag])
+            self._new_tag = None
 
     def _guardrails(self, champion: str, since: datetime) -> Callable[[str], tuple[guardrails.Guardrail, ...]]:
         """The guard-rail of errors, of the requests that CloudWatch counted since a moment."""
@@ -225,9 +238,9 @@ def is_of_today(captured: Captured, starts: Mapping[str, float]) -> bool:
 
 
 def _since(changes: Iterable[history.Change], description: Mapping[str, Any]) -> datetime:
-    """When today's variants came: at the last deployment, as far as it is known."""
-    deployed = [history.seconds_of(each.settled or each.time) for each in changes if each.action == "deploy"]
-    return datetime.fromtimestamp(max(deployed), UTC) if deployed else description["CreationTime"]
+    """Since when the shares are what they are: over a change of shares, counts of good and bad hours would be mixed."""
+    changed = [history.seconds_of(each.settled or each.time) for each in changes]
+    return datetime.fromtimestamp(max(changed), UTC) if changed else description["CreationTime"]
 
 
 def _with_champion(question: Question, description: Mapping[str, Any]) -> Question:

@@ -56,7 +56,7 @@ def test_a_share_of_0_gets_nobody(share: float) -> None:
 
 
 def test_who_is_excluded_gets_the_champion_and_is_in_no_comparison() -> None:
-    shares = Shares({"B": 1.0, "A": 0.0}, "x", frozenset({"staff"}))
+    shares = Shares({"B": 1.0, "A": 0.0}, "x", frozenset({"staff"}), champion="A")
     assert shares.assign("staff") == Assignment("staff", "A", {"B": 0.0, "A": 1.0})
     assert shares.assign("guest").variant == "B"
 
@@ -73,7 +73,8 @@ def test_an_assignment_travels_in_custom_attributes() -> None:
         '{"polyadic": {"user": "u", "variant": "C", "propensities": {}}}',
     ):
         assert read_custom_attributes(foreign) is None
-    assert read_custom_attributes(text.replace("0.25", "7")) is None
+    for wrong in ("7", "0.5"):  # No chance, and chances that are not whole.
+        assert read_custom_attributes(text.replace("0.25", wrong)) is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,9 @@ def test_an_assignment_travels_in_custom_attributes() -> None:
         (lambda: Shares({}, "x"), "one at least"),
         (lambda: Shares({"A": 1.5, "B": -0.5}, "x"), "a share from 0 to 1"),
         (lambda: Shares({"A": 0.5, "B": 0.4}, "x"), "sum to 0.9"),
+        (lambda: Shares({"A": 1.0}, "x", frozenset({"staff"})), "champion: got None"),
+        (lambda: Shares({"A": 1.0}, "x", champion="B"), "champion: got 'B'"),
+        (lambda: Shares({"A": 1.0}, "x", "staff", "A"), "excluded: got the text 'staff'"),  # type: ignore[arg-type]
         (lambda: of(0.5).assign("u" * 2000).custom_attributes(), "such as a hash"),
     ],
 )

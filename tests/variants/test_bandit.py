@@ -55,7 +55,9 @@ def test_a_reward_goes_to_who_served_and_counts_once() -> None:
     sampler.serve("second", by_b)
     for identity in ("first", "first", "unheard-of"):
         sampler.reward(identity, 1.0)
-    assert sampler.ignored == 2 and sampler.state()["sums"] == {"A": [1, 1.0, 1.0], "B": [0.0, 0.0, 0.0]}
+    sampler.serve("first", by_b)  # A client tries again.
+    sampler.reward("first", np.float32(1.0))  # type: ignore[arg-type]
+    assert sampler.ignored == 3 and sampler.state()["sums"] == {"A": [1, 1.0, 1.0], "B": [0.0, 0.0, 0.0]}
 
 
 def test_what_has_not_come_is_no_failure() -> None:

@@ -54,11 +54,77 @@ def test_with_a_margin_equal_models_need_a_known_number() -> None:
     assert more.verdict is Verdict.EQUIVALENT
 
 
-def test_models_that_answer_alike_are_told_so_by_a_margin_alone() -> None:
+def test_models_that_answer_alike_stay_undecided_unless_the_loss_is_bounded() -> None:
+    """What has not happened in 500 requests may be rare and large."""
     losses = np.ones(500)
-    assert compare_pairs(losses, losses).verdict is Verdict.UNDECIDED
-    assert compare_pairs(losses, losses).requests_needed is None
-    assert compare_pairs(losses, losses, Plan(margin=0.1)).verdict is Verdict.EQUIVALENT
+    for plan in (Plan(), Plan(margin=0.1)):
+        assert compare_pairs(losses, losses, plan).verdict is Verdict.UNDECIDED
+        assert compare_pairs(losses, losses, plan).requests_needed is None
+    assert compare_pairs(losses, losses, Plan(margin=0.1, bounds=(0.0, 1.0))).verdict is Verdict.EQUIVALENT
+    rounded = compare_pairs(np.full(500, 0.3), np.full(500, 0.1 + 0.2))
+    assert rounded.verdict is Verdict.UNDECIDED and rounded.estimate == 0.0
+
+
+def test_of_worse_and_equivalent_the_margin_decides() -> None:
+    worse = np.random.default_rng(1).normal(0.005, 0.05, 20_000)
+    verdicts = [compare_pairs(np.ones(n), 1 + worse[:n], Plan(margin=0.05)).verdict for n in (1000, 20_000)]
+    assert verdicts == [Verdict.EQUIVALENT] * 2
+    assert compare_pairs(np.ones(20_000), 1 + worse).verdict is Verdict.WORSE
+    assert compare_pairs(np.ones(20_000), 1 - worse, Plan(margin=0.05)).verdict is Verdict.BETTER
+
+
+def test_a_relative_margin_is_of_the_champion_s_loss_over_the_same_clusters() -> None:
+    """One robot with many hard requests is one fact."""
+    users = [*range(300), *["robot"] * 3000]
+    champion = np.r_[np.ones(300), np.full(3000, 100.0)] + 0.01 * np.random.default_rng(2).normal(size=3300)
+    comparison = compare_pairs(champion, champion, Plan(relative_margin=0.01), users)
+    assert comparison.champion == pytest.approx(1 + 99 / 301, rel=1e-2)
+    assert comparison.margin == pytest.approx(comparison.champion * 0.01)
+    flags = np.random.default_rng(3).random(3300) < 0.5
+    split = compare_split(champion, np.where(flags, "B", "A"), {"A": 0.5, "B": 0.5}, "A", "B", clusters=users)
+    assert split.champion == pytest.approx(1 + 99 / 301, rel=0.6)
+
+
+def test_rare_events_are_waited_for() -> None:
+    """Of sales in one of a hundred requests, 200 requests of a side hold two: no law of large numbers yet."""
+    winners = 0
+    for seed in range(60):
+        chance = np.random.default_rng((21, seed))
+        sold = chance.random(6000) < 0.01
+        losses = -np.where(sold, chance.lognormal(3, 1, 6000), 0.0)
+        names = np.where(chance.random(6000) < 0.1, "B", "A")
+        found = compare_split(losses, names, {"A": 0.9, "B": 0.1}, "A", "B")
+        winners += found.sequence.excludes(0.0) is not None
+    assert winners <= 3
+    assert found.interval[1] == math.inf and (found.requests_needed or 0) > 10_000
+
+
+def test_a_split_does_not_depend_on_where_0_lies() -> None:
+    chance = np.random.default_rng(4)
+    flags = chance.random(4000) < 0.5
+    losses, names = chance.normal(size=4000) - 0.5 * flags, np.where(flags, "B", "A")
+    known = {"A": 0.5, "B": 0.5}
+    here, there = (compare_split(losses + offset, names, known, "A", "B") for offset in (0.0, 1000.0))
+    assert here.estimate == pytest.approx(there.estimate, abs=1e-6)
+    assert here.verdict is there.verdict is Verdict.BETTER
+
+
+def test_an_exact_interval_of_a_mean_that_has_changed_decides_nothing() -> None:
+    drift = np.r_[np.full(2000, -0.3), np.full(2000, 0.5)] + np.random.default_rng(5).uniform(-0.1, 0.1, 4000)
+    changed = compare_pairs(np.full(4000, 0.4), np.clip(0.4 + drift, 0, 1), Plan(bounds=(0.0, 1.0)))
+    assert not changed.interval[0] <= changed.estimate <= changed.interval[1]
+    assert changed.verdict is Verdict.UNDECIDED
+
+
+def test_what_a_bounded_loss_still_needs_is_about_what_it_then_takes() -> None:
+    chance = np.random.default_rng(6)
+    champion, challenger = (chance.random(40_000) < rate for rate in (0.30, 0.25))
+    plan = Plan(bounds=(0.0, 1.0))
+    early = compare_pairs(champion[:2000], challenger[:2000], plan)
+    assert early.estimate == pytest.approx(-0.05, abs=0.015)
+    assert early.verdict is Verdict.UNDECIDED and early.requests_needed is not None
+    taken = compare_pairs(champion, challenger, plan).sequence.excludes(0.0)
+    assert taken is not None and taken / 5 < 2000 + early.requests_needed < taken * 5
 
 
 def test_before_the_first_request() -> None:
@@ -95,7 +161,7 @@ def test_three_variants_are_compared_two_by_two() -> None:
     names = chance.choice(["A", "B", "C"], 6000, p=[0.5, 0.25, 0.25])
     losses = np.exp(0.2 * chance.standard_normal(6000)) - 0.1 * (names == "C")
     known = {"A": 0.5, "B": 0.25, "C": 0.25}
-    plan = Plan(challengers=2)
+    plan = Plan(tests=2)
     assert plan.level == 0.025
     verdicts = {name: compare_split(losses, names, known, "A", name, plan).verdict for name in "BC"}
     assert verdicts == {"B": Verdict.UNDECIDED, "C": Verdict.BETTER}
@@ -131,7 +197,13 @@ def test_a_bounded_loss_gets_an_interval_from_the_first_request() -> None:
         ),
         (lambda: Plan(alpha=0.0), "alpha: got 0"),
         (lambda: Plan(margin=-1.0), "margin: got -1.0"),
-        (lambda: Plan(challengers=0), "challengers: got 0"),
+        (lambda: Plan(tests=0), "got tests 0"),
+        (lambda: Plan(horizon=math.inf), "horizon inf"),  # type: ignore[arg-type]
+        (lambda: Plan(relative_margin=math.nan), "margin: got nan"),
+        (lambda: compare_split([1.0], ["A"], {"A": [0.5, 0.5], "B": 0.5}, "A", "B"), r"shape \(2,\)"),
+        (lambda: compare_split([1.0], ["A"], {"A": math.nan, "B": 0.5}, "A", "B"), "not a number from 0 to 1"),
+        (lambda: compare_split([1.0], ["A"], {"A": 0.5, "B": 0.5}, "A", "B", clusters=[1, 2]), "got 2 clusters"),
+        (lambda: compare_split([1.0], ["A"], {"A": 0.5, "B": 0.5}, "A", "B", covariate=[1, 2]), "got 2 covariates"),
         (lambda: Plan(floor=0.0), "floor: got 0"),
     ],
 )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from polyadic.variants import guardrails
+from polyadic.variants import VariantError, guardrails
 
 
 def test_more_errors_ring() -> None:
@@ -25,6 +25,8 @@ def test_slow_answers_ring() -> None:
     assert rung.name == "p99" and rung.violated and not guardrails.latency(slow, quick).violated
     assert guardrails.latency(quick, slow, limit=0.05).violated
     assert not guardrails.latency(quick, slow, limit=0.2).violated
+    with pytest.raises(VariantError, match="not a number"):
+        guardrails.latency([1.0, math.nan], [1.0])
     assert not guardrails.latency([], []).violated and math.isnan(guardrails.latency([], []).champion)
 
 

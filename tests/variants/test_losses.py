@@ -47,6 +47,7 @@ def test_what_is_not_known_counts_nowhere() -> None:
     assert math.isnan(losses.coverage([0.0, 0.0], [1.0, 1.0], nothing))
     assert losses.coverage([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.5, 2.0, math.nan]) == 0.5
     assert losses.mase([1.0, 2.0, 3.0], [2.0], 1.0) == 1.0
+    assert math.isnan(losses.coverage([math.nan], [1.0], [0.5]))
 
 
 def test_the_seasonal_naive_forecast() -> None:
@@ -65,6 +66,7 @@ def test_a_ranking_without_what_was_wanted_loses_all() -> None:
     assert losses.ranking_loss([1, 2], {3: 1.0}) == 1.0
     assert losses.ranking_loss([3, 2], {3: 1.0}) == 0.0
     assert math.isnan(losses.ranking_loss([1], {}))
+    assert losses.ranking_loss([3, 3, 3], {3: 1.0}) == 0.0
 
 
 def test_the_rest_of_a_document() -> None:
@@ -87,6 +89,9 @@ def test_the_rest_of_a_document() -> None:
         (lambda: losses.mase([[1.0]], [1.0], 1.0), r"shape \(1, 1\)"),
         (lambda: losses.ranking_loss([], {1: 1.0}), "ranked: got no index"),
         (lambda: losses.ranking_loss([1], {1: -1.0}), "gains: got one below 0"),
+        (lambda: losses.held_out_loss([1.0, 1.0], [[1.0], [1.0]], [1]), "does not sum to 1"),
+        (lambda: losses.held_out_loss([1.0], [[1.0]], [-1]), "a count below 0"),
+        (lambda: losses.seasonal_naive_error([1.0, 2.0], 0), "season: got 0"),
         (lambda: losses.held_out_loss([1.0], [[1.0]], [1, 2]), "allowed are K, K x V, V"),
     ],
 )

@@ -93,6 +93,8 @@ def test_a_quantile_of_few_or_equal_values() -> None:
     [
         (lambda: sample_ratio({"A": 1}, {"A": 0.0}), "shares: got"),
         (lambda: running_sample_ratio([0], [1.0]), "a row a request"),
+        (lambda: running_sample_ratio([0], [[0.0, 0.0]]), "one of them above 0"),
+        (lambda: running_sample_ratio([0], [[math.nan, 1.0]]), "one of them above 0"),
         (lambda: rate_interval(3, 2), "got 3 successes of 2"),
         (lambda: quantile_interval([1.0], 1.0), "level: got 1.0"),
     ],

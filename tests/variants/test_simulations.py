@@ -54,7 +54,7 @@ def test_of_equal_models_looking_always_finds_a_winner_at_most_five_times_in_a_h
         seen = traffic(chance, REQUESTS)
         sequence = DESIGNS[name](chance, seen).sequence
         claims += sequence.excludes(0.0) is not None
-        naive_claims += naive_z_rejects(np.diff(sequence.estimate * np.arange(1, REQUESTS + 1), prepend=0.0))
+        naive_claims += naive_z_rejects(np.diff(sequence.estimate * np.arange(1, len(sequence) + 1), prepend=0.0))
     assert claims <= 0.05 * EXPERIMENTS < 0.30 * EXPERIMENTS < naive_claims, (claims, naive_claims)
 
 
@@ -162,7 +162,7 @@ def test_several_challengers_keep_the_level_of_the_family() -> None:
     for seed in range(EXPERIMENTS):
         chance = np.random.default_rng((19, seed))
         champion = np.exp(chance.standard_normal(5000))
-        plan = Plan(challengers=5)
+        plan = Plan(tests=5)
         others = [champion * np.exp(0.2 * chance.standard_normal(5000) - 0.02) for _ in range(5)]
         claims += any(compare_pairs(champion, each, plan).sequence.excludes(0.0) for each in others)
     assert claims <= 0.05 * EXPERIMENTS

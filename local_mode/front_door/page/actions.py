@@ -1,7 +1,6 @@
 """What the page's buttons do: they run `python -m scripts.traffic`, as a user would in a shell."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -72,7 +71,7 @@ class Actions:
             *command,
             *options,
             cwd=ROOT,
-            env=_environment(self._state, url),
+            env=surroundings.environment(self._state / surroundings.SETTINGS_FILE, url),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -87,9 +86,3 @@ class Actions:
                     process.kill()
                 await process.wait()
         return Outcome(change, process.returncode == 0, output.decode("utf-8", "replace").strip())
-
-
-def _environment(state: Path, url: str) -> dict[str, str]:
-    """The variables of this process, with those of the front door in place of any account's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return kept | surroundings.variables(state / surroundings.SETTINGS_FILE, url)

@@ -20,6 +20,7 @@ class VariantView:
     shadow: bool
     model: str
     weight: str
+    exact_weight: str
     share: str
     up: int
     instances: int
@@ -106,6 +107,7 @@ class EndpointViews:
             kind == SHADOW,
             next((each["ModelName"] for each in configured if each["VariantName"] == name), ""),
             number(variant["CurrentWeight"]),
+            f"{variant['CurrentWeight']:.9g}",
             part,
             len(instances),
             variant["CurrentInstanceCount"],

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from local_mode.front_door import surroundings
 from local_mode.front_door.page import responses
 from local_mode.front_door.page.actions import Actions, Outcome
 from local_mode.front_door.page.assets import assets
@@ -44,7 +45,8 @@ class Page:
         shown = state.relative_to(Path.cwd()) if state.is_relative_to(Path.cwd()) else state
         tags = {name: asset.tag for name, asset in self._assets.items()}
         self._renderer = Renderer(environment=str(shown / "environment"), tags=tags, below=BELOW)
-        self._views = Views(self._renderer, self._reader, runtime, state, Comparisons(self._reader, state).of)
+        self._comparisons = Comparisons(self._reader, state)
+        self._views = Views(self._renderer, self._reader, runtime, state, self._comparisons.of)
         self._actions, self._tokens = Actions(state), Tokens()
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
 
@@ -71,7 +73,8 @@ class Page:
         return response
 
     def close(self) -> None:
-        """Ends the reading."""
+        """Ends the reading, and the comparison that is being made."""
+        self._comparisons.close()
         self._reader.close()
 
     async def _look(self, request: web.Request) -> web.Response:
@@ -116,10 +119,11 @@ class Page:
             raise Refused(
                 403, "this front door did not give you this form, or it was started since: load the page again"
             )
+        url = _own_url(request)  # While the client is there for sure.
         endpoint = await self._in_thread(lambda: self._views.endpoints.view(name))
         if endpoint is None:
             raise Refused(404, f"there is no endpoint {name}")
-        outcome = await self._actions.run(change_of(action, endpoint, form), _own_url(request))
+        outcome = await self._actions.run(change_of(action, endpoint, form), url)
         if "HX-Request" in request.headers:
             return responses.fragment(self._views.message(outcome, first(form, "token")))
         said = secrets.token_hex(8)
@@ -141,4 +145,4 @@ def _own_url(request: web.Request) -> str:
     """Where this front door listens, by the connection and not by what the client says."""
     assert request.transport is not None
     host, port = request.transport.get_extra_info("sockname")[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return surroundings.url_of(host, port)

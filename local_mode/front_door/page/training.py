@@ -106,7 +106,7 @@ class Trainings:
             document["SecondaryStatus"],
             document.get("FailureReason") or "",
             moment(document["CreationTime"]),
-            duration((document.get("TrainingEndTime") if ended else None or time.time()) - began),
+            duration(((document.get("TrainingEndTime") if ended else None) or time.time()) - began),
             None if ended else self._progress(document),
             f"{metric} {number(curve[-1][1])}" if curve else "",
             charts.spark(curve) if curve else "",

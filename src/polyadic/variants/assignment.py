@@ -44,22 +44,24 @@ def read_custom_attributes(text: str) -> Assignment | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     known = all(0 <= value <= 1 for value in propensities.values())
-    return assignment if known and assignment.variant in propensities else None
+    whole = math.isclose(sum(propensities.values()), 1.0, abs_tol=1e-6)
+    return assignment if known and whole and assignment.variant in propensities else None
 
 
 @dataclass(frozen=True)
 class Shares:
-    """The share of the users that each variant gets; the challengers first, the champion last.
+    """The share of the users that each variant gets; the challenger first.
 
     A user u lies at SHA-256(salt:u) / 2^64 on a line from 0 to 1, which the variants divide in their order. As the
-    challengers come first, raising the share of the first of them moves users to it and none away from it. Another
-    salt draws anew, independently. `excluded` users (a company's own, robots) always get the champion and belong to no
-    comparison: `assign` gives them a propensity of 1.
+    challenger comes first, raising its share moves users to it and none away from it; of several challengers this
+    holds for the first alone. Another salt draws anew, independently. `excluded` users (a company's own, robots)
+    always get the `champion` and belong to no comparison: `assign` gives them a propensity of 1.
     """
 
     shares: Mapping[str, float]
     salt: str
     excluded: frozenset[str] = field(default=frozenset())
+    champion: str | None = None
 
     def __post_init__(self) -> None:
         shares = {str(name): float(share) for name, share in self.shares.items()}
@@ -67,18 +69,19 @@ class Shares:
             raise VariantError(f"shares: got {shares}; allowed is a share from 0 to 1 for each variant, one at least")
         if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-9):
             raise VariantError(f"shares: got {shares}, which sum to {sum(shares.values()):g}; allowed is a sum of 1")
+        if isinstance(self.excluded, str):
+            raise VariantError(f"excluded: got the text {self.excluded!r}; allowed is a set of users")
+        if (self.champion is None and self.excluded) or (self.champion is not None and self.champion not in shares):
+            raise VariantError(
+                f"champion: got {self.champion!r}; allowed is the variant that excluded users get: {', '.join(shares)}"
+            )
         object.__setattr__(self, "shares", MappingProxyType(shares))
         object.__setattr__(self, "excluded", frozenset(self.excluded))
-
-    @property
-    def champion(self) -> str:
-        """The variant that stands last."""
-        return list(self.shares)[-1]
 
     def assign(self, user: str) -> Assignment:
         """The user's variant: the same one at each call, in each process, on each machine."""
         if user in self.excluded:
-            return Assignment(user, self.champion, {name: float(name == self.champion) for name in self.shares})
+            return Assignment(user, str(self.champion), {name: float(name == self.champion) for name in self.shares})
         return Assignment(user, self._variant_at(position(self.salt, user)), dict(self.shares))
 
     def _variant_at(self, place: float) -> str:

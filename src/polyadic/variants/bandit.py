@@ -14,6 +14,8 @@ from polyadic.variants.errors import VariantError
 
 FLOOR = 0.05
 DRAWS = 4000
+REMEMBERED = 100_000
+"""Inference ids that wait for a reward, and as many that have had theirs; the oldest are forgotten."""
 PRIOR_VARIANCE = 0.25
 """Of one reward from 0 to 1 of which nothing is known; it counts as one imagined reward at 1/2."""
 
@@ -26,7 +28,8 @@ class ThompsonSampling:
     only when `shares` is called, so give it batches of rewards, of some hundred requests. Every request's propensity is
     the share that was in force, with the floor above 0, so `compare_split` may be asked of its traffic later. It is no
     default: rewards that come late favour nobody here, since what has not come counts nowhere, but then it learns
-    nothing either, and a forecast's error comes late by nature.
+    nothing either, and a forecast's error comes late by nature. What did not happen, such as a click, is to be rewarded
+    with 0: what is never said counts nowhere.
     """
 
     variants: Sequence[str]
@@ -42,10 +45,11 @@ class ThompsonSampling:
         if not 0 < self.floor <= 1 / len(self.variants):
             raise VariantError(f"floor: got {self.floor}; allowed is above 0 and at most {1 / len(self.variants):g}")
         self._open: dict[str, str] = {}
+        self._rewarded: dict[str, bool] = {}
         self._sums = {name: [0.0, 0.0, 0.0] for name in self.variants}
         self._looks = 0
 
-    def shares(self, salt: str, excluded: frozenset[str] = frozenset()) -> Shares:
+    def shares(self, salt: str, excluded: frozenset[str] = frozenset(), champion: str | None = None) -> Shares:
         """The shares that hold from now on: floor + (1 - K floor) P(variant has the greatest mean)."""
         self._looks += 1
         chance = np.random.default_rng((self.seed, self._looks))
@@ -53,34 +57,45 @@ class ThompsonSampling:
         means, deviations = (np.array(each) for each in zip(*moments, strict=True))
         best = (means + deviations * chance.standard_normal((DRAWS, len(means)))).argmax(axis=1)
         share = self.floor + (1 - len(means) * self.floor) * np.bincount(best, minlength=len(means)) / DRAWS
-        return Shares(dict(zip(self.variants, (share / share.sum()).tolist(), strict=True)), salt, excluded)
+        return Shares(dict(zip(self.variants, (share / share.sum()).tolist(), strict=True)), salt, excluded, champion)
 
     def serve(self, inference_id: str, assignment: Assignment) -> None:
         """Note which variant serves an inference id, so that its reward goes there, whoever serves the user later."""
         self._require_known(assignment.variant)
-        self._open.setdefault(inference_id, assignment.variant)
+        if inference_id not in self._rewarded:
+            self._open.setdefault(inference_id, assignment.variant)
+        for kept in (self._open, self._rewarded):
+            while len(kept) > REMEMBERED:
+                del kept[next(iter(kept))]
 
     def reward(self, inference_id: str, reward: float) -> None:
         """Credit a reward from 0 to 1 to the variant that served the id; a second one is ignored and counted."""
         if not 0 <= reward <= 1:
             raise VariantError(f"reward: got {reward}; allowed is a number from 0 to 1: scale it by its greatest value")
-        variant = self._open.pop(inference_id, None)
+        variant, reward = self._open.pop(inference_id, None), float(reward)
         if variant is None:
             self.ignored += 1
             return
+        self._rewarded[inference_id] = True
         sums = self._sums[variant]
         sums[0], sums[1], sums[2] = sums[0] + 1, sums[1] + reward, sums[2] + reward * reward
 
     def state(self) -> dict[str, Any]:
         """All that it knows, as JSON can hold it, for `restored`."""
-        known = {"open": self._open, "sums": self._sums, "looks": self._looks, "ignored": self.ignored}
+        known = {
+            "open": self._open,
+            "rewarded": list(self._rewarded),
+            "sums": self._sums,
+            "looks": self._looks,
+            "ignored": self.ignored,
+        }
         return {"variants": list(self.variants), "seed": self.seed, "floor": self.floor, **known}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> Self:
         """The sampler that goes on from a `state`."""
         sampler = cls(state["variants"], state["seed"], state["floor"])
-        sampler._open = dict(state["open"])
+        sampler._open, sampler._rewarded = dict(state["open"]), dict.fromkeys(state["rewarded"], True)
         sampler._sums = {name: list(sums) for name, sums in state["sums"].items()}
         sampler._looks, sampler.ignored = state["looks"], state["ignored"]
         return sampler

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polyadic.variants.errors import VariantError
 from polyadic.variants.mixtures import quantile_interval, rate_interval
 
 ALPHA = 0.01
@@ -52,6 +53,8 @@ def latency(
     Violated where the challenger's is surely above `limit` seconds, or without a limit above the champion's by more
     than the share `tolerance`.
     """
+    if any(np.isnan(np.asarray(each, dtype=np.float64)).any() for each in (champion, challenger)):
+        raise VariantError("seconds: got one that is not a number; leave such requests out")
     share = alpha / 2 if limit is None else alpha
     old, new = (quantile_interval(each, level, share) for each in (champion, challenger))
     most = old[1] * (1 + tolerance) if limit is None else limit

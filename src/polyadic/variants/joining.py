@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -69,13 +71,17 @@ def join(answers: Iterable[Answer], actuals: Iterable[Actual]) -> Joined:
     for actual in sorted(actuals, key=lambda each: each.time):
         known = last.get(actual.inference_id)
         if known is not None:
-            alike = bool(known.content == actual.content)
+            alike = _alike(known.content, actual.content)
             revised, duplicates = revised + (not alike), duplicates + alike
         last[actual.inference_id] = actual
     asked = {identity for identity, _ in first}
     missing = Counter(answer.variant for answer in first.values() if answer.inference_id not in last)
     matched = [(answer, last[answer.inference_id]) for answer in first.values() if answer.inference_id in last]
     return Joined(matched, missing, repeated, len(last.keys() - asked), revised, duplicates)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
 
 
 def pairs(losses: Iterable[tuple[Answer, float]], champion: str, challenger: str) -> list[tuple[Answer, float, float]]:

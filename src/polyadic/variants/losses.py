@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from polyadic.variants.errors import VariantError, require_share
 
 Values = NDArray[np.float64]
+SUM_TOLERANCE = 1e-3
 
 
 def scaled_pinball(quantiles: Mapping[float, ArrayLike], actuals: ArrayLike, scale: float) -> float:
@@ -39,8 +40,9 @@ def mase(forecast: ArrayLike, actuals: ArrayLike, scale: float) -> float:
 def coverage(low: ArrayLike, high: ArrayLike, actuals: ArrayLike) -> float:
     """The share of the actuals (H,) within an interval (H,) each; to be near its nominal share, not small."""
     y = _row(actuals)
-    inside = (_like(low, y, "low") <= y) & (y <= _like(high, y, "high"))
-    return _known_mean(np.where(np.isnan(y), np.nan, inside))
+    below, above = _like(low, y, "low"), _like(high, y, "high")
+    unknown = np.isnan(y) | np.isnan(below) | np.isnan(above)
+    return _known_mean(np.where(unknown, np.nan, (below <= y) & (y <= above)))
 
 
 def seasonal_naive(history: ArrayLike, season: int, horizon: int) -> Values:
@@ -61,6 +63,8 @@ def seasonal_naive(history: ArrayLike, season: int, horizon: int) -> Values:
 def seasonal_naive_error(history: ArrayLike, season: int) -> float:
     """The mean absolute difference of values one season apart: the denominator of MASE; NaN where there is none."""
     past = _row(history)
+    if season < 1:
+        raise VariantError(f"season: got {season}; allowed is a number of steps of 1 or more")
     return _known_mean(np.abs(past[season:] - past[:-season])) if len(past) > season else float("nan")
 
 
@@ -85,7 +89,7 @@ def ranking_loss(ranked: Sequence[int], gains: Mapping[int, float]) -> float:
         return float("nan")
     discount = 1 / np.log2(np.arange(2, len(ranked) + 2))
     best = np.sort(np.array(list(wanted.values())))[::-1][: len(ranked)]
-    gained = np.array([wanted.get(index, 0.0) for index in ranked])
+    gained = np.array([wanted.pop(index, 0.0) for index in ranked])  # A row that is ranked twice gains once.
     return 1 - float(gained @ discount) / float(best @ discount[: len(best)])
 
 
@@ -101,6 +105,10 @@ def held_out_loss(mixture: ArrayLike, topics: ArrayLike, rest: ArrayLike) -> flo
         raise VariantError(
             f"got a mixture {theta.shape}, topics {phi.shape} and counts {counts.shape}; allowed are K, K x V, V"
         )
+    if (counts < 0).any():
+        raise VariantError("rest: got a count below 0; allowed are counts of 0 or more")
+    if abs(theta.sum() - 1) > SUM_TOLERANCE or np.abs(phi.sum(axis=1) - 1).max(initial=0.0) > SUM_TOLERANCE:
+        raise VariantError("got a mixture or a topic that does not sum to 1; allowed are probabilities")
     if not counts.any():
         return float("nan")
     seen = counts > 0

@@ -51,7 +51,10 @@ def running_sample_ratio(drawn: ArrayLike, shares: ArrayLike, concentration: flo
         raise VariantError(f"got {len(number)} requests and shares of shape {theta.shape}; allowed is a row a request")
     if not len(number):
         return np.zeros(0)
-    theta = theta / theta.sum(axis=1, keepdims=True)
+    total = theta.sum(axis=1, keepdims=True)
+    if not (np.isfinite(theta).all() and (theta >= 0).all() and (total > 0).all()):
+        raise VariantError("shares: got a row that is not of numbers of 0 or more, one of them above 0")
+    theta = theta / total
     rows = np.arange(len(number))
     observed = np.zeros_like(theta)
     observed[rows, number] = 1.0

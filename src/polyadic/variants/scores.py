@@ -72,7 +72,7 @@ def split_scores(
     """
     y = checked(losses)
     p, q = (np.broadcast_to(np.asarray(each, dtype=np.float64), y.shape) for each in propensities)
-    if len(y) and not (min(p.min(), q.min()) > 0 and (p + q).max() <= 1 + 1e-9):
+    if len(y) and not (min(p.min(), q.min()) > 0 and (p + q).max() <= 1 + 1e-6):
         raise VariantError("propensities: got one of 0, or a pair above 1; leave out requests that only one could get")
     prediction = past_prediction(y, clusters, covariate)
     residual = y - (prediction if bounds is None else np.clip(prediction, *bounds))

@@ -90,6 +90,9 @@ def always_valid_p(values: ArrayLike, horizon: int = HORIZON, alpha: float = 0.0
 def empirical_bernstein(values: ArrayLike, low: float, high: float, alpha: float = 0.05) -> ConfidenceSequence:
     """The empirical Bernstein confidence sequence of a mean, for values (N,) within [low, high]; exact at any N.
 
+    It is for a mean that does not change: where the mean drifts, the interval lags behind, and may not hold the mean so
+    far.
+
     Scaled to [0, 1]: l_t = min(1/2, sqrt(2 ln(2/alpha) / (s²_{t-1} t ln(1 + t)))); centre Σ l X / Σ l; radius
     (ln(2/alpha) + Σ (X - m_{t-1})² (-ln(1 - l) - l)) / Σ l, where m and s² are running mean and variance that begin
     with one imagined value at 1/2 and a variance of 1/4. Waudby-Smith and Ramdas (2024), theorem 2. Raises
@@ -112,6 +115,20 @@ def empirical_bernstein(values: ArrayLike, low: float, high: float, alpha: float
     centre, radius = np.cumsum(bets * x) / total, (math.log(2 / alpha) + penalty) / total
     scaled = np.cumsum(x) / t, np.maximum(centre - radius, 0.0), np.minimum(centre + radius, 1.0)
     return ConfidenceSequence(*(low + (high - low) * each for each in scaled))
+
+
+def bernstein_radius(count: ArrayLike, variance: float, alpha: float) -> Values:
+    """The half width of the empirical Bernstein sequence after `count` values of a variance, on the scale from 0 to 1.
+
+    The sums over the bets are integrals; it is a forecast, within some per cent.
+    """
+    wanted = np.asarray(count, dtype=np.float64)
+    grid = np.geomspace(1.0, max(float(wanted.max()), 2.0), 4000)
+    bets = np.minimum(0.5, np.sqrt(2 * math.log(2 / alpha) / (max(variance, 1e-12) * grid * np.log1p(grid))))
+    steps = np.diff(grid, prepend=0.0)
+    total = np.cumsum(steps * bets)
+    penalty = np.cumsum(steps * variance * (-np.log1p(-bets) - bets))
+    return np.interp(wanted, grid, (math.log(2 / alpha) + penalty) / total)
 
 
 def running_moments(series: Values) -> tuple[Values, Values]:

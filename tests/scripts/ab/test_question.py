@@ -51,12 +51,14 @@ def test_a_tag_that_is_no_question(text: str) -> None:
 
 
 def test_bounds_and_margin_of_a_plan() -> None:
-    plan = Question(column="c", loss="column", low=0.0, high=2.0, margin=0.1, higher_is_better=True).plan(3, -4.0, 0.2)
-    assert plan.bounds == (-2.0, 0.0) and plan.margin == pytest.approx(0.4) and plan.level == pytest.approx(0.05 / 3)
-    assert plan.floor == 0.2 and Question().plan(0, float("nan"), 0.05).margin == 0.0
+    plan = Question(column="c", loss="column", low=0.0, high=2.0, margin=0.1, higher_is_better=True).plan(3, 0.2)
+    assert plan.bounds == (-2.0, 0.0) and plan.relative_margin == 0.1 and plan.level == pytest.approx(0.05 / 6)
+    assert plan.floor == 0.2 and Question().plan(0, 0.05).relative_margin == 0.0
 
 
 def test_a_sentence_for_a_reader() -> None:
     question = Question("column", "A", column="revenue", higher_is_better=True, alpha=0.01, margin=0.02)
-    assert question.sentence() == "revenue (more is better); wrong in at most 1.0% of all comparisons, margin 2.00%"
+    assert (
+        question.sentence() == "revenue (more is better); of equal models at most 1.0% ever get a winner, margin 2.00%"
+    )
     assert Question("mase", season=12).sentence().startswith("mase, season 12;")
