@@ -146,7 +146,7 @@ def test_a_split_waits_for_its_smaller_side() -> None:
     early = compare_split(losses[:1000], names[:1000], known, "A", "B", covariate=made.naive[:1000])
     assert early.interval == (-math.inf, math.inf) and 500 < (early.requests_needed or 0) < 2500
     late = compare_split(losses, names, known, "A", "B", covariate=made.naive)
-    assert late.verdict is Verdict.BETTER and math.isfinite(late.sequence.upper[2200])
+    assert late.verdict is Verdict.BETTER and math.isfinite(late.sequence.upper[2800])
 
 
 def test_requests_that_one_could_not_get_are_left_out() -> None:

@@ -26,7 +26,7 @@ from polyadic.variants.sequences import (
 )
 
 Values = NDArray[np.float64]
-ARM_START = 200
+ARM_START = 250
 """Of a split the smaller side needs this many clusters: its few large scores make the normal law come later."""
 EVENTS = 30
 """Clusters that are unlike the most frequent value, of pairs in all and of a split on each side: a sale, a fault."""

@@ -15,7 +15,7 @@ from local_mode.front_door import surroundings
 from tests.local_mode.front_door.conftest import Door, opened
 
 ROOT = Path(__file__).parents[3]
-REQUESTS = 1500
+REQUESTS = 2000
 
 
 def rehearse(door: Door, folder: Path, *options: str) -> str:
