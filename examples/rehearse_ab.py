@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--image", default="polyadic", help="its URI")
     parser.add_argument("--role", default="arn:aws:iam::123456789012:role/SageMakerExecution")
     parser.add_argument("--bucket", default="rehearsal", help="is made where it is missing")
-    parser.add_argument("--requests", type=int, default=2000, help="to the shadow, and half as many more to the split")
+    parser.add_argument("--requests", type=int, default=2000, help="to the shadow, and twice as many to the split")
     parser.add_argument("--poll", default="1", help="seconds between two looks")
     parser.add_argument("--folder", type=Path, default=Path("out/rehearsal"))
     return parser.parse_args()
@@ -83,6 +83,7 @@ class Rehearsal:
 
     def ask(self, phase: str, requests: int) -> str:
         """Ask for entries at random, wait for capture, and write the actuals into a file."""
+        time.sleep(2)  # What is answered in the second in which a deployment settles is left out of the comparison.
         places = [[int(self.chance.integers(size)) for size in self.tensor.shape] for _ in range(requests)]
         runtime = boto3.client("sagemaker-runtime")
 
@@ -147,7 +148,7 @@ def main() -> None:
     question = ["--loss", "squared-error", "--margin", "1%"]
     by_pairs, _ = run("compare", ENDPOINT, *question, "--picture", "pairs.svg", allowed=list(VERDICTS))
     run(*deploy, "--variant", f"A={packages[0]}:0.9", "--variant", f"B={packages[1]}:0.1", "--yes")
-    run("feedback", ENDPOINT, rehearsal.ask("split", options.requests * 3 // 2))
+    run("feedback", ENDPOINT, rehearsal.ask("split", options.requests * 2))
     by_split, _ = run("compare", ENDPOINT, "--design", "split", "--picture", "split.svg", allowed=list(VERDICTS))
     promoted, _ = run("traffic", "promote", ENDPOINT, "B", *poll, allowed=(0, 1))
     if promoted == 0:

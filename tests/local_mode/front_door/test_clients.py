@@ -119,9 +119,10 @@ def test_our_own_commands_train_deploy_and_shift_traffic(open_door: Callable[...
         options = ["--endpoint", "ab", "--image", "polyadic", "--role", role, "--poll", "0.2"]
         variants = ["--variant", f"A={artifact}:0.9", "--variant", f"B={artifact}:0.1"]
         captured = ["--capture", "s3://mine/captured"]
-        printed = run(door, REPOSITORY, *command, "scripts.deploy", *options, *variants, *captured)
+        kept = ["--history", str(tmp_path / "weights.jsonl")]
+        printed = run(door, REPOSITORY, *command, "scripts.deploy", *options, *variants, *captured, *kept)
         assert "endpoint ab: A 0.9 (90.0%), B 0.1 (10.0%)" in printed
-        shift = ["--poll", "0.2", "--history", str(tmp_path / "weights.jsonl")]
+        shift = ["--poll", "0.2", *kept]
         run(door, REPOSITORY, *command, "scripts.traffic", "split", "ab", "A=0.5", "B=0.5", *shift)
         described = door.client("sagemaker").describe_endpoint(EndpointName="ab")
         assert [each["CurrentWeight"] for each in described["ProductionVariants"]] == [0.5, 0.5]

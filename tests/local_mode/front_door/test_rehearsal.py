@@ -34,7 +34,8 @@ def check(said: str, folder: Path, door: Door) -> None:
         -500:
     ]
     assert f"{REQUESTS:,} requests, answered by {{'A': {REQUESTS}}}" in said
-    assert f"B           pairs     {REQUESTS:,}  {REQUESTS:,}" in said
+    (paired,) = re.findall(r"^B +pairs +([\d,]+) ", said, re.MULTILINE)
+    assert 0.9 * REQUESTS < int(paired.replace(",", "")) <= REQUESTS
     assert said.count("PendingManualApproval -> Approved") == 2 and "3 completed, 0 failed" in said
     changes = [json.loads(line) for line in (folder / "weights.jsonl").read_text().splitlines()]
     settled = [change for change in changes if "settled" in change]
