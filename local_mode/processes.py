@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from local_mode import descendants
 from local_mode.backend import Server, free_ports
 from local_mode.errors import LocalModeError
 from local_mode.layout import HostLayout
@@ -26,7 +27,7 @@ class HostProcess(Running):
     def __init__(
         self, name: str, executable: Path, base: Path, environment: Mapping[str, str], on_line: LineSink
     ) -> None:
-        self._mark = f"SAGEMAKER_BASE_DIR={base}".encode()
+        self._base = bytes(base)
         super().__init__(name, [str(executable)], environment, on_line)
 
     def kill(self) -> None:
@@ -45,17 +46,7 @@ class HostProcess(Running):
         super().close()
 
     def _descendants(self) -> list[int]:
-        if not Path("/proc/self/environ").exists():
-            return []
-        own = os.getpid()
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if pid != own and self._is_marked(pid)]
-
-    def _is_marked(self, pid: int) -> bool:
-        try:
-            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:  # it ended meanwhile, or it is another user's
-            return False
+        return descendants.living(lambda base: base == self._base)
 
 
 class ProcessBackend:

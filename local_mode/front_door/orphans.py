@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from local_mode import descendants
 from local_mode.errors import LocalModeError
 
-VARIABLE = b"SAGEMAKER_BASE_DIR="
 SECONDS = 10.0
 
 
@@ -28,21 +28,11 @@ def lock(state: Path) -> IO[str]:
 
 def end_all(scratch: Path) -> None:
     """Ends the processes that an earlier front door left, known by their folders under `scratch`, and removes these."""
+    below = bytes(scratch) + b"/"
     deadline = time.monotonic() + SECONDS
-    while (pids := _left(scratch)) and time.monotonic() < deadline:
+    while (pids := descendants.living(lambda base: base.startswith(below))) and time.monotonic() < deadline:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _left(scratch: Path) -> list[int]:
-    mark = VARIABLE + f"{scratch}/".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            variables = (entry / "environ").read_bytes().split(b"\0")
-            if any(variable.startswith(mark) for variable in variables) and int(entry.name) != os.getpid():
-                found.append(int(entry.name))
-    return found

@@ -10,11 +10,14 @@ import orjson
 
 
 def read_json(text: bytes | str) -> Any:
-    """The content of a document, in which NaN and Infinity are numbers; a ValueError where it is none."""
+    """The content of a document, in which NaN and Infinity are numbers; a ValueError where it is none.
+
+    A whole number of more than 64 bits is read as the nearest float.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass  # Python's own reader is slower, and knows NaN and whole numbers of any length.
+        pass  # Python's own reader is slower, and knows NaN.
     try:
         return json.loads(text)
     except RecursionError as error:

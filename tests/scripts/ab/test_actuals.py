@@ -15,7 +15,8 @@ from scripts.ab import actuals
 from scripts.ab.actuals import ActualsReader, read_line, write_files
 
 NOW = datetime(2026, 11, 29, 7, 5, tzinfo=UTC)
-CONTENT = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(st.integers()) | st.text()
+WHOLE = st.integers(-(2**63), 2**64 - 1)
+CONTENT = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(WHOLE) | st.text()
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), CONTENT), min_size=1))
