@@ -12,7 +12,7 @@ import tensorly
 import torch
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from scripts.bench.measure import OURS, Case, in_turn, seconds, seconds_per_sweep
 
 RANK = 16

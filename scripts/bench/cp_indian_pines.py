@@ -12,7 +12,7 @@ from tensorly.cp_tensor import cp_to_tensor
 from tensorly.datasets import load_indian_pines
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.start import random
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab, reconstruct

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.data import Data
 from polyadic.distributed import World

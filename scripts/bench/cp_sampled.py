@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.decomposition.data import Data

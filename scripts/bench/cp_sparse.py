@@ -9,7 +9,7 @@ import numpy as np
 import pyttb
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.tensor.sparse import SparseTensor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from scripts.bench.measure import OURS, Bound, Case
 from scripts.bench.sparse_data import zipf
 

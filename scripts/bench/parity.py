@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tensorly.decomposition import parafac
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.gcp.lbfgs import gcp
 from polyadic.tensor.dense import reconstruct
 from scripts.bench.measure import OURS, Bound, Case, UnavailableError

@@ -20,7 +20,7 @@ import urllib3
 from polyadic.algorithms import choose, forecaster
 from polyadic.algorithms.forecaster.model import Model as ForecasterModel
 from polyadic.algorithms.forecaster.network import build
-from polyadic.decomposition.cp.als import cp as decompose
+from polyadic.decomposition.cp.fit import cp as decompose
 from polyadic.formats import npy
 from polyadic.jobs.model import Model
 from polyadic.lowrank.model import DecompositionModel

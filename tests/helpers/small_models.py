@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.formats import json
 from polyadic.lowrank.indices import Mode
 from polyadic.lowrank.model import DecompositionModel

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import reconstruct
 from tests.helpers.tensors import low_rank

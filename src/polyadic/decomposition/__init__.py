@@ -1,6 +1,6 @@
 """Tensor -> factors: each decomposition is a pure function of a tensor, its ranks and a World."""
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.decomposition.gcp.lbfgs import gcp
 from polyadic.decomposition.gcp.stochastic import gcp_stochastic

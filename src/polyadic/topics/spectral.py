@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init
 from polyadic.distributed import World
@@ -221,8 +221,8 @@ def _decompose(
             after_sweep(restart, state.iteration, state.relative_error)
             return True
 
-        model = cp(
-            third,
+        model = als(
+            Data.of(third),
             topics,
             init=start,
             max_iterations=iterations,

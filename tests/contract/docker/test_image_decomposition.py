@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.formats import tns
 from polyadic.tensor.sparse import SparseTensor
 from tests.contract.docker.test_image_failure import HOSTS, run_two_hosts

@@ -16,7 +16,7 @@ from tensorly.decomposition._cp import error_calc
 from tensorly.tenalg import unfolding_dot_khatri_rao
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import random
 from polyadic.distributed import World

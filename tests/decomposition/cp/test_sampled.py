@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.errors import UserError
 from polyadic.tensor.sparse import SparseTensor

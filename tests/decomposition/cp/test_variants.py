@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.distributed import World

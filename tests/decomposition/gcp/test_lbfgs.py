@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.gcp.lbfgs import gcp
 from polyadic.decomposition.gcp.losses.gaussian import Gaussian
 from polyadic.decomposition.gcp.losses.huber import Huber

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import torch
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.data import Data
 from polyadic.decomposition.gcp.losses import LOSSES
 from polyadic.decomposition.gcp.losses.bernoulli_logit import BernoulliLogit

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.data import Data
 from polyadic.decomposition.gcp import objective as gcp_objective
 from polyadic.decomposition.gcp import samples as gcp_samples

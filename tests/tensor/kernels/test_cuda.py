@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.distributed import World
 from polyadic.tensor import tree_products
 from polyadic.tensor.cp_tensor import CPTensor

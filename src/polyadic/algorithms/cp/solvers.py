@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 from torch import Tensor
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.decomposition.cp.start import Init

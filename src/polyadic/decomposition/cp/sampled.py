@@ -13,7 +13,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import cp
+from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.error import relative_error, squares_of
 from polyadic.decomposition.cp.leverage import draw
 from polyadic.decomposition.cp.progress import Progress
@@ -114,7 +114,7 @@ def _exact_model(
         going = after_sweep(state)
         return going
 
-    model = cp(
+    model = als(
         data, rank, init=init, max_iterations=sweeps, stop_tol=0, seed=seed, progress=progress, after_sweep=watched
     )
     return model, going

@@ -62,18 +62,12 @@ class Sweep:
     def __call__(self, progress: Progress) -> None:
         """Makes one sweep, and takes its error and its seconds."""
         began, progress.error_before = time.perf_counter(), progress.relative_error
-        with for_kernels() if self._by_kernels(progress) else nullcontext():
+        with for_kernels() if by_kernels(self.data, progress.factors[0].shape[1]) else nullcontext():
             order = self.data.share.sweep(progress.iteration)
             for mode in order:
                 self._update(progress, mode, last=mode == order[-1])
             progress.relative_error = relative_error(self.data, progress, self._squares, self._inner)
         progress.iteration, progress.seconds = progress.iteration + 1, time.perf_counter() - began
-
-    def _by_kernels(self, progress: Progress) -> bool:
-        """Whether our kernels form the large products of a sweep, so that those of the library are small."""
-        share = self.data.share
-        narrow = progress.factors[0].shape[1] <= MOST_KERNEL_COLUMNS
-        return share.device.type == "cpu" and (isinstance(share, SparseShare) or narrow)
 
     def _update(self, progress: Progress, mode: int, *, last: bool) -> None:
         """Updates one factor and the weights; after the last of a sweep, what its error is taken from."""
@@ -157,3 +151,8 @@ class Sweep:
             product = share.layers[mode].combine(share.mttkrp(mode, progress.factors))
             rows, (own_gram, inner) = times(product, scaled)
         return rows, (own_gram, inner / unit), scale
+
+
+def by_kernels(data: Data, rank: int) -> bool:
+    """Whether our kernels form the large products of the data, so that those of the library are small."""
+    return data.share.device.type == "cpu" and (isinstance(data.share, SparseShare) or rank <= MOST_KERNEL_COLUMNS)

@@ -1,0 +1,150 @@
+"""A small tensor that stands for a large one: its core over a few orthonormal columns of each mode.
+
+A CP model of the core, its factors multiplied by these columns, is a CP model of the data with the same misfit and what
+the columns leave out (CANDELINC: Carroll, Pruzansky and Kruskal, Psychometrika 1980).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp.start import singular
+from polyadic.decomposition.data import Data
+from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS, in_safe_unit
+from polyadic.decomposition.tucker.orthogonal import st_hosvd
+from polyadic.decomposition.tucker.spectra import ways
+from polyadic.decomposition.tucker.subspaces import Truncation
+from polyadic.distributed import World
+from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.products import mode_product
+from polyadic.tensor.sparse_share import SparseShare
+
+SPARE_COLUMNS = 2
+"""Columns of a mode beyond the rank: noise mixes the last ones of the signal with the first of its own."""
+SMALL_NUMBERS = 2**16
+"""Numbers of a tensor up to which the kernels of small tensors finish a fit."""
+GRAM_WORK = 2**27
+"""Products of a Gram matrix of the shortest mode up to which it takes less time than sketches."""
+DOUBLE_NUMBERS = 2**19
+"""Numbers of a tensor whose Gram matrices are formed in float64; those of a larger one if float32 loses something."""
+RESOLVED = 1e-4
+"""The part of |X|² that a core has missed, in float32, beside which no direction that float32 loses counts."""
+LARGEST_CORE = 2**18
+"""Numbers of a core; a fit of a larger one is no small work."""
+SAFE_NORM = 1e8
+"""The squares of the squares of norms between 1 / SAFE_NORM and SAFE_NORM stay within float32."""
+SPARSE_COLUMNS = 2**10
+"""Columns of the compressed unfolding up to which a sparse tensor is compressed: each costs a product of nonzeros."""
+SKETCHED_COLUMNS = 64
+"""Columns of a sparse tensor's unfolding that are multiplied at a time."""
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core J_1 x ... x J_N in float64 on the CPU, divided by |X|, the same on every rank.
+
+    bases: this rank's rows of each mode's orthonormal columns, I_n x J_n; None for a mode whose rows are the core's.
+    missed: (|X|² - |G|²) / |X|², what no model within these columns can fit.
+    """
+
+    tensor: Tensor
+    bases: list[Tensor | None]
+    missed: float
+
+    @staticmethod
+    def of_all(data: Data) -> Core | None:
+        """Small data as they are; None for others, which kernels of small tensors would be slow at."""
+        share = data.share
+        dense = isinstance(share, DenseShare) and data.mask is None and data.world.size == 1
+        if not dense or share.device.type != "cpu" or math.prod(share.shape) > SMALL_NUMBERS:
+            return None
+        return Core(share.slab.local.double() / data.norm, [None] * len(share.shape), 0.0)
+
+    def expanded(self, factors: list[Tensor]) -> list[Tensor]:
+        """This rank's rows of the data's factors (I_n x R) from those of the core (J_n x R), in float64."""
+        pairs = zip(self.bases, factors, strict=True)
+        return [factor if basis is None else basis.double() @ factor.to(basis.device) for basis, factor in pairs]
+
+
+def widths(shape: tuple[int, ...], rank: int) -> list[int]:
+    """J_1, ..., J_N: the rows of a core for a model of this rank."""
+    columns = math.prod(shape)
+    return [min(rows, rank + SPARE_COLUMNS, columns // rows) for rows in shape]
+
+
+def compress(data: Data, rank: int, seed: int) -> Core | None:
+    """The core of data, or None where some of its entries are unknown, or where the core would not be small."""
+    share, shape = data.share, data.share.shape
+    wide = widths(shape, rank)
+    if data.mask is not None or math.prod(wide) > LARGEST_CORE:
+        return None
+    if isinstance(share, SparseShare):
+        return _of_sparse(share, data, wide, seed)
+    on_one = data.world.size == 1 and share.device.type == "cpu"
+    if on_one and math.prod(shape) * min(shape) <= GRAM_WORK:
+        return _of_small(share, data, wide)
+    return _of_dense(share, data, wide, seed)
+
+
+def _of_small(share: DenseShare, data: Data, wide: list[int]) -> Core:
+    """By Gram matrices, the shortest mode first: less work than sketches, and best for its subspaces."""
+    if math.prod(share.shape) > DOUBLE_NUMBERS:
+        core = _by_grams(share.slab.local / data.norm, wide)
+        if core.missed > RESOLVED:
+            return core
+    return _by_grams(share.slab.local.double() / data.norm, wide)
+
+
+def _by_grams(core: Tensor, wide: list[int]) -> Core:
+    """The core of a tensor of norm 1, all in the tensor's precision."""
+    bases: list[Tensor | None] = [None] * len(wide)
+    dtype, alone = core.dtype, World.alone()
+    for mode in sorted(range(len(wide)), key=lambda n: core.shape[n]):
+        if wide[mode] < core.shape[mode]:
+            tall = core.shape[mode] > core.numel() // core.shape[mode]
+            vectors = ways(dtype, tall=tall)[0].spectrum(core, mode, alone, True)[1]
+            bases[mode] = basis = vectors[:, : wide[mode]].to(dtype)
+            core = mode_product(core, basis.T, mode)
+    return _core(core.double().contiguous(), bases, dtype)
+
+
+def _of_dense(share: DenseShare, data: Data, wide: list[int], seed: int) -> Core:
+    slab, norm, unit = in_safe_unit(share.slab, data.norm, SAFE_NORM)
+    kept = [Truncation(columns, 0.0) for columns in wide]
+    core, bases = st_hosvd(slab, kept, "randomized", seed, data.world)
+    return _core(core.double().cpu() / norm, bases, share.dtype)
+
+
+def _of_sparse(share: SparseShare, data: Data, wide: list[int], seed: int) -> Core | None:
+    """By a sketch of each mode, and the products of all columns of the other modes with the nonzeros."""
+    order = len(wide)
+    lead = max(range(order), key=lambda n: wide[n])
+    others = [n for n in range(order) if n != lead]
+    columns = math.prod(wide[n] for n in others)
+    if columns > SPARSE_COLUMNS:
+        return None
+    bases = [singular(share, columns_, seed, data.world)[n] for n, columns_ in enumerate(wide)]
+    index = torch.cartesian_prod(*[torch.arange(wide[n], device=share.device) for n in others]).reshape(columns, -1)
+    parts = []
+    for some in index.split(SKETCHED_COLUMNS):
+        factors = [bases[lead][:, :1].expand(-1, len(some)).contiguous()] * order
+        for place, n in enumerate(others):
+            factors[n] = bases[n][:, some[:, place]].contiguous()
+        layer = share.layers[lead]
+        rows = layer.combine(share.mttkrp(lead, factors)) / data.norm
+        parts.append(layer.total(bases[lead][layer.own].T.double() @ rows.double(), data.world))
+    core = torch.cat(parts, 1).reshape([wide[lead], *[wide[n] for n in others]]).movedim(0, lead).contiguous().cpu()
+    return _core(core, bases, share.dtype)
+
+
+def _core(tensor: Tensor, bases: Sequence[Tensor | None], dtype: torch.dtype) -> Core:
+    """The core, which missed nothing where that would be the round-off of the data."""
+    missed = 1 - tensor.square().sum().item()
+    return Core(tensor, list(bases), missed if missed > TRUSTED_ROUND_OFFS * torch.finfo(dtype).eps else 0.0)
+
+

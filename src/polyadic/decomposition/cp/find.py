@@ -1,0 +1,53 @@
+"""The best fit from one call: a search on a small core, finished on the data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp.compression import Core
+from polyadic.decomposition.cp.newton import unstacked
+from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
+from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.search import polish, search
+from polyadic.decomposition.data import Data
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.kernels.threads import for_kernels
+
+
+def find(
+    data: Data, core: Core, rank: int, *, l2: float, restarts: int | None, seed: int, ends: Ends, progress: Progress | None
+) -> CPTensor:
+    """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
+    state = newton(progress)
+
+    def start(seed: int) -> list[Tensor]:
+        return [factor.to(data.share.device, data.share.dtype) for factor in _of_core(data, core, rank, l2, restarts, seed)]
+
+    whole = Core.of_all(data)
+    if whole is None or state.factors:
+        return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
+    with for_kernels():
+        factors, squares, state.iteration = polish(
+            whole, _of_core(data, core, rank, l2, restarts, seed), l2, ends.stop_tol, ends.max_iterations
+        )
+    lengths = torch.stack([factor.norm(dim=0) for factor in factors])
+    units = [(factor / torch.where(own == 0, 1, own)).to(data.share.dtype) for factor, own in zip(factors, lengths, strict=True)]
+    weights = lengths.prod(0)
+    state.weights, state.factors = weights * data.norm, units
+    state.relative_error = math.sqrt(max(0.0, squares - l2 * float(weights.square().sum())))
+    ends.after_step(state)
+    return state.better()
+
+
+def _of_core(data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int) -> list[Tensor]:
+    """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|."""
+    with for_kernels():
+        best = search(core, rank, l2=l2, seed=seed, restarts=restarts)[0]
+        # One rank's word: descents on different hardware may end in different places.
+        stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
+        edges = np.concatenate([[0], np.cumsum(core.tensor.shape)])
+        return core.expanded(unstacked(stack.numpy(), edges, rank))

@@ -1,0 +1,127 @@
+"""The canonical polyadic decomposition: X ≈ sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from polyadic.decomposition.cp.als import als
+from polyadic.decomposition.cp.canonical import canonical
+from polyadic.decomposition.cp.compression import compress
+from polyadic.decomposition.cp.find import find
+from polyadic.decomposition.cp.nls import Ends, newton, nls
+from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.start import Init, begin
+from polyadic.decomposition.cp.sweep import Sweep
+from polyadic.decomposition.data import Data
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.tensor.arguments import Dense, checked, mode_of
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense import Slab
+from polyadic.tensor.sparse import SparseTensor
+
+Method: TypeAlias = Literal["auto", "als", "nls"]
+
+
+@checked(renamed={"tol": "stop_tol"})
+def cp(
+    tensor: Dense | Slab | SparseTensor | Data,
+    rank: int,
+    *,
+    method: Method = "auto",
+    world: World | None = None,
+    observed: bool = False,
+    nonnegative: bool = False,
+    l2: float = 0.0,
+    fixed: Collection[int] = (),
+    init: Init | None = None,
+    max_iterations: int = 100,
+    stop_tol: float = 1e-6,
+    restarts: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    after_sweep: Callable[[Progress], bool] = lambda _: True,
+) -> CPTensor:
+    """The CP decomposition of a dense or sparse tensor, by the method that finds the best fit.
+
+    tensor: I_1 x ... x I_N, N >= 2, float32 or float64, finite and not all zero; this rank's Slab of a dense one, or
+    any part of the nonzeros of a sparse one. rank: R, the number of components.
+    method: "auto" compresses the tensor to a core of about R rows a mode, descends from algebraic and random starts on
+    it, drops those that fall behind, and finishes the best on the data (`search`, `nls`); where entries are unknown,
+    factors nonnegative or fixed, or a start is given, it is "als", alternating least squares (`als`). "nls" takes
+    damped Gauss-Newton steps on the data alone.
+    observed: absent entries of a sparse tensor and the NaN of a dense one are unknown, and each row is fitted to the
+    observed entries alone; otherwise absent entries are zeros.
+    nonnegative: keeps every factor nonnegative. l2: times the sum of the squared weights of a tensor of norm 1, added
+    to the squared error. fixed: modes whose factors stay as they begin, but for the lengths of their columns, which go
+    to the weights.
+    init: where a restart begins: at factors uniform on [0, 1) drawn from (seed, restart), at the leading singular
+    vectors of the unfoldings (in the first restart), or at a model of the same shape and rank.
+    stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep or step on the data, or after
+    `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until two
+    find the same, and the other methods make one.
+    progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data,
+    and ends the fit by returning False.
+
+    Returns weights (R, float64, falling) and factors (I_n x R, columns of length 1; the largest entry of each column
+    is positive, but in the last mode), whole on every rank, with the relative error |X - Y| / |X| over the entries that
+    count. Of fixed modes, columns stay in their order and with their signs.
+
+    Raises UserError for a rank under 1, an order under 2, fixed modes that do not exist or leave none free, and a
+    tensor that is empty, all zero, not finite, or too large for sums in its precision.
+    """
+    data = Data.of(tensor, world, observed=observed)
+    held = _fixed(fixed, len(data.share.shape))
+    if method == "nls" and (nonnegative or data.mask is not None):
+        what = "nonnegative factors" if nonnegative else "unknown entries"
+        raise UserError(f"method nls cannot fit {what}: use method als, or auto")
+    given = nonnegative or bool(held) or init is not None or data.mask is not None
+    core = compress(data, rank, seed) if method == "auto" and not given else None
+    ends = Ends(max_iterations, stop_tol, after_sweep)
+    if core is not None:
+        return canonical(find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress))
+    if method == "nls":
+        start = partial(_after_a_sweep, data, rank, init, l2, held)
+        model = nls(
+            data, start, l2=l2, fixed=held, restarts=restarts or 1, seed=seed, ends=ends, progress=newton(progress)
+        )
+    else:
+        model = als(
+            data,
+            rank,
+            nonnegative=nonnegative,
+            l2=l2,
+            fixed=held,
+            init=init or "random",
+            max_iterations=max_iterations,
+            stop_tol=stop_tol,
+            restarts=restarts or 1,
+            seed=seed,
+            progress=progress,
+            after_sweep=after_sweep,
+        )
+    return model if held else canonical(model)
+
+
+def _after_a_sweep(data: Data, rank: int, init: Init | None, l2: float, fixed: list[int], seed: int) -> list[Tensor]:
+    """This rank's rows of the factors after one sweep of least squares from a start, over |X|."""
+    modes = [mode for mode in range(len(data.share.shape)) if mode not in fixed]
+    progress, sweep = Progress(), Sweep(data, nonnegative=False, l2=l2, modes=modes)
+    progress.factors = begin(data, rank, init or "random", seed, True, carrier=modes[-1])
+    sweep.begin(progress)
+    sweep(progress)
+    factors = [factor.clone() for factor in progress.factors]
+    factors[modes[-1]] *= (progress.weights / data.norm).to(data.share.dtype)
+    return factors
+
+
+def _fixed(fixed: Collection[int], order: int) -> list[int]:
+    """The modes that stay; UserError for one that does not exist, or where none is left to update."""
+    held = {mode_of(mode, order, "a fixed mode") for mode in fixed}
+    if len(held) == order:
+        raise UserError(f"fixed modes are {sorted(held)}: they may be some of 0 to {order - 1}, but not all of them")
+    return sorted(held)

@@ -1,0 +1,127 @@
+"""One damped Gauss-Newton step of a CP model, from Gram matrices and a gradient, without the data.
+
+Shapes: of a mode, a rank has J own rows; R is the rank of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.tensor import kernels
+from polyadic.tensor.layout import Layer
+
+MOST_CG_STEPS = 50
+CG_TOLERANCE = 1e-2
+"""Conjugate gradients end when the residual's preconditioned norm is this part of the first one."""
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """The model of |X - Y|² / |X|² + l2 · (the squared lengths of the components) about some factors.
+
+    rows: the own rows of each factor, J x R; gradient: half of the gradient there, J x R; grams: of whole factors,
+    R x R; all float64. free: whether a mode may change.
+    """
+
+    rows: list[Tensor]
+    gradient: list[Tensor]
+    grams: list[Tensor]
+    free: list[bool]
+    l2: float
+    layers: tuple[Layer, ...]
+    world: World
+
+    def gammas(self, n: int, m: int) -> Tensor:
+        """The product of the Gram matrices of all modes but n and m, its diagonal times 1 + l2: R x R."""
+        others = [gram for k, gram in enumerate(self.grams) if k not in (n, m)]
+        gamma = reduce(torch.mul, others, torch.ones_like(self.grams[0]))
+        return gamma + self.l2 * torch.diag(gamma.diagonal()) if self.l2 else gamma
+
+    def inner(self, left: list[Tensor], right: list[Tensor]) -> float:
+        """The inner product of two lists of own rows over all ranks; one rank's word."""
+        parts = [
+            layer.total((a * b).sum().reshape(1), self.world)
+            for a, b, layer in zip(left, right, self.layers, strict=True)
+        ]
+        return float(self.world.from_first_(torch.stack(parts).sum(0)).item())
+
+
+def newton_step(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
+    """The step -(J^T J + damping)^-1 gradient (own rows of each mode, J x R), and by how much the model falls by it.
+
+    J^T J v = v_n Γ_nn + A^(n) Σ_m Γ_nm * (v_m^T A^(m)), by conjugate gradients preconditioned by the block of each
+    mode: Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013, section 4; Singh, Ma, Yang and Solomonik, SIAM J.
+    Sci. Comput. 2021. A collective where a mode's rows are divided over ranks.
+    """
+    on_cpu = model.world.device.type == "cpu"
+    if on_cpu and (model.world.size == 1 or all(layer.everywhere for layer in model.layers)):
+        return _by_kernel(model, damping)
+    return by_products(model, damping)
+
+
+def stacked(factors: Sequence[Tensor] | Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Factors one above another as the kernels take them, and the rows at which each begins, with their end (N + 1)."""
+    rank, lanes = factors[0].shape[1], kernels.gauss_newton.LANES
+    stack = np.zeros((sum(map(len, factors)), -(-rank // lanes) * lanes))
+    edges = np.concatenate([[0], np.cumsum([len(factor) for factor in factors])])
+    for factor, begin in zip(factors, edges[:-1], strict=True):
+        stack[begin : begin + len(factor), :rank] = factor
+    return stack, edges
+
+
+def unstacked(stack: NDArray[np.float64], edges: NDArray[np.int64], rank: int) -> list[Tensor]:
+    """The factors of a stack, I_n x R."""
+    return [torch.from_numpy(stack[begin:end, :rank].copy()) for begin, end in pairwise(edges)]
+
+
+def _by_kernel(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
+    (stack, edges), (gradient, _) = stacked(model.rows), stacked(model.gradient)
+    step, free = np.empty_like(stack), np.array(model.free, dtype=np.float64)
+    promise, _ = kernels.gauss_newton.newton_step(
+        stack, edges, free, gradient, model.l2, damping, MOST_CG_STEPS, CG_TOLERANCE, step
+    )
+    return unstacked(step, edges, model.rows[0].shape[1]), model.world.from_first(promise)
+
+
+def by_products(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
+    """The same by torch's products, on any device and over ranks that divide the rows."""
+    modes = range(len(model.rows))
+    gammas = [[model.gammas(n, m) for m in modes] for n in modes]
+    eye = damping * torch.eye(len(model.grams[0]), dtype=torch.float64, device=model.grams[0].device)
+    blocks = [torch.cholesky_inverse(torch.linalg.cholesky(gammas[n][n] + eye)) for n in modes]
+
+    def image(v: list[Tensor]) -> list[Tensor]:
+        """(J^T J + damping) v."""
+        inner = [model.layers[m].total(v[m].T @ model.rows[m], model.world) for m in modes]
+        mixed = [sum((gammas[n][m] * inner[m] for m in modes if m != n), torch.zeros_like(eye)) for n in modes]
+        return [
+            v[n] @ (gammas[n][n] + eye) + model.rows[n] @ mixed[n] if model.free[n] else torch.zeros_like(v[n])
+            for n in modes
+        ]
+
+    rest = [-model.gradient[n] * model.free[n] for n in modes]
+    step = [torch.zeros_like(rows) for rows in rest]
+    solved = [rest[n] @ blocks[n] for n in modes]
+    direction, size = solved, model.inner(rest, solved)
+    least = CG_TOLERANCE**2 * size
+    for _ in range(MOST_CG_STEPS):
+        if not size > least:
+            break
+        turned = image(direction)
+        length = size / model.inner(direction, turned)
+        step = [step[n] + length * direction[n] for n in modes]
+        rest = [rest[n] - length * turned[n] for n in modes]
+        solved = [rest[n] @ blocks[n] for n in modes]
+        before, size = size, model.inner(rest, solved)
+        direction = [solved[n] + size / before * direction[n] for n in modes]
+    fall = [rest[n] - model.gradient[n] * model.free[n] + damping * step[n] for n in modes]
+    return step, model.inner(step, fall)

@@ -1,0 +1,154 @@
+"""The best CP model of a small tensor: many starts at once, of which those that fall behind are dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from polyadic.decomposition.cp.algebraic import algebraic_starts
+from polyadic.decomposition.cp.compression import Core
+from polyadic.decomposition.cp.newton import stacked, unstacked
+from polyadic.tensor import kernels
+from polyadic.tensor.kernels.threads import in_parallel
+
+FIRST_STARTS = 2
+"""Starts of the first race, algebraic where the tensor has such."""
+LATER_STARTS = 5
+"""Starts of each later race, all random."""
+MOST_STARTS = 36
+"""Starts in all where the caller gives no number."""
+ROUND_STEPS = (10, 15, 25, 50, 100, 300)
+"""Steps of a round of a race; after each, the worse half of the starts is dropped."""
+FEWEST_RACERS = 2
+"""So many starts go on to the end."""
+AGREEING_STARTS = 2
+AGREEMENT = 1e-3
+"""The search ends when so many starts have ended within this part of the least squared error."""
+NEAR_STEPS = 12
+"""Steps after which an algebraic start was not near its end."""
+EXACT = 1e-12
+"""The squared relative error of an exact model, which no other start can better."""
+TOLERANCE = 1e-6
+"""A step is slow that lowers the squared error by less than this part."""
+RANDOM_DAMPING, ALGEBRAIC_DAMPING = 0.1, 1e-3
+"""The damping of a first step, as a part of the largest number on the diagonal of J^T J."""
+MOST_CG_STEPS = 50
+CG_TOLERANCE = 1e-2
+PARALLEL_WORK = 2e5
+"""Multiplications of a round from which threads are worth their start."""
+
+
+@dataclass(eq=False)
+class Candidate:
+    """A model on its way: factors of a core, one above another (sum of J_n x R), and the state of its descent.
+
+    squares: the squared error over |X|², with what the core has missed.
+    """
+
+    stack: NDArray[np.float64]
+    state: NDArray[np.float64]
+    algebraic: bool
+    squares: float = float("inf")
+    ended: bool = False
+
+
+def search(core: Core, rank: int, *, l2: float, seed: int, restarts: int | None) -> list[Candidate]:
+    """The candidates of all races that reached their end, the best one first.
+
+    restarts: how many starts there are; where it is None, races go on until two starts agree that no better model is
+    in reach, or MOST_STARTS have been made.
+    """
+    ended: list[Candidate] = []
+    made = 0
+    while made < (restarts or MOST_STARTS):
+        count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)
+        starts = _starts(core.tensor, rank, seed, made, count)
+        ended = sorted(ended + _race(core, starts, l2), key=lambda candidate: candidate.squares)
+        made += count
+        if restarts is None and _settled(ended):
+            break
+    return ended
+
+
+def polish(
+    whole: Core, factors: list[Tensor], l2: float, stop_tol: float, steps: int
+) -> tuple[list[Tensor], float, int]:
+    """The factors after up to `steps` steps on small data themselves, which `whole` holds; the squares and the steps."""
+    stack, edges = stacked(factors)
+    candidate = Candidate(stack, np.array([-ALGEBRAIC_DAMPING, 2.0, 0.0, 0.0]), algebraic=True)
+    _descend(whole, [candidate], l2, steps, 2 * stop_tol)
+    return unstacked(stack, edges, factors[0].shape[1]), candidate.squares, int(candidate.state[3])
+
+
+def _settled(ended: list[Candidate]) -> bool:
+    """Whether the best candidate is exact, or another start has found the same.
+
+    Algebraic starts are of one kind: they vouch for one another only where they began near their end.
+    """
+    near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + AGREEMENT)]
+    far = [candidate for candidate in near if not candidate.algebraic or candidate.state[3] > NEAR_STEPS]
+    alike = near if len(far) < len(near) or any(not candidate.algebraic for candidate in near) else near[:1]
+    return ended[0].squares < EXACT or len(alike) >= AGREEING_STARTS
+
+
+def _starts(core: Tensor, rank: int, seed: int, made: int, count: int) -> list[Candidate]:
+    """`count` candidates after the first `made`: most of the first ones algebraic, the others random."""
+    algebraic = [] if made else algebraic_starts(core.numpy(), rank, seed, count)
+    candidates = [_candidate(factors, ALGEBRAIC_DAMPING, algebraic=True) for factors in algebraic]
+    for number in range(made + len(candidates), made + count):
+        random = np.random.default_rng((seed, number))
+        size = rank ** (-0.5 / core.ndim)
+        factors = [random.standard_normal((rows, rank)) * (size / rows**0.5) for rows in core.shape]
+        candidates.append(_candidate(factors, RANDOM_DAMPING, algebraic=False))
+    return candidates
+
+
+def _candidate(factors: list[NDArray[np.float64]], damping: float, *, algebraic: bool) -> Candidate:
+    return Candidate(stacked(factors)[0], np.array([-damping, 2.0, 0.0, 0.0]), algebraic)
+
+
+def _race(core: Core, starts: list[Candidate], l2: float) -> list[Candidate]:
+    """Descends from every start, with fewer of them after each round; those that are left at the end."""
+    racers = starts
+    for steps in ROUND_STEPS:
+        going = [candidate for candidate in racers if not candidate.ended]
+        if not going:
+            break
+        _descend(core, going, l2, steps)
+        kept = max(FEWEST_RACERS, len(racers) // 2)
+        racers = sorted(racers, key=lambda candidate: candidate.squares)[:kept]
+        if racers[0].ended and (racers[0].squares < EXACT or _settled([each for each in racers if each.ended])):
+            break
+    return racers
+
+
+def _descend(core: Core, going: list[Candidate], l2: float, steps: int, tolerance: float = TOLERANCE) -> None:
+    """Up to `steps` steps of every candidate, side by side."""
+    flat, shape = core.tensor.reshape(-1, core.tensor.shape[-1]).numpy(), np.array(core.tensor.shape)
+    edges = np.concatenate([[0], np.cumsum(shape)])
+
+    def descend(begin: int, end: int) -> None:
+        for candidate in going[begin:end]:
+            candidate.ended = kernels.gauss_newton.descend(
+                flat,
+                shape,
+                edges,
+                candidate.stack,
+                l2,
+                core.missed,
+                tolerance,
+                steps,
+                MOST_CG_STEPS,
+                CG_TOLERANCE,
+                candidate.state,
+            )
+            candidate.squares = core.missed + candidate.state[2]
+
+    rank = going[0].stack.shape[1]
+    if len(going) == 1 or steps * len(going) * rank * (3 * flat.size + 100 * rank * len(going[0].stack)) < PARALLEL_WORK:
+        descend(0, len(going))
+    else:
+        in_parallel(descend, list(range(len(going) + 1)))
