@@ -46,7 +46,7 @@ def run() -> Iterator[Case]:
 
 
 def _ours(tensor: torch.Tensor, sweeps: int) -> None:
-    cp(tensor, RANK, max_iterations=sweeps, stop_tol=0)
+    cp(tensor, RANK, max_iterations=sweeps, stop_tol=0, method="als")
 
 
 def _tensorly(backend: str, tensor: object, sweeps: int) -> None:

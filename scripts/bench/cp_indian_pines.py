@@ -41,7 +41,7 @@ def run() -> Iterator[Case]:
 
 def _ours(tensor: torch.Tensor, dtype: torch.dtype) -> tuple[float, float]:
     """The error that polyadic reports, and the true one."""
-    model = cp(tensor.to(dtype), RANK, max_iterations=SWEEPS, stop_tol=0)
+    model = cp(tensor.to(dtype), RANK, max_iterations=SWEEPS, stop_tol=0, method="als")
     whole = reconstruct(model.weights, [factor.double() for factor in model.factors])
     return model.relative_error, _error(tensor, whole)
 

@@ -41,7 +41,7 @@ def _rank(nonzeros: int) -> None:
         times.append(progress.seconds)
         return True
 
-    cp(Data.of(part, world), RANK, max_iterations=SWEEPS, stop_tol=0, after_sweep=note)
+    cp(Data.of(part, world), RANK, max_iterations=SWEEPS, stop_tol=0, after_sweep=note, method="als")
     print(statistics.median(times[FIRST_SWEEPS:]), flush=True)
     world.leave()
 

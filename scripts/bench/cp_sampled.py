@@ -43,7 +43,7 @@ class _Watch:
 def _case(key: str, kind: str, tensor: SparseTensor, targeted: bool) -> Case:
     """Both fits begin at the same singular vectors and take the same number of sweeps."""
     data, exact, sampled = Data.of(tensor, World.alone()), _Watch(), _Watch()
-    whole = cp(data, RANK, init="svd", max_iterations=SWEEPS, stop_tol=0, after_sweep=exact)
+    whole = cp(data, RANK, init="svd", max_iterations=SWEEPS, stop_tol=0, after_sweep=exact, method="als")
     part = sampled_cp(
         data,
         RANK,

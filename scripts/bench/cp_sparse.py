@@ -47,7 +47,7 @@ def _case(key: str, name: str, tensor: SparseTensor, target: float) -> Case:
 
 
 def _ours(data: Data, sweeps: int) -> None:
-    cp(data, RANK, max_iterations=sweeps, stop_tol=0)
+    cp(data, RANK, max_iterations=sweeps, stop_tol=0, method="als")
 
 
 def _theirs(tensor: SparseTensor) -> pyttb.sptensor:

@@ -38,20 +38,20 @@ def run() -> Iterator[Case]:
 
 def _case(name: str) -> None:
     """Prints the peak MB of a fit, the data included, and the MB of the data (coordinates: 8 bytes per index)."""
-    cp(torch.rand(40, 40, 40), SMALL_RANK, max_iterations=3)  # What compiling takes is no fit's memory.
+    cp(torch.rand(40, 40, 40), SMALL_RANK, max_iterations=3, method="als")  # What compiling takes is no fit's memory.
     if name == "sparse":
-        cp(zipf(2_000), SMALL_RANK, max_iterations=3)
+        cp(zipf(2_000), SMALL_RANK, max_iterations=3, method="als")
         tensor = zipf(2_000_000)
         size = tensor.indices.numel() * COORDINATE_BYTES
         own = tensor.indices.numel() * tensor.indices.element_size() + tensor.values.numel() * 4
         before = _begin()
-        cp(tensor, SMALL_RANK, max_iterations=3)
+        cp(tensor, SMALL_RANK, max_iterations=3, method="als")
     else:
         before, own = _begin(), 0
         dense = torch.rand(300, 300, 300)
         size = dense.numel() * dense.element_size()
         large = str(LARGE_RANK) in name
-        cp(dense, LARGE_RANK if large else SMALL_RANK, max_iterations=1 if large else 3)
+        cp(dense, LARGE_RANK if large else SMALL_RANK, max_iterations=1 if large else 3, method="als")
     print((memory_bytes("VmHWM") - before + own) / 1e6, size / 1e6)
 
 

@@ -73,7 +73,7 @@ def _dense(key: str, name: str, rank: int, array: Array) -> Case:
         return fit(model.full().data)
 
     tensor = torch.from_numpy(array)
-    ours = cp(tensor, rank, observed=has_gaps, max_iterations=SWEEPS, stop_tol=STOP_TOL, restarts=STARTS)
+    ours = cp(tensor, rank, observed=has_gaps, max_iterations=SWEEPS, stop_tol=STOP_TOL, restarts=STARTS, method="als")
     figures = {OURS: fit(reconstruct(ours.weights, ours.factors).numpy()), "TensorLy": _best(tensorly_fit)}
     if not has_gaps:
         figures["pyttb"] = _best(pyttb_fit)
@@ -113,7 +113,7 @@ def _sparse() -> Case:
         return float(output["fit"])
 
     double = tensor.to(torch.float64)
-    ours = cp(double, SPARSE_RANK, max_iterations=SPARSE_SWEEPS, stop_tol=STOP_TOL, restarts=STARTS)
+    ours = cp(double, SPARSE_RANK, max_iterations=SPARSE_SWEEPS, stop_tol=STOP_TOL, restarts=STARTS, method="als")
     title = f"med.tns, rank {SPARSE_RANK}, {SPARSE_SWEEPS} sweeps"
     return _case("med", title, {OURS: 1 - ours.relative_error, "pyttb": _best(pyttb_fit)})
 

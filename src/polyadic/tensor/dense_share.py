@@ -12,6 +12,7 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab, khatri_rao, khatri_rao_rows, residual
 from polyadic.tensor.kernels.padding import padded
+from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.layout import of_slab
 from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS, aligned, skinny_product
 from polyadic.tensor.weighted import weighted
@@ -78,9 +79,10 @@ class DenseShare:
         """|X|² over all ranks, a number in float64, without a copy of the tensor in float64; a collective."""
         total = self.slab.local.new_zeros((), dtype=torch.float64)
         room = self.slab.local.new_empty(SQUARED_NUMBERS, dtype=torch.float64)
-        for part in torch.split(self.slab.local.reshape(-1), SQUARED_NUMBERS):
-            exact = room[: len(part)].copy_(part)
-            total += exact @ exact
+        with for_kernels():  # To wake torch's threads takes longer than a part takes.
+            for part in torch.split(self.slab.local.reshape(-1), SQUARED_NUMBERS):
+                exact = room[: len(part)].copy_(part)
+                total += exact @ exact
         return self.world.sum_(total)
 
     def mttkrp(self, mode: int, factors: Sequence[Tensor]) -> Tensor:

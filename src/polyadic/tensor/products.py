@@ -64,8 +64,13 @@ def _matrix_product(tensor: Tensor, matrix: Tensor, mode: int) -> Tensor:
     """X ×_mode matrix by matrix products on the view left x I_mode x right."""
     before, after = tensor.shape[:mode], tensor.shape[mode + 1 :]
     view = tensor.reshape(math.prod(before), tensor.shape[mode], math.prod(after))
-    if view.shape[2] == 1 and _for_a_kernel(view, matrix):
-        product = skinny_product(view, aligned(matrix.T), len(view), 1)[0][:, : len(matrix)]
+    if view.shape[2] == 1:
+        for_kernel = _for_a_kernel(view, matrix)
+        product = (
+            skinny_product(view, aligned(matrix.T), len(view), 1)[0][:, : len(matrix)]
+            if for_kernel
+            else view[:, :, 0] @ matrix.T
+        )
         return product.reshape(*before, len(matrix), *after)
     by_rows = view.shape[2] < NARROW_COLUMNS
     product = (view.transpose(1, 2) @ matrix.T).transpose(1, 2) if by_rows else matrix @ view

@@ -14,6 +14,7 @@ from torch import Tensor
 from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.arguments import checked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.consistency import choose, core_consistency
+from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.tensor.cp_tensor import CPTensor

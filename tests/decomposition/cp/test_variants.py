@@ -27,8 +27,8 @@ SHAPES = [(12, 11, 10), (8, 7, 6, 9), (5, 6, 4, 5, 6)]
 @pytest.mark.parametrize("shape", [(9, 7), *SHAPES])
 def test_a_sparse_tensors_fit_is_that_of_its_dense_form(shape: tuple[int, ...]) -> None:
     tensor = sparse(shape, 0.3)
-    ours = cp(tensor, 3, max_iterations=10, stop_tol=0)
-    dense = cp(tensor.to_dense(), 3, max_iterations=10, stop_tol=0)
+    ours = cp(tensor, 3, method="als", max_iterations=10, stop_tol=0)
+    dense = cp(tensor.to_dense(), 3, method="als", max_iterations=10, stop_tol=0)
     assert ours.relative_error == pytest.approx(dense.relative_error, abs=1e-9)
     assert ours.relative_error == pytest.approx(true_error(ours, tensor.to_dense()), abs=1e-9)
     for mine, other in zip(ours.factors, dense.factors, strict=True):
@@ -99,9 +99,11 @@ def test_a_nonnegative_fit_of_signed_data_never_grows_and_is_worse() -> None:
 
 def test_a_fit_goes_on_from_a_model_with_some_modes_fixed() -> None:
     tensor = low_rank((8, 7, 6), 3, noise=0.3)[0]
-    first = cp(tensor, 3, max_iterations=5, stop_tol=0)
+    first = cp(tensor, 3, method="als", max_iterations=5, stop_tol=0)
     going = cp(tensor, 3, init=first, max_iterations=5, stop_tol=0)
-    torch.testing.assert_close(going.relative_error, cp(tensor, 3, max_iterations=10, stop_tol=0).relative_error)
+    torch.testing.assert_close(
+        going.relative_error, cp(tensor, 3, method="als", max_iterations=10, stop_tol=0).relative_error
+    )
     for fixed in ([0], [2], [0, 1]):
         model = cp(tensor, 3, init=first, fixed=fixed, max_iterations=20, stop_tol=0)
         for mode in fixed:

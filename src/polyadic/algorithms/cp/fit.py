@@ -36,7 +36,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     observed = settings.entries == "missing" if sparse else settings.missing == "mask"
     data = Data.of(read.data, job.world, observed=observed)
     _describe(job, data)
-    init: Init = _earlier_model(job) if settings.init == "model" else settings.init
+    init: Init | None = _earlier_model(job) if settings.init == "model" else settings.init
     if settings.rank is None:
         model, history, ended = _by_consistency(job, data, init)
     else:
@@ -70,7 +70,7 @@ def _describe(job: Job[Hyperparameters], data: Data) -> None:
         job.note("cp: absent entries count as zeros; set entries=missing where they are unknown, as in ratings")
 
 
-def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init) -> tuple[CPTensor, list[float], str]:
+def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init | None) -> tuple[CPTensor, list[float], str]:
     """The model of the highest rank that its core consistency supports; each rank is fitted from the beginning."""
     settings, runs = job.hyperparameters, dict[int, Run]()
 

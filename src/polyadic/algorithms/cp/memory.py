@@ -8,10 +8,10 @@ from polyadic.decomposition.gcp.objective import MOST_ENTRIES
 from polyadic.jobs.memory import Need
 from polyadic.readers.head import TensorHead
 
-FACTOR_COPIES = {"als": 4, "sampled-als": 4, "lbfgs": 53 * 2, "adam": 12}
+FACTOR_COPIES = {"auto": 24, "als": 4, "nls": 24, "sampled-als": 4, "lbfgs": 53 * 2, "adam": 12}
 """Factors that a method holds: those of a sweep, the best ones, whole ones for the model. The 10 pairs of vectors, the
 bounds and the points of L-BFGS-B are 53 times the factors in float64: of float32 ones 106 times. That of adam was
-measured once: 0.87 GB taken where 0.65 were said."""
+measured once: 0.87 GB taken where 0.65 were said. Gauss-Newton steps hold twelve in float64."""
 SPARSE_COPIES = 5.5
 """Records that a sparse tensor becomes: as they are read, dealt out, and in a tree for each mode."""
 SAMPLED_COPIES = 12

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from torch import Tensor
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
 from polyadic.decomposition.cp.fit import cp
+from polyadic.decomposition.cp.nls import NewtonProgress
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sampled import sampled_cp
 from polyadic.decomposition.cp.start import Init
@@ -45,7 +46,7 @@ class Run:
     job: Job[Hyperparameters]
     data: Data
     rank: int
-    init: Init
+    init: Init | None
     resumes: bool = True
     history: list[float] = field(default_factory=list)
     steps: int = 0
@@ -54,7 +55,9 @@ class Run:
         """The model, by the method that the job asks for or that its loss and data suggest."""
         settings = self.job.hyperparameters
         solvers: dict[Method, Callable[[], CPTensor]] = {
-            "als": self._als,
+            "auto": self._least_squares,
+            "als": self._least_squares,
+            "nls": self._least_squares,
             "sampled-als": self._sampled,
             "lbfgs": self._lbfgs,
             "adam": self._adam,
@@ -69,7 +72,7 @@ class Run:
             return f"after {self.steps} sweeps"
         return f"after {self.steps} sweeps, all that max_iterations={limit} allows: a higher one may fit closer"
 
-    def _als(self) -> CPTensor:
+    def _least_squares(self) -> CPTensor:
         settings = self.job.hyperparameters
 
         def whole(factors: list[Tensor]) -> list[Tensor]:
@@ -78,6 +81,7 @@ class Run:
         return cp(
             self.data,
             self.rank,
+            method=settings.method if settings.method in ("als", "nls") else "auto",
             nonnegative=settings.nonnegative,
             l2=settings.l2,
             fixed=settings.fixed_modes,
@@ -105,7 +109,7 @@ class Run:
             samples=settings.samples or SAMPLED_COLUMNS,
             exact_sweeps=EXACT_SWEEPS,
             check_every=SWEEPS_PER_CHECK,
-            init=self.init,
+            init=self.init or "svd",
             max_iterations=settings.max_iterations,
             stop_tol=settings.stop_tol,
             seed=settings.seed,
@@ -120,10 +124,10 @@ class Run:
             self.rank,
             settings.loss_function(),
             l2=settings.l2,
-            init=self.init,
+            init=self.init or "random",
             max_iterations=settings.max_iterations,
             stop_tol=settings.stop_tol,
-            restarts=settings.restarts,
+            restarts=settings.restarts or 1,
             seed=settings.seed,
             progress=self._resume(LBFGSProgress),
             after_iteration=lambda state: self._note(state, state.iteration),
@@ -136,11 +140,11 @@ class Run:
             self.rank,
             settings.loss_function(),
             l2=settings.l2,
-            init=self.init,
+            init=self.init or "random",
             samples=settings.samples or SAMPLED_ENTRIES,
             epochs=settings.max_iterations,
             learning_rate=settings.learning_rate,
-            restarts=settings.restarts,
+            restarts=settings.restarts or 1,
             seed=settings.seed,
             progress=self._resume(StochasticProgress),
             after_epoch=lambda state: self._note(state, state.epoch, name="epoch"),
@@ -153,6 +157,8 @@ class Run:
             return None
         restart, step = int(snapshot.numbers["restart"]), int(snapshot.numbers.get("iteration", snapshot.step))
         self.job.note(f"resuming from the checkpoint of restart {restart}, iteration {step}")
+        if kind is Progress and "damping" in snapshot.numbers:
+            return cast(P, thaw(NewtonProgress, snapshot, self.job.world.device, held))
         return thaw(kind, snapshot, self.job.world.device, held)
 
     def _note(
@@ -171,7 +177,7 @@ class Run:
         resumed from this step. known: whether the error of this step is known.
         """
         job, settings, self.steps = self.job, self.job.hyperparameters, step
-        where = {name: step} | ({"restart": state.restart} if settings.restarts > 1 else {})
+        where = {name: step} | ({"restart": state.restart} if (settings.restarts or 1) > 1 else {})
         where |= {} if self.resumes else {"rank": self.rank}
         if known:
             self.history.append(state.relative_error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ def algebraic_starts(core: Array, rank: int, seed: int, count: int) -> list[list
 
     Each is of other random mixtures of slices.
     """
-    split = next(iter(_splits(core.shape, rank)), None)
+    split = _split(core.shape, rank)
     if split is None:
         return []
     random = np.random.default_rng(seed)
@@ -42,10 +43,11 @@ def algebraic_starts(core: Array, rank: int, seed: int, count: int) -> list[list
     return [factors for factors in starts if all(bool(np.isfinite(factor).all()) for factor in factors)]
 
 
-def _splits(shape: Sequence[int], rank: int) -> list[_Split]:
-    """The ways to split the modes into three groups, those first whose first two groups are smallest."""
+@cache
+def _split(shape: tuple[int, ...], rank: int) -> _Split | None:
+    """The way to split the modes into three groups whose first two are smallest; None where there is none."""
     if rank == 1 or len(shape) < 3:
-        return []
+        return None
 
     def ways() -> Iterator[tuple[int, _Split]]:
         for labels in itertools.product(range(3), repeat=len(shape)):
@@ -54,7 +56,7 @@ def _splits(shape: Sequence[int], rank: int) -> list[_Split]:
             if all(groups) and min(rows[:2]) >= rank and rows[2] > 1 and groups[0] < groups[1]:
                 yield rows[0] * rows[1], _Split(*groups)
 
-    return [split for _, split in sorted(ways())]
+    return min(ways(), default=(0, None))[1]
 
 
 def _starts(core: Array, split: _Split, rank: int, random: np.random.Generator, count: int) -> list[list[Array]]:

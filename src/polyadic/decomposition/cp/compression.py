@@ -19,6 +19,7 @@ from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS, in_safe_unit
 from polyadic.decomposition.tucker.orthogonal import st_hosvd
 from polyadic.decomposition.tucker.spectra import ways
 from polyadic.decomposition.tucker.subspaces import Truncation
+from polyadic.decomposition.tucker.unfoldings import rows_of
 from polyadic.distributed import World
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.products import mode_product
@@ -30,8 +31,10 @@ SMALL_NUMBERS = 2**16
 """Numbers of a tensor up to which the kernels of small tensors finish a fit."""
 GRAM_WORK = 2**27
 """Products of a Gram matrix of the shortest mode up to which it takes less time than sketches."""
-DOUBLE_NUMBERS = 2**19
-"""Numbers of a tensor whose Gram matrices are formed in float64; those of a larger one if float32 loses something."""
+LAST_MARGIN = 2
+"""The last mode is taken first where it has at most so many times the rows of the shortest."""
+DOUBLE_WORK = 2**21
+"""Products of a Gram matrix that are formed in float64 at once."""
 RESOLVED = 1e-4
 """The part of |X|² that a core has missed, in float32, beside which no direction that float32 loses counts."""
 LARGEST_CORE = 2**18
@@ -60,8 +63,9 @@ class Core:
     def of_all(data: Data) -> Core | None:
         """Small data as they are; None for others, which kernels of small tensors would be slow at."""
         share = data.share
-        dense = isinstance(share, DenseShare) and data.mask is None and data.world.size == 1
-        if not dense or share.device.type != "cpu" or math.prod(share.shape) > SMALL_NUMBERS:
+        if not isinstance(share, DenseShare) or data.mask is not None or data.world.size > 1:
+            return None
+        if share.device.type != "cpu" or math.prod(share.shape) > SMALL_NUMBERS:
             return None
         return Core(share.slab.local.double() / data.norm, [None] * len(share.shape), 0.0)
 
@@ -85,36 +89,59 @@ def compress(data: Data, rank: int, seed: int) -> Core | None:
         return None
     if isinstance(share, SparseShare):
         return _of_sparse(share, data, wide, seed)
-    on_one = data.world.size == 1 and share.device.type == "cpu"
+    on_one = data.world.size == 1 and share.device.type == "cpu" and 1 / SAFE_NORM < data.norm < SAFE_NORM
     if on_one and math.prod(shape) * min(shape) <= GRAM_WORK:
         return _of_small(share, data, wide)
     return _of_dense(share, data, wide, seed)
 
 
 def _of_small(share: DenseShare, data: Data, wide: list[int]) -> Core:
-    """By Gram matrices, the shortest mode first: less work than sketches, and best for its subspaces."""
-    if math.prod(share.shape) > DOUBLE_NUMBERS:
-        core = _by_grams(share.slab.local / data.norm, wide)
-        if core.missed > RESOLVED:
+    """By Gram matrices, the shortest mode first: less work than sketches, and best for its subspaces.
+
+    In float64 where that is little work, or where the core is so close to the data that float32 would hide a component.
+    """
+    if math.prod(share.shape) * min(share.shape) > DOUBLE_WORK:
+        core = _by_grams(share.slab.local, data.norm, wide)
+        if core.missed > RESOLVED or share.dtype == torch.float64:
             return core
-    return _by_grams(share.slab.local.double() / data.norm, wide)
+    return _by_grams(share.slab.local.double(), data.norm, wide)
 
 
-def _by_grams(core: Tensor, wide: list[int]) -> Core:
-    """The core of a tensor of norm 1, all in the tensor's precision."""
+def _by_grams(tensor: Tensor, norm: float, wide: list[int]) -> Core:
+    """The core of a tensor; the first Gram matrix, which is most of the work, in the tensor's precision."""
     bases: list[Tensor | None] = [None] * len(wide)
-    dtype, alone = core.dtype, World.alone()
-    for mode in sorted(range(len(wide)), key=lambda n: core.shape[n]):
-        if wide[mode] < core.shape[mode]:
-            tall = core.shape[mode] > core.numel() // core.shape[mode]
-            vectors = ways(dtype, tall=tall)[0].spectrum(core, mode, alone, True)[1]
-            bases[mode] = basis = vectors[:, : wide[mode]].to(dtype)
-            core = mode_product(core, basis.T, mode)
-    return _core(core.double().contiguous(), bases, dtype)
+    core, dtype = tensor, tensor.dtype
+    for mode in _shortest_first(tensor.shape, wide):
+        if core is tensor:
+            vectors = ways(dtype, tall=False)[0].spectrum(core, mode, World.alone(), True)[1][:, : wide[mode]]
+        else:
+            vectors = _leading(rows_of(core, mode), wide[mode])
+        bases[mode] = vectors
+        core = mode_product(core, vectors.T.to(core.dtype), mode).double()
+    return _core(core.double().contiguous() / norm, bases, dtype)
+
+
+def _shortest_first(shape: Sequence[int], wide: list[int]) -> list[int]:
+    """The modes that become shorter: the last one first where it is nearly the shortest, for it needs no copy."""
+    modes = sorted((n for n, rows in enumerate(shape) if wide[n] < rows), key=lambda n: shape[n])
+    last = len(shape) - 1
+    if last in modes and shape[last] <= LAST_MARGIN * shape[modes[0]]:
+        modes.remove(last)
+        modes.insert(0, last)
+    return modes
+
+
+def _leading(rows: Tensor, count: int) -> Tensor:
+    """Orthonormal columns that span the leading left singular vectors of a matrix in float64."""
+    if len(rows) <= rows.shape[1]:
+        vectors: Tensor = torch.linalg.eigh(rows @ rows.T)[1][:, -count:]
+        return vectors
+    basis: Tensor = torch.linalg.qr(rows @ torch.linalg.eigh(rows.T @ rows)[1][:, -count:])[0]
+    return basis
 
 
 def _of_dense(share: DenseShare, data: Data, wide: list[int], seed: int) -> Core:
-    slab, norm, unit = in_safe_unit(share.slab, data.norm, SAFE_NORM)
+    slab, norm, _ = in_safe_unit(share.slab, data.norm, SAFE_NORM)
     kept = [Truncation(columns, 0.0) for columns in wide]
     core, bases = st_hosvd(slab, kept, "randomized", seed, data.world)
     return _core(core.double().cpu() / norm, bases, share.dtype)
@@ -131,7 +158,7 @@ def _of_sparse(share: SparseShare, data: Data, wide: list[int], seed: int) -> Co
     bases = [singular(share, columns_, seed, data.world)[n] for n, columns_ in enumerate(wide)]
     index = torch.cartesian_prod(*[torch.arange(wide[n], device=share.device) for n in others]).reshape(columns, -1)
     parts = []
-    for some in index.split(SKETCHED_COLUMNS):
+    for some in torch.split(index, SKETCHED_COLUMNS):
         factors = [bases[lead][:, :1].expand(-1, len(some)).contiguous()] * order
         for place, n in enumerate(others):
             factors[n] = bases[n][:, some[:, place]].contiguous()
@@ -146,5 +173,3 @@ def _core(tensor: Tensor, bases: Sequence[Tensor | None], dtype: torch.dtype) ->
     """The core, which missed nothing where that would be the round-off of the data."""
     missed = 1 - tensor.square().sum().item()
     return Core(tensor, list(bases), missed if missed > TRUSTED_ROUND_OFFS * torch.finfo(dtype).eps else 0.0)
-
-

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.compression import Core
 from polyadic.decomposition.cp.newton import unstacked
-from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
+from polyadic.decomposition.cp.nls import Ends, newton, nls
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.search import polish, search
 from polyadic.decomposition.data import Data
@@ -19,13 +19,23 @@ from polyadic.tensor.kernels.threads import for_kernels
 
 
 def find(
-    data: Data, core: Core, rank: int, *, l2: float, restarts: int | None, seed: int, ends: Ends, progress: Progress | None
+    data: Data,
+    core: Core,
+    rank: int,
+    *,
+    l2: float,
+    restarts: int | None,
+    seed: int,
+    ends: Ends,
+    progress: Progress | None,
 ) -> CPTensor:
     """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
     state = newton(progress)
 
     def start(seed: int) -> list[Tensor]:
-        return [factor.to(data.share.device, data.share.dtype) for factor in _of_core(data, core, rank, l2, restarts, seed)]
+        return [
+            factor.to(data.share.device, data.share.dtype) for factor in _of_core(data, core, rank, l2, restarts, seed)
+        ]
 
     whole = Core.of_all(data)
     if whole is None or state.factors:
@@ -35,7 +45,10 @@ def find(
             whole, _of_core(data, core, rank, l2, restarts, seed), l2, ends.stop_tol, ends.max_iterations
         )
     lengths = torch.stack([factor.norm(dim=0) for factor in factors])
-    units = [(factor / torch.where(own == 0, 1, own)).to(data.share.dtype) for factor, own in zip(factors, lengths, strict=True)]
+    units = [
+        (factor / torch.where(own == 0, 1, own)).to(data.share.dtype)
+        for factor, own in zip(factors, lengths, strict=True)
+    ]
     weights = lengths.prod(0)
     state.weights, state.factors = weights * data.norm, units
     state.relative_error = math.sqrt(max(0.0, squares - l2 * float(weights.square().sum())))

@@ -68,13 +68,13 @@ def newton_step(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
     return by_products(model, damping)
 
 
-def stacked(factors: Sequence[Tensor] | Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def stacked(factors: Sequence[Tensor | NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Factors one above another as the kernels take them, and the rows at which each begins, with their end (N + 1)."""
     rank, lanes = factors[0].shape[1], kernels.gauss_newton.LANES
-    stack = np.zeros((sum(map(len, factors)), -(-rank // lanes) * lanes))
-    edges = np.concatenate([[0], np.cumsum([len(factor) for factor in factors])])
+    stack = np.zeros((sum(factor.shape[0] for factor in factors), -(-rank // lanes) * lanes))
+    edges = np.concatenate([[0], np.cumsum([factor.shape[0] for factor in factors])])
     for factor, begin in zip(factors, edges[:-1], strict=True):
-        stack[begin : begin + len(factor), :rank] = factor
+        stack[begin : begin + factor.shape[0], :rank] = factor
     return stack, edges
 
 

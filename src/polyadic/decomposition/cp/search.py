@@ -25,14 +25,14 @@ ROUND_STEPS = (10, 15, 25, 50, 100, 300)
 FEWEST_RACERS = 2
 """So many starts go on to the end."""
 AGREEING_STARTS = 2
-AGREEMENT = 1e-3
+AGREEMENT = 5e-3
 """The search ends when so many starts have ended within this part of the least squared error."""
 NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
 EXACT = 1e-12
 """The squared relative error of an exact model, which no other start can better."""
-TOLERANCE = 1e-6
-"""A step is slow that lowers the squared error by less than this part."""
+TOLERANCE = 1e-4
+"""A step of a race is slow that lowers the squared error by less than this part: the best is finished afterwards."""
 RANDOM_DAMPING, ALGEBRAIC_DAMPING = 0.1, 1e-3
 """The damping of a first step, as a part of the largest number on the diagonal of J^T J."""
 MOST_CG_STEPS = 50
@@ -76,7 +76,7 @@ def search(core: Core, rank: int, *, l2: float, seed: int, restarts: int | None)
 def polish(
     whole: Core, factors: list[Tensor], l2: float, stop_tol: float, steps: int
 ) -> tuple[list[Tensor], float, int]:
-    """The factors after up to `steps` steps on small data themselves, which `whole` holds; the squares and the steps."""
+    """The factors after up to `steps` steps on small data, which `whole` holds; the squares, and the steps taken."""
     stack, edges = stacked(factors)
     candidate = Candidate(stack, np.array([-ALGEBRAIC_DAMPING, 2.0, 0.0, 0.0]), algebraic=True)
     _descend(whole, [candidate], l2, steps, 2 * stop_tol)
@@ -148,7 +148,10 @@ def _descend(core: Core, going: list[Candidate], l2: float, steps: int, toleranc
             candidate.squares = core.missed + candidate.state[2]
 
     rank = going[0].stack.shape[1]
-    if len(going) == 1 or steps * len(going) * rank * (3 * flat.size + 100 * rank * len(going[0].stack)) < PARALLEL_WORK:
+    if (
+        len(going) == 1
+        or steps * len(going) * rank * (3 * flat.size + 100 * rank * len(going[0].stack)) < PARALLEL_WORK
+    ):
         descend(0, len(going))
     else:
         in_parallel(descend, list(range(len(going) + 1)))

@@ -1,6 +1,7 @@
 """Kernels that numba, LLVM and Triton compile, and what only they need: the bottom room of the house.
 
-The kernels of a CPU, `cpu`, `columns` and `gauss_newton`, are imported at their first use, since numba takes half a second.
+The kernels of a CPU, `cpu`, `columns` and `gauss_newton`, are imported at their first use, since numba takes half a
+second.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The factors of all modes lie in one array (S x W, float64), one above another, with columns of zeros beyond the rank up
 to a multiple of LANES; `edges` (N + 1) are the rows at which they begin. The least squares problem is
 |X - Y|² + l2 · sum over r of |a_r^(1)|² ... |a_r^(N)|², and J the Jacobian of what is squared: J^T J is known from the
-Gram matrices A^(n)T A^(n) alone (Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013; Singh, Ma, Yang and Solomonik,
-SIAM J. Sci. Comput. 2021).
+Gram matrices A^(n)T A^(n) alone (Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013; Singh, Ma, Yang and
+Solomonik, SIAM J. Sci. Comput. 2021).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from polyadic.tensor.kernels.vectors import added, apart, entry, load, multiplied, product, scaled, store, total, zeros
+from polyadic.tensor.kernels.vectors import added, entry, load, multiplied, product, scaled, store, total, zeros
 
 LANES = 4
 """Numbers of float64 that the kernels take at a time."""
@@ -33,8 +33,9 @@ TINY = 1e-300
 
 
 def _jit(function: Any) -> Any:
-    """The kernel, compiled at its first call. A number written in a call would compile another one for it alone, so
-    that kernels are called with variables: `edges[0]` is zero.
+    """The kernel, compiled at its first call.
+
+    A number that is written in a call would compile another kernel for it alone: `edges[0]` is the zero that does not.
     """
     options = {"nogil": True, "error_model": "numpy"}
     try:
@@ -46,7 +47,6 @@ def _jit(function: Any) -> Any:
 @_jit
 def _times(a, a_first, rows, b, b_first, columns, out, top):
     """out[top + i] = a[a_first + i, :columns] @ b[b_first : b_first + columns] for i < rows; whole vectors of b."""
-    apart()
     for column in range(0, b.shape[1], LANES):
         i = 0
         while i + 6 <= rows:
@@ -75,7 +75,6 @@ def _times(a, a_first, rows, b, b_first, columns, out, top):
 @_jit
 def _inner(a, a_first, b, b_first, rows, columns, out, top):
     """out[top + j] = sum over `rows` rows i of a[a_first + i, j] b[b_first + i] for the first `columns` columns j."""
-    apart()
     for column in range(0, b.shape[1], LANES):
         j = 0
         while j + 4 <= columns:
@@ -103,7 +102,6 @@ def _gammas(stack, edges, l2, grams, gammas):
 
     Its diagonal is multiplied by 1 + l2. grams: (N W) x W.
     """
-    apart()
     modes, rank = len(edges) - 1, stack.shape[1]
     for n in range(modes):
         _inner(stack, edges[n], stack, edges[n], edges[n + 1] - edges[n], rank, grams, n * rank)
@@ -124,7 +122,6 @@ def _gammas(stack, edges, l2, grams, gammas):
 @_jit
 def _inverse(gammas, at, damping, lower, out, top):
     """out[top :] = (gammas[at : at + W] + damping I)^-1, by Cholesky."""
-    apart()
     rank = gammas.shape[1]
     for j in range(rank):
         for i in range(j, rank):
@@ -162,7 +159,6 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
     of each mode. At most `most` iterations, until the residual's preconditioned norm is `tolerance` of the first one.
     promise: by how much the sum of squares would fall, were it quadratic.
     """
-    apart()
     modes, (rows, rank) = len(edges) - 1, stack.shape
     grams, gammas = np.empty((modes * rank, rank)), np.empty((modes * modes * rank, rank))
     inner, inverses = np.empty((modes * rank, rank)), np.empty((modes * rank, rank))
@@ -243,7 +239,6 @@ def _evaluate(x, shape, edges, stack, l2, left, misses, last, partial, gradient)
     x: (I_1 ... I_N-1) x I_N. left: the Khatri-Rao products of the first modes, level by level; last: the last factor
     transposed (W x I_N in whole vectors); misses: Y - X, its rows in whole vectors; partial: misses times that factor.
     """
-    apart()
     modes, rank, zero, top, rows = len(shape), stack.shape[1], edges[0], edges[0], shape[0]
     for i in range(rows):
         for r in range(rank):
@@ -293,7 +288,6 @@ def _evaluate(x, shape, edges, stack, l2, left, misses, last, partial, gradient)
 @_jit
 def _lengths(stack, edges, l2, gradient):
     """The sum of the components' squared lengths; l2 times half its gradient is added to `gradient`."""
-    apart()
     modes, all_ = len(edges) - 1, 0.0
     for r in range(stack.shape[1]):
         square = 1.0
@@ -315,7 +309,6 @@ def _lengths(stack, edges, l2, gradient):
 @_jit
 def _balance(stack, edges, gradient):
     """Gives a component's columns the same length in every mode, and returns the largest; the gradient follows."""
-    apart()
     modes, largest = len(edges) - 1, 0.0
     for r in range(stack.shape[1]):
         logarithm = 0.0

@@ -46,17 +46,6 @@ def _known_length(length: Any) -> int | None:
     return length.literal_value if isinstance(length, types.IntegerLiteral) else None
 
 
-@intrinsic
-def apart(typing: Any) -> Any:
-    """Keeps the function that calls it out of its callers' code, which would hold a copy for every call."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.none(), generate
-
-
 @intrinsic(prefer_literal=True)
 def zeros(typing: Any, array: Any, length: Any) -> Any:
     """A vector of zeros, of the array's type."""
