@@ -149,7 +149,7 @@ def test_a_job_s_metrics_are_recorded(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_job_of_several_restarts_has_a_run_for_each(tmp_path: Path) -> None:
-    settings = {"rank": "2", "stop_tol": "0", "max_iterations": "4", "restarts": "2"}
+    settings = {"rank": "2", "method": "als", "stop_tol": "0", "max_iterations": "4", "restarts": "2"}
     folder = trained(OptMl(tmp_path, settings).array(low_rank(5, 6, 7)))
     assert {path.parent.name for path in files(folder)} == {"tensorboard", "restart_0", "restart_1"}
     for run in ("restart_0", "restart_1"):

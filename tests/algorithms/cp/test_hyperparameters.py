@@ -37,8 +37,9 @@ def test_a_loss_takes_its_own_parameters() -> None:
 @pytest.mark.parametrize(
     ("changes", "every_entry", "method"),
     [
-        ({}, True, "als"),
-        ({}, False, "als"),
+        ({}, True, "auto"),
+        ({}, False, "auto"),
+        ({"method": "nls"}, False, "nls"),
         ({"loss": "gamma"}, True, "lbfgs"),
         ({"loss": "gamma"}, False, "adam"),
         ({"loss": "gamma", "method": "lbfgs"}, False, "lbfgs"),

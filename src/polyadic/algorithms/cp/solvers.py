@@ -109,7 +109,7 @@ class Run:
             samples=settings.samples or SAMPLED_COLUMNS,
             exact_sweeps=EXACT_SWEEPS,
             check_every=SWEEPS_PER_CHECK,
-            init=self.init or "svd",
+            init=self.init or "random",
             max_iterations=settings.max_iterations,
             stop_tol=settings.stop_tol,
             seed=settings.seed,

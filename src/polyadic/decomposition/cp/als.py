@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from polyadic.decomposition.cp.error import final_error
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.sweep import Sweep
@@ -41,7 +42,9 @@ def als(
         if not progress.factors:
             first = progress.restart == 0
             progress.factors = begin(data, rank, init, seed + progress.restart, first, carrier=modes[-1])
-        if not _descend(progress, sweep, max_iterations, stop_tol, after_sweep):
+        going = _descend(progress, sweep, max_iterations, stop_tol, after_sweep)
+        progress.relative_error = final_error(data, progress)
+        if not going:
             break
         progress.next_restart()
     return data.whole(progress.better())

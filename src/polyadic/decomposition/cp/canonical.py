@@ -12,7 +12,7 @@ def canonical(model: CPTensor) -> CPTensor:
 
     Weights stay positive; the signs of a component multiply to one, so that the last mode has what is left.
     """
-    order = model.weights.argsort(descending=True, stable=True)
+    order = model.weights.abs().argsort(descending=True, stable=True)
     factors, weights = [factor[:, order] for factor in model.factors], model.weights[order]
     sign = torch.where(weights < 0, -1.0, 1.0).to(factors[0].dtype)
     for mode, factor in enumerate(factors[:-1]):

@@ -15,6 +15,10 @@ from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse_share import SparseShare
 
+ROUGH_ERROR = 0.1
+"""Relative errors below this, from sums of float32, may be wrong by more than 1e-6: by half of the sums' round-off over
+the error."""
+
 
 class Squares(NamedTuple):
     """The square |Y|² of a model, and the square of the model of absolute values: scalars, float64.
@@ -56,10 +60,27 @@ def relative_error(data: Data, progress: Progress, squares: Squares, inner: Tens
     rest += 1
     # Components that cancel are each far larger than the model they sum to.
     if not rest >= TRUSTED_ROUND_OFFS * torch.finfo(share.dtype).eps * max(1, size):
-        rest = max(0.0, data.world.from_first_(_residual(data, progress)).item()) / data.norm / data.norm
+        return exact_error(data, progress)
     if not math.isfinite(rest):
         raise overflow(share.dtype)
     return math.sqrt(rest)
+
+
+def exact_error(data: Data, progress: Progress) -> float:
+    """|X - Y| / |X| by reconstruction in float64, a pass over the data; the same number on every rank.
+
+    Raises UserError where the sums overflow.
+    """
+    rest = max(0.0, data.world.from_first_(_residual(data, progress)).item()) / data.norm / data.norm
+    if not math.isfinite(rest):
+        raise overflow(data.share.dtype)
+    return math.sqrt(rest)
+
+
+def final_error(data: Data, progress: Progress) -> float:
+    """The relative error at the end of a fit, right to 1e-6: by reconstruction where sums in float32 tell less."""
+    rough = data.share.dtype == torch.float32 and progress.relative_error < ROUGH_ERROR
+    return exact_error(data, progress) if rough else progress.relative_error
 
 
 def _residual(data: Data, progress: Progress) -> Tensor:

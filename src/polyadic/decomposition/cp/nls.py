@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.error import relative_error, squares_of
+from polyadic.decomposition.cp.error import final_error, relative_error, squares_of
 from polyadic.decomposition.cp.newton import Quadratic, newton_step
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sweep import by_kernels
@@ -100,6 +100,7 @@ def nls(
             progress.factors, progress.damping, progress.growth = start(seed + progress.restart), 0.0, 2.0
         with for_kernels() if by_kernels(data, progress.factors[0].shape[1]) else nullcontext():
             going = _descend(data, progress, l2, fixed, ends)
+        progress.relative_error = final_error(data, progress)
         if not going:
             break
         progress.next_restart()

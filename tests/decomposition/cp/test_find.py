@@ -1,0 +1,171 @@
+"""The best fit from one call: planted tensors of many kinds, and the same factors whatever the seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp import compression
+from polyadic.decomposition.cp.fit import cp
+from polyadic.decomposition.cp.nls import NewtonProgress
+from polyadic.decomposition.cp.progress import Progress
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.sparse import SparseTensor
+from scripts.bench.planted import Family, whole
+from tests.helpers.ranks import on_ranks
+from tests.helpers.tensors import factor_match, low_rank, part_of, slab_of, true_error
+
+FAMILIES = [
+    Family((12, 10, 8), 3),
+    Family((30, 20), 4, noise=0.1),
+    Family((20, 20, 20), 5, cosine=0.99),
+    Family((25, 20, 15), 12, noise=0.01),
+    Family((30, 25, 20), 5, cosine=0.9, noise=0.01, lengths=100),
+    Family((20, 12, 12), 20, noise=0.01),
+    Family((12, 10, 8, 6), 6, cosine=0.5, noise=0.1),
+    Family((20, 20, 20), 3, cosine=0.9, noise=0.5),
+    Family((60, 4, 5), 3, noise=0.1, lengths=10),
+    Family((90, 70, 50), 5, noise=0.1),
+    Family((6, 5, 4, 3, 4), 4, noise=0.05),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES, ids=Family.title)
+def test_one_call_finds_what_was_planted(family: Family) -> None:
+    for seed in range(4):
+        tensor, factors = family.planted(seed)
+        model = cp(tensor, family.rank, seed=seed)
+        fitted = [factor.double().numpy() for factor in model.factors]
+        assert family.found(tensor, whole([fitted[0] * model.weights.numpy(), *fitted[1:]]), factors), seed
+
+
+@pytest.mark.parametrize("rank", [3, 6])
+def test_two_seeds_give_the_same_factors(rank: int) -> None:
+    tensor, _ = Family((20, 18, 16), rank, noise=0.05).planted(0)
+    first, other = (cp(tensor, rank, seed=seed) for seed in (1, 2))
+    torch.testing.assert_close(first.weights, other.weights, rtol=1e-3, atol=0)
+    for factor, again in zip(first.factors, other.factors, strict=True):
+        torch.testing.assert_close(factor, again, rtol=0, atol=2e-3)
+    assert first.weights.tolist() == sorted(first.weights.tolist(), reverse=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("small", [2**16, 0], ids=["small", "on the data"])
+def test_the_error_is_that_of_the_reconstruction(
+    dtype: torch.dtype, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compression, "SMALL_NUMBERS", small)
+    for noise in (0.0, 0.01, 0.5):
+        tensor = low_rank((12, 11, 10), 2, noise=noise)[0].to(dtype)
+        model = cp(tensor, 2)
+        assert model.factors[0].dtype == dtype
+        assert model.relative_error == pytest.approx(true_error(model, tensor), abs=2e-6)
+        assert model.relative_error <= 1.001 * noise + 1e-6
+
+
+def test_l2_is_what_alternating_least_squares_means_by_it() -> None:
+    tensor = low_rank((9, 8, 7), 2, noise=0.2)[0]
+    for l2 in (0.05, 0.5):
+        ours = cp(tensor, 2, l2=l2, stop_tol=1e-9)
+        theirs = cp(tensor, 2, method="als", l2=l2, max_iterations=2000, stop_tol=1e-12, restarts=5)
+        torch.testing.assert_close(ours.weights, theirs.weights, rtol=1e-3, atol=0)
+        assert ours.relative_error == pytest.approx(theirs.relative_error, abs=1e-4)
+
+
+def test_extreme_units_make_no_difference() -> None:
+    tensor = low_rank((12, 11, 10), 2, noise=0.1)[0]
+    errors = [cp(tensor * unit, 2).relative_error for unit in (1.0, 1e-30, 1e30)]
+    assert errors[1:] == pytest.approx([errors[0]] * 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 9, 30])
+def test_ranks_at_the_edges_are_fitted(rank: int) -> None:
+    tensor = torch.rand(4, 3, 5, dtype=torch.float64)
+    model = cp(tensor, rank)
+    assert model.rank == rank and all(bool(factor.isfinite().all()) for factor in model.factors)
+    assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-6)
+    assert rank == 1 or model.relative_error < 0.3
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(3, 4), torch.ones(1, 1, 1), torch.eye(5), torch.eye(3)[:, :, None]])
+def test_degenerate_shapes_are_fitted(tensor: Tensor) -> None:
+    model = cp(tensor, 2)
+    assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_matrix_multiplication_tensor_of_two_by_two_has_rank_seven() -> None:
+    tensor = np.zeros((4, 4, 4))
+    for i, j, k in np.ndindex(2, 2, 2):
+        tensor[2 * i + j, 2 * j + k, 2 * k + i] = 1
+    assert all(cp(tensor, 7, seed=seed).relative_error < 1e-6 for seed in range(5))
+    assert cp(tensor, 6).relative_error > 1e-3
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_newtons_steps_alone_fit_too(sparse: bool) -> None:
+    tensor, factors = low_rank((9, 8, 7), 2, noise=0.01)
+    errors: list[float] = []
+
+    def note(state: Progress) -> bool:
+        errors.append(state.relative_error)
+        return True
+
+    model = cp(SparseTensor.of(tensor) if sparse else tensor, 2, method="nls", restarts=2, after_sweep=note)
+    assert factor_match(model, factors) > 0.999 and model.relative_error == pytest.approx(min(errors))
+    fixed = cp(tensor, 2, method="nls", init=model, fixed=[1])
+    torch.testing.assert_close(fixed.factors[1], model.factors[1])
+
+
+def test_a_fit_on_the_data_can_be_ended_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "SMALL_NUMBERS", 0)
+    tensor = low_rank((20, 18, 16), 3, noise=0.4)[0]
+    kept: list[Progress] = []
+
+    def stop(state: Progress) -> bool:
+        kept.append(state)
+        return len(kept) < 2
+
+    options: dict[str, Any] = {"method": "nls", "stop_tol": 1e-9}
+    ended = cp(tensor, 3, after_sweep=stop, **options)
+    assert isinstance(kept[-1], NewtonProgress) and kept[-1].iteration == 2
+    assert ended.relative_error == kept[-1].relative_error
+    resumed = cp(tensor, 3, progress=kept[-1], **options)
+    straight = cp(tensor, 3, **options)
+    assert resumed.relative_error == straight.relative_error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "nls", "nonnegative": True}, "method nls cannot fit nonnegative factors: use method als, or auto"),
+        ({"method": "nls", "observed": True}, "method nls cannot fit unknown entries: use method als, or auto"),
+        ({"method": "newton"}, "unknown method 'newton': known are auto, als, nls"),
+    ],
+)
+def test_what_a_method_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        cp(torch.rand(4, 3, 5), 2, **changes)
+
+
+def on_a_rank(world: World, kind: str) -> CPTensor:
+    tensor = low_rank((20, 18, 16), 3, noise=0.1)[0]
+    part = slab_of(tensor, world.rank, world.size) if kind == "dense" else part_of(SparseTensor.of(tensor), world)
+    return cp(part, 3, world=world)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_any_number_of_ranks_finds_the_same(kind: str) -> None:
+    alone = on_a_rank(World.alone(), kind)
+    for model in on_ranks(2, on_a_rank, kind):
+        assert model.relative_error == pytest.approx(alone.relative_error, abs=1e-6)
+        for factor, again in zip(model.factors, alone.factors, strict=True):
+            torch.testing.assert_close(factor, again, rtol=0, atol=1e-2)
