@@ -145,7 +145,7 @@ def test_sigterm_of_one_host_stops_both_alike(tmp_path: Path) -> None:
 def test_a_killed_job_ends_with_the_weights_of_one_never_killed(tmp_path: Path, algorithm: str) -> None:
     def job(name: str) -> OptMl:
         if algorithm == "cp":
-            settings = {"rank": "3", "max_iterations": "100", "restarts": "4", "stop_tol": "0"}
+            settings = {"rank": "3", "method": "als", "max_iterations": "100", "restarts": "4", "stop_tol": "0"}
             made = OptMl(tmp_path / name, settings).array(np.random.default_rng(0).normal(size=(30, 31, 32)))
         else:
             made = OptMl(tmp_path / name, {**FORECASTER, "epochs": "20"}).series(waves())

@@ -35,7 +35,7 @@ PIECES = 4.2
 def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     """The peak of a rank."""
     rank, method = settings.rank or settings.max_rank, _method(settings, head)
-    copies = FACTOR_COPIES[method]
+    copies = FACTOR_COPIES["als" if method == "auto" and head.sparse else method]
     if method == "lbfgs" and head.dtype.itemsize == 8:
         copies //= 2
     parts = {

@@ -22,13 +22,14 @@ from polyadic.decomposition.tucker.subspaces import Truncation
 from polyadic.decomposition.tucker.unfoldings import rows_of
 from polyadic.distributed import World
 from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.layout import Layer
 from polyadic.tensor.products import mode_product
 from polyadic.tensor.sparse_share import SparseShare
 
 SPARE_COLUMNS = 2
 """Columns of a mode beyond the rank: noise mixes the last ones of the signal with the first of its own."""
-SMALL_NUMBERS = 2**16
-"""Numbers of a tensor up to which the kernels of small tensors finish a fit."""
+SMALL_WORK = 2**22
+"""Numbers of a tensor, times the rank, up to which the kernels of small tensors finish a fit."""
 GRAM_WORK = 2**27
 """Products of a Gram matrix of the shortest mode up to which it takes less time than sketches."""
 LAST_MARGIN = 2
@@ -60,12 +61,12 @@ class Core:
     missed: float
 
     @staticmethod
-    def of_all(data: Data) -> Core | None:
+    def of_all(data: Data, rank: int) -> Core | None:
         """Small data as they are; None for others, which kernels of small tensors would be slow at."""
         share = data.share
         if not isinstance(share, DenseShare) or data.mask is not None or data.world.size > 1:
             return None
-        if share.device.type != "cpu" or math.prod(share.shape) > SMALL_NUMBERS:
+        if share.device.type != "cpu" or rank * math.prod(share.shape) > SMALL_WORK:
             return None
         return Core(share.slab.local.double() / data.norm, [None] * len(share.shape), 0.0)
 
@@ -155,7 +156,11 @@ def _of_sparse(share: SparseShare, data: Data, wide: list[int], seed: int) -> Co
     columns = math.prod(wide[n] for n in others)
     if columns > SPARSE_COLUMNS:
         return None
-    bases = [singular(share, columns_, seed, data.world)[n] for n, columns_ in enumerate(wide)]
+    found = singular(share, max(wide), seed, data.world)
+    bases = [
+        _orthonormal(rows[:, :count], layer, data.world)
+        for rows, count, layer in zip(found, wide, share.layers, strict=True)
+    ]
     index = torch.cartesian_prod(*[torch.arange(wide[n], device=share.device) for n in others]).reshape(columns, -1)
     parts = []
     for some in torch.split(index, SKETCHED_COLUMNS):
@@ -167,6 +172,17 @@ def _of_sparse(share: SparseShare, data: Data, wide: list[int], seed: int) -> Co
         parts.append(layer.total(bases[lead][layer.own].T.double() @ rows.double(), data.world))
     core = torch.cat(parts, 1).reshape([wide[lead], *[wide[n] for n in others]]).movedim(0, lead).contiguous().cpu()
     return _core(core, bases, share.dtype)
+
+
+def _orthonormal(rows: Tensor, layer: Layer, world: World) -> Tensor:
+    """The held rows of a mode's columns, turned and scaled to be orthonormal over all ranks."""
+    own = rows[layer.own].double()
+    lower = torch.linalg.cholesky(layer.total(own.T @ own, world))
+    turn = torch.linalg.solve_triangular(
+        lower, torch.eye(len(lower), dtype=lower.dtype, device=lower.device), upper=False
+    )
+    basis: Tensor = rows @ turn.T.to(rows.dtype)
+    return basis
 
 
 def _core(tensor: Tensor, bases: Sequence[Tensor | None], dtype: torch.dtype) -> Core:

@@ -1,4 +1,7 @@
-"""The best fit from one call: a search on a small core, finished on the data."""
+"""The best fit from one call: a search on a small core, finished on the data.
+
+Small and dense data by Gauss-Newton steps; sparse ones, whose sweeps cost little, by alternating least squares.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.compression import Core
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, newton, nls
@@ -16,6 +20,10 @@ from polyadic.decomposition.cp.search import polish, search
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
+from polyadic.tensor.sparse_share import SparseShare
+
+LEAST_HELD = 1e-5
+"""The part of |X|² that a core must hold to be a better start for sparse data than a random one: docs/decisions.md."""
 
 
 def find(
@@ -30,6 +38,8 @@ def find(
     progress: Progress | None,
 ) -> CPTensor:
     """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
+    if isinstance(data.share, SparseShare):
+        return _by_sweeps(data, core, rank, l2, restarts, seed, ends, progress)
     state = newton(progress)
 
     def start(seed: int) -> list[Tensor]:
@@ -37,7 +47,7 @@ def find(
             factor.to(data.share.device, data.share.dtype) for factor in _of_core(data, core, rank, l2, restarts, seed)
         ]
 
-    whole = Core.of_all(data)
+    whole = Core.of_all(data, rank)
     if whole is None or state.factors:
         return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
     with for_kernels():
@@ -54,6 +64,29 @@ def find(
     state.relative_error = math.sqrt(max(0.0, squares - l2 * float(weights.square().sum())))
     ends.after_step(state)
     return state.better()
+
+
+def _by_sweeps(
+    data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int, ends: Ends, progress: Progress | None
+) -> CPTensor:
+    """The model that alternating least squares goes on to from that of the core, or from a random start.
+
+    A sparse tensor may have so little of its norm in a core that the core knows nothing of it.
+    """
+    state = progress or Progress()
+    if not state.factors and 1 - core.missed > LEAST_HELD:
+        rows = _of_core(data, core, rank, l2, restarts, seed)
+        state.factors = [factor.to(data.share.device, data.share.dtype) for factor in rows]
+    return als(
+        data,
+        rank,
+        l2=l2,
+        max_iterations=ends.max_iterations,
+        stop_tol=ends.stop_tol,
+        seed=seed,
+        progress=state,
+        after_sweep=ends.after_step,
+    )
 
 
 def _of_core(data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int) -> list[Tensor]:
