@@ -401,3 +401,12 @@ def test_a_huber_loss_takes_its_delta(tmp_path: Path) -> None:
     far = fit(tmp_path / "far", wild, loss="huber", huber_delta="1e6", max_iterations="200")
     values = [one.predict([one.parse({"index": [3, 2, 1]}, {})])[0]["value"] for one in (near, far)]
     assert abs(values[0] - tensor()[3, 2, 1]) < abs(values[1] - tensor()[3, 2, 1])
+
+
+def test_components_that_cancel_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    array = np.zeros((4, 4, 4))
+    array[0, 0, 1] = array[0, 1, 0] = array[1, 0, 0] = 1  # Of rank 3, with models of rank 2 as near as one likes.
+    fit(tmp_path / "two", array, rank="2")
+    assert "cp: of the components 0 and 1 each takes away most of what the other adds" in capsys.readouterr().err
+    fit(tmp_path / "one", array, rank="1")
+    assert "takes away" not in capsys.readouterr().err

@@ -6,6 +6,7 @@ Small and dense data by Gauss-Newton steps; sparse ones, whose sweeps cost littl
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import torch
@@ -50,18 +51,16 @@ def find(
     whole = Core.of_all(data, rank)
     if whole is None or state.factors:
         return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
+    began = time.perf_counter()
     with for_kernels():
-        factors, squares, state.iteration = polish(
-            whole, _of_core(data, core, rank, l2, restarts, seed), l2, ends.stop_tol, ends.max_iterations
-        )
-    lengths = torch.stack([factor.norm(dim=0) for factor in factors])
-    units = [
-        (factor / torch.where(own == 0, 1, own)).to(data.share.dtype)
-        for factor, own in zip(factors, lengths, strict=True)
-    ]
-    weights = lengths.prod(0)
-    state.weights, state.factors = weights * data.norm, units
-    state.relative_error = math.sqrt(max(0.0, squares - l2 * float(weights.square().sum())))
+        factors = _of_core(data, core, rank, l2, restarts, seed)
+        factors, squares, state.iteration = polish(whole, factors, l2, ends.stop_tol, ends.max_iterations)
+        state.seconds = (time.perf_counter() - began) / max(1, state.iteration)
+        state.grams = [factor.T @ factor for factor in factors]
+        lengths = torch.stack([gram.diagonal() for gram in state.grams]).prod(0)
+    state.weights = torch.full((rank,), data.norm, dtype=torch.float64)
+    state.factors = [factor.to(data.share.dtype) for factor in factors]
+    state.relative_error = math.sqrt(max(0.0, squares - l2 * float(lengths.sum())))
     ends.after_step(state)
     return state.better()
 
