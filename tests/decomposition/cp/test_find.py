@@ -174,7 +174,12 @@ def test_any_number_of_ranks_finds_the_same(kind: str) -> None:
 def test_the_state_of_a_small_fit_can_be_resumed() -> None:
     tensor = low_rank((9, 8, 7), 2, noise=0.1)[0]
     kept: list[Progress] = []
-    model = cp(tensor, 2, after_sweep=lambda state: kept.append(state) is None)
+
+    def keep(state: Progress) -> bool:
+        kept.append(state)
+        return True
+
+    model = cp(tensor, 2, after_sweep=keep)
     assert len(kept) == 1 and kept[0].seconds > 0 and kept[0].iteration > 0
     resumed = cp(tensor, 2, progress=kept[0])
     assert resumed.relative_error == pytest.approx(model.relative_error, abs=1e-7)

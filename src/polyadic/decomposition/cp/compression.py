@@ -34,7 +34,9 @@ GRAM_WORK = 2**27
 """Products of a Gram matrix of the shortest mode up to which it takes less time than sketches."""
 LAST_MARGIN = 2
 """The last mode is taken first where it has at most so many times the rows of the shortest."""
-DOUBLE_WORK = 2**21
+THREADED_NUMBERS = 2**17
+"""Numbers of a tensor from which a kernel's threads are worth their start."""
+DOUBLE_WORK = 2**24
 """Products of a Gram matrix that are formed in float64 at once."""
 RESOLVED = 1e-4
 """The part of |X|² that a core has missed, in float32, beside which no direction that float32 loses counts."""
@@ -113,10 +115,10 @@ def _by_grams(tensor: Tensor, norm: float, wide: list[int]) -> Core:
     bases: list[Tensor | None] = [None] * len(wide)
     core, dtype = tensor, tensor.dtype
     for mode in _shortest_first(tensor.shape, wide):
-        if core is tensor:
+        if core is tensor and math.prod(tensor.shape) > THREADED_NUMBERS:
             vectors = ways(dtype, tall=False)[0].spectrum(core, mode, World.alone(), True)[1][:, : wide[mode]]
         else:
-            vectors = _leading(rows_of(core, mode), wide[mode])
+            vectors = _leading(rows_of(core, mode).double(), wide[mode])
         bases[mode] = vectors
         core = mode_product(core, vectors.T.to(core.dtype), mode).double()
     return _core(core.double().contiguous() / norm, bases, dtype)

@@ -16,16 +16,16 @@ from polyadic.tensor.kernels.threads import in_parallel
 
 FIRST_STARTS = 2
 """Starts of the first race, algebraic where the tensor has such."""
-LATER_STARTS = 5
+LATER_STARTS = 6
 """Starts of each later race, all random."""
-MOST_STARTS = 36
+MOST_STARTS = 38
 """Starts in all where the caller gives no number."""
 ROUND_STEPS = (10, 15, 25, 50, 100, 300)
 """Steps of a round of a race; after each, the worse half of the starts is dropped."""
 FEWEST_RACERS = 2
 """So many starts go on to the end."""
-AGREEING_STARTS = 2
-AGREEMENT = 5e-3
+AGREEING_STARTS, AGREEING_AT_ONCE = 3, 2
+AGREEMENT = 1e-3
 """The search ends when so many starts have ended within this part of the least squared error."""
 NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
@@ -84,14 +84,16 @@ def polish(
 
 
 def _settled(ended: list[Candidate]) -> bool:
-    """Whether the best candidate is exact, or another start has found the same.
+    """Whether the best candidate is exact, or enough others have found the same.
 
-    Algebraic starts are of one kind: they vouch for one another only where they began near their end.
+    Two algebraic starts are enough where both began near their end: the tensor is nearly of the rank. Those that began
+    further away are of one kind, and count as one.
     """
     near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + AGREEMENT)]
-    far = [candidate for candidate in near if not candidate.algebraic or candidate.state[3] > NEAR_STEPS]
-    alike = near if len(far) < len(near) or any(not candidate.algebraic for candidate in near) else near[:1]
-    return ended[0].squares < EXACT or len(alike) >= AGREEING_STARTS
+    algebraic = [candidate for candidate in near if candidate.algebraic]
+    at_once = [candidate for candidate in algebraic if candidate.state[3] <= NEAR_STEPS]
+    different = len(near) - len(algebraic) + min(1, len(algebraic))
+    return ended[0].squares < EXACT or len(at_once) >= AGREEING_AT_ONCE or different >= AGREEING_STARTS
 
 
 def _starts(core: Tensor, rank: int, seed: int, made: int, count: int) -> list[Candidate]:
