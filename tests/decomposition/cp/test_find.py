@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_ranks_at_the_edges_are_fitted(rank: int) -> None:
     assert model.rank == rank and all(bool(factor.isfinite().all()) for factor in model.factors)
     assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-6)
     assert rank == 1 or model.relative_error < 0.3
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((2,) * 14, 3), ((20, 20, 20), 400), ((9, 8, 7), 200)])
+def test_what_is_dear_to_search_is_fitted_all_the_same(shape: tuple[int, ...], rank: int) -> None:
+    began = time.perf_counter()
+    model = cp(low_rank(shape, 2, noise=0.1)[0], rank, max_iterations=5)
+    assert model.rank == rank and model.relative_error < 0.5
+    assert time.perf_counter() - began < 30
 
 
 @pytest.mark.parametrize("tensor", [torch.ones(3, 4), torch.ones(1, 1, 1), torch.eye(5), torch.eye(3)[:, :, None]])

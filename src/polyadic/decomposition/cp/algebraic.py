@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 
+MOST_MODES = 7
+"""Modes up to which all 3^N ways to split them are looked at."""
+
 
 class _Split(NamedTuple):
     """Three groups of modes, of which the first two have `rank` rows or more, and the third has the slices."""
@@ -46,7 +49,7 @@ def algebraic_starts(core: Array, rank: int, seed: int, count: int) -> list[list
 @cache
 def _split(shape: tuple[int, ...], rank: int) -> _Split | None:
     """The way to split the modes into three groups whose first two are smallest; None where there is none."""
-    if rank == 1 or len(shape) < 3:
+    if rank == 1 or not 3 <= len(shape) <= MOST_MODES:
         return None
 
     def ways() -> Iterator[tuple[int, _Split]]:

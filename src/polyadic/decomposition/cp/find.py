@@ -26,6 +26,17 @@ from polyadic.tensor.sparse_share import SparseShare
 LEAST_HELD = 1e-5
 """The part of |X|² that a core must hold to be a better start for sparse data than a random one: docs/decisions.md."""
 
+SWEEPS_OF_A_FIT = 100
+LEAST_WORK, MOST_WORK = 2e9, 2e11
+"""Multiplications of a search: part of a second, and part of a minute."""
+
+
+def search_work(data: Data, rank: int) -> float:
+    """The multiplications that a search may take: those of one fit of the data by sweeps, within bounds."""
+    share = data.share
+    entries = share.nonzeros if isinstance(share, SparseShare) else math.prod(share.shape)
+    return min(max(LEAST_WORK, 2.0 * SWEEPS_OF_A_FIT * entries * rank), MOST_WORK)
+
 
 def find(
     data: Data,
@@ -91,7 +102,8 @@ def _by_sweeps(
 def _of_core(data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int) -> list[Tensor]:
     """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|."""
     with for_kernels():
-        best = search(core, rank, l2=l2, seed=seed, restarts=restarts)[0]
+        work = search_work(data, rank)
+        best = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)[0]
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
         edges = np.concatenate([[0], np.cumsum(core.tensor.shape)])

@@ -11,9 +11,10 @@ from torch import Tensor
 from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.compression import compress
-from polyadic.decomposition.cp.find import find
+from polyadic.decomposition.cp.find import find, search_work
 from polyadic.decomposition.cp.nls import Ends, newton, nls
 from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.cp.search import affordable
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.sweep import Sweep
 from polyadic.decomposition.data import Data
@@ -81,6 +82,8 @@ def cp(
         raise UserError(f"method nls cannot fit {what}: use method als, or auto")
     given = nonnegative or bool(held) or init is not None or data.mask is not None
     core = compress(data, rank, seed) if method == "auto" and not given else None
+    if core is not None and not affordable(core, rank, search_work(data, rank)):
+        core = None
     ends = Ends(max_iterations, stop_tol, after_sweep)
     if core is not None:
         return canonical(find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,8 @@ TOLERANCE = 1e-4
 """A step of a race is slow that lowers the squared error by less than this part: the best is finished afterwards."""
 RANDOM_DAMPING, ALGEBRAIC_DAMPING = 0.1, 1e-3
 """The damping of a first step, as a part of the largest number on the diagonal of J^T J."""
-MOST_CG_STEPS = 50
+MOST_CG_STEPS, CG_STEPS = 50, 15
+"""Of conjugate gradients in a step: at most, and about."""
 CG_TOLERANCE = 1e-2
 PARALLEL_WORK = 2e5
 """Multiplications of a round from which threads are worth their start."""
@@ -55,22 +57,36 @@ class Candidate:
     ended: bool = False
 
 
-def search(core: Core, rank: int, *, l2: float, seed: int, restarts: int | None) -> list[Candidate]:
-    """The candidates of all races that reached their end, the best one first.
+def search(
+    core: Core, rank: int, *, l2: float, seed: int, restarts: int | None, work: float = math.inf
+) -> list[Candidate]:
+    """The candidates of all races that reached their end, or the end of the work, the best one first.
 
-    restarts: how many starts there are; where it is None, races go on until two starts agree that no better model is
-    in reach, or MOST_STARTS have been made.
+    restarts: how many starts there are; where it is None, races go on until enough of them agree that no better model
+    is in reach, or MOST_STARTS have been made. work: multiplications after which no round and no race begins.
     """
     ended: list[Candidate] = []
-    made = 0
-    while made < (restarts or MOST_STARTS):
+    made, steps = 0, work / step_work(core, rank)
+    while made < (restarts or MOST_STARTS) and (not made or steps > 0):
         count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)
         starts = _starts(core.tensor, rank, seed, made, count)
-        ended = sorted(ended + _race(core, starts, l2), key=lambda candidate: candidate.squares)
-        made += count
+        ended = sorted(ended + _race(core, starts, l2, steps), key=lambda candidate: candidate.squares)
+        made, steps = made + count, steps - sum(float(start.state[3]) for start in starts)
         if restarts is None and _settled(ended):
             break
     return ended
+
+
+def step_work(core: Core, rank: int) -> float:
+    """The multiplications of one step from one start: three products of the core, and those of conjugate gradients."""
+    order = core.tensor.ndim
+    products = 2 * order * CG_STEPS * sum(core.tensor.shape) * rank**2
+    return 3.0 * core.tensor.numel() * rank + products + order * rank**3
+
+
+def affordable(core: Core, rank: int, work: float) -> bool:
+    """Whether the first round of a search keeps within so many multiplications."""
+    return FIRST_STARTS * ROUND_STEPS[0] * step_work(core, rank) <= work
 
 
 def polish(
@@ -112,12 +128,15 @@ def _candidate(factors: list[NDArray[np.float64]], damping: float, *, algebraic:
     return Candidate(stacked(factors)[0], np.array([-damping, 2.0, 0.0, 0.0]), algebraic)
 
 
-def _race(core: Core, starts: list[Candidate], l2: float) -> list[Candidate]:
-    """Descends from every start, with fewer of them after each round; those that are left at the end."""
+def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[Candidate]:
+    """Descends from every start, with fewer of them after each round; those that are left at the end.
+
+    most: steps, of all starts together, after which no round begins.
+    """
     racers = starts
     for steps in ROUND_STEPS:
         going = [candidate for candidate in racers if not candidate.ended]
-        if not going:
+        if not going or sum(float(start.state[3]) for start in starts) > most:
             break
         _descend(core, going, l2, steps)
         kept = max(FEWEST_RACERS, len(racers) // 2)
