@@ -80,6 +80,17 @@ def test_l2_is_what_alternating_least_squares_means_by_it() -> None:
         assert ours.relative_error == pytest.approx(theirs.relative_error, abs=1e-4)
 
 
+def test_l2_on_the_data_is_that_of_small_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = low_rank((12, 11, 10), 2, noise=0.2)[0]
+    small = cp(tensor, 2, l2=0.3)
+    monkeypatch.setattr(compression, "SMALL_WORK", 0)
+    large = cp(tensor, 2, l2=0.3)
+    torch.testing.assert_close(large.weights, small.weights, rtol=1e-3, atol=0)
+    lengths = [float((model.weights / tensor.norm()).square().sum()) for model in (small, large)]
+    sums = [small.relative_error**2 + 0.3 * lengths[0], large.relative_error**2 + 0.3 * lengths[1]]
+    assert sums[1] == pytest.approx(sums[0], rel=1e-5)
+
+
 def test_extreme_units_make_no_difference() -> None:
     tensor = low_rank((12, 11, 10), 2, noise=0.1)[0]
     errors = [cp(tensor * unit, 2).relative_error for unit in (1.0, 1e-30, 1e30)]
@@ -131,6 +142,25 @@ def test_newtons_steps_alone_fit_too(sparse: bool) -> None:
     assert factor_match(model, factors) > 0.999 and model.relative_error == pytest.approx(min(errors))
     fixed = cp(tensor, 2, method="nls", init=model, fixed=[1])
     torch.testing.assert_close(fixed.factors[1], model.factors[1])
+
+
+def test_a_state_of_sweeps_is_taken_up_by_sweeps() -> None:
+    tensor = low_rank((9, 8, 7), 2, noise=0.1)[0]
+    kept: list[Progress] = []
+
+    def stop(state: Progress) -> bool:
+        kept.append(state)
+        return len(kept) < 3
+
+    cp(tensor, 2, method="als", after_sweep=stop)
+    iterations: list[int] = []
+
+    def note(state: Progress) -> bool:
+        iterations.append(state.iteration)
+        return True
+
+    cp(tensor, 2, progress=kept[-1], after_sweep=note)
+    assert iterations[0] == 4
 
 
 def test_a_fit_on_the_data_can_be_ended_and_resumed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.compression import compress
 from polyadic.decomposition.cp.find import find, search_work
-from polyadic.decomposition.cp.nls import Ends, newton, nls
+from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.search import affordable
 from polyadic.decomposition.cp.start import Init, begin
@@ -52,9 +52,9 @@ def cp(
     tensor: I_1 x ... x I_N, N >= 2, float32 or float64, finite and not all zero; this rank's Slab of a dense one, or
     any part of the nonzeros of a sparse one. rank: R, the number of components.
     method: "auto" compresses the tensor to a core of about R rows a mode, descends from algebraic and random starts on
-    it, drops those that fall behind, and finishes the best on the data (`search`, `nls`); where entries are unknown,
-    factors nonnegative or fixed, or a start is given, it is "als", alternating least squares (`als`). "nls" takes
-    damped Gauss-Newton steps on the data alone.
+    it, drops those that fall behind, and finishes the best on the data (`search`, `nls`; `als` for a sparse one); where
+    entries are unknown, factors nonnegative or fixed, a start is given, or the core would be no small one, it is "als",
+    alternating least squares (`als`). "nls" takes damped Gauss-Newton steps on the data alone.
     observed: absent entries of a sparse tensor and the NaN of a dense one are unknown, and each row is fitted to the
     observed entries alone; otherwise absent entries are zeros.
     nonnegative: keeps every factor nonnegative. l2: times the sum of the squared weights of a tensor of norm 1, added
@@ -63,8 +63,8 @@ def cp(
     init: where a restart begins: at factors uniform on [0, 1) drawn from (seed, restart), at the leading singular
     vectors of the unfoldings (in the first restart), or at a model of the same shape and rank.
     stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep or step on the data, or after
-    `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until two
-    find the same, and the other methods make one.
+    `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until
+    enough of them find the same, in no more time than about a fit of the data; the other methods make one.
     progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data,
     and ends the fit by returning False.
 
@@ -80,7 +80,8 @@ def cp(
     if method == "nls" and (nonnegative or data.mask is not None):
         what = "nonnegative factors" if nonnegative else "unknown entries"
         raise UserError(f"method nls cannot fit {what}: use method als, or auto")
-    given = nonnegative or bool(held) or init is not None or data.mask is not None
+    swept = progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
+    given = nonnegative or bool(held) or init is not None or data.mask is not None or swept
     core = compress(data, rank, seed) if method == "auto" and not given else None
     if core is not None and not affordable(core, rank, search_work(data, rank)):
         core = None

@@ -119,13 +119,12 @@ def _descend(data: Data, progress: NewtonProgress, l2: float, fixed: list[int], 
         began = time.perf_counter()
         better = _step(progress, point, data, free, l2, ends.stop_tol)
         progress.iteration, progress.seconds = progress.iteration + 1, time.perf_counter() - began
-        progress.error_before = point.relative_error
-        if better is not None:
-            point = better
+        progress.error_before, before = point.relative_error, math.sqrt(point.squares)
+        point = better or point
         _keep(progress, point, data)
         if not ends.after_step(progress):
             return False
-        change = progress.error_before - progress.relative_error
+        change = before - math.sqrt(point.squares)
         if better is None or _small(change, progress.relative_error, ends.stop_tol):
             break
     return True
