@@ -40,4 +40,4 @@ def in_safe_unit(slab: Slab, norm: float, safe_norm: float) -> tuple[Slab, float
     if 1 / safe_norm < norm < safe_norm:
         return slab, norm, 1.0
     unit = 2.0 ** round(math.log2(norm) / 2)
-    return replace(slab, local=slab.local / unit / unit), norm / unit / unit, unit
+    return replace(slab, local=(slab.local / unit).div_(unit)), norm / unit / unit, unit

@@ -97,6 +97,8 @@ def residual(slab: Slab, weights: Tensor, factors: Sequence[Tensor], mask: Slab 
     weights: R; factors: the slab's rows of each, x R; mask: ones and zeros in the shape of the slab, where only entries
     at ones count. Y is made a few rows at a time.
     """
+    if not slab.local.numel():
+        return factors[0].new_zeros((), dtype=torch.float64)
     matrix = slab.local.reshape(-1, slab.local.shape[-1])
     seen = None if mask is None else mask.local.reshape(matrix.shape)
     exact = [factor.double() for factor in factors]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp import compression
+from polyadic.decomposition.cp import compression, find, search
 from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.nls import NewtonProgress
 from polyadic.decomposition.cp.progress import Progress
@@ -114,6 +114,50 @@ def test_what_is_dear_to_search_is_fitted_all_the_same(shape: tuple[int, ...], r
     assert time.perf_counter() - began < 30
 
 
+@pytest.mark.parametrize(("shape", "rank"), [((60_000, 3), 2), ((60_000, 4, 5), 3), ((3, 900, 800), 4)])
+def test_a_long_mode_needs_no_matrix_of_its_length(shape: tuple[int, ...], rank: int) -> None:
+    tensor = low_rank(shape, 2, noise=0.1)[0].float()
+    began = time.perf_counter()
+    assert cp(tensor, rank, max_iterations=3).relative_error < 0.101
+    assert time.perf_counter() - began < 20
+
+
+def test_a_negative_seed_is_a_seed() -> None:
+    tensor = low_rank((6, 5, 4), 2, noise=0.1)[0]
+    assert cp(tensor, 2, seed=-3).relative_error == pytest.approx(cp(tensor, 2).relative_error, abs=1e-6)
+
+
+@pytest.mark.parametrize("restarts", [1, 5, 20])
+def test_a_number_of_restarts_is_kept(restarts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    starts = search._starts
+
+    def counted(core: Tensor, rank: int, seed: int, first: int, count: int) -> list[search.Candidate]:
+        made.append(count)
+        return starts(core, rank, seed, first, count)
+
+    monkeypatch.setattr(search, "_starts", counted)
+    monkeypatch.setattr(find, "LEAST_WORK", 1.0)
+    cp(torch.rand(12, 11, 10), 4, restarts=restarts)
+    assert sum(made) == restarts
+
+
+def test_the_error_is_that_of_rounded_factors() -> None:
+    """Components that cancel lose more by rounding to float32 than the model has error."""
+    a, b = torch.eye(4, dtype=torch.float64)[:2]
+    terms = ((a, a, b), (a, b, a), (b, a, a))
+    tensor = sum((torch.einsum("i,j,k->ijk", *term) for term in terms), torch.zeros(4, 4, 4, dtype=torch.float64))
+    model = cp(tensor.float(), 2)
+    assert model.relative_error == pytest.approx(true_error(model, tensor), abs=1e-7)
+
+
+def test_sums_that_overflow_are_refused() -> None:
+    values = torch.full((20,), 1e38)
+    index = torch.stack([torch.arange(20), torch.arange(20) % 7, torch.arange(20) % 5])
+    with pytest.raises(UserError, match="overflow float32: divide it by a constant"):
+        cp(SparseTensor(index.int(), values, (20, 7, 5)), 2)
+
+
 @pytest.mark.parametrize("tensor", [torch.ones(3, 4), torch.ones(1, 1, 1), torch.eye(5), torch.eye(3)[:, :, None]])
 def test_degenerate_shapes_are_fitted(tensor: Tensor) -> None:
     model = cp(tensor, 2)
@@ -198,6 +242,17 @@ def on_a_rank(world: World, kind: str) -> CPTensor:
     tensor = low_rank((20, 18, 16), 3, noise=0.1)[0]
     part = slab_of(tensor, world.rank, world.size) if kind == "dense" else part_of(SparseTensor.of(tensor), world)
     return cp(part, 3, world=world)
+
+
+def with_few_rows(world: World) -> CPTensor:
+    tensor = low_rank((2, 2, 3), 1, noise=0.01)[0].float()
+    return cp(slab_of(tensor, world.rank, world.size), 1, world=world)
+
+
+@pytest.mark.slow
+def test_ranks_without_rows_take_part() -> None:
+    for model in on_ranks(4, with_few_rows):
+        assert model.relative_error < 0.011
 
 
 @pytest.mark.slow

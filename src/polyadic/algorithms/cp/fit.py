@@ -65,12 +65,13 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
 
 def _warn_of_cancelling(job: Job[Hyperparameters], model: CPTensor) -> None:
     """Says which components cancel, by their numbers in the report, from 0."""
-    if pairs := cancelling(model):
+    able = job.hyperparameters.method in ("auto", "als", "nls") and job.hyperparameters.loss == "gaussian"
+    if pairs := cancelling(model) if able else []:
         named = ", ".join(f"{r} and {s}" for r, s in pairs[:MOST_NAMED_PAIRS])
         more = f" and {len(pairs) - MOST_NAMED_PAIRS} pairs more" if len(pairs) > MOST_NAMED_PAIRS else ""
         job.note(
             f"cp: of the components {named}{more} each takes away most of what the other adds, so that neither means "
-            "much alone: lower rank, or set l2 (0.001, say) or nonnegative=true"
+            "much alone: lower rank, or set l2 (0.001, say)"
         )
 
 

@@ -55,7 +55,7 @@ class Hyperparameters(hyper.Hyperparameters):
     max_iterations: int = option("sweeps over the modes, or epochs of adam, at most", 100, ge=1)
     stop_tol: float = option("stop when the fit changes by less in a sweep", 1e-6, ge=0)
     restarts: int | None = option(
-        "starts, of which the best is kept; auto: until two find the same where method=auto searches, else 1",
+        "starts, of which the best is kept; auto: until enough find the same where method=auto searches, else 1",
         None,
         ge=1,
         tunable=(1, 10),

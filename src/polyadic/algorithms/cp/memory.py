@@ -35,8 +35,8 @@ PIECES = 4.2
 def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     """The peak of a rank."""
     rank, method = settings.rank or settings.max_rank, _method(settings, head)
-    copies = FACTOR_COPIES["als" if method == "auto" and head.sparse else method]
-    if method == "lbfgs" and head.dtype.itemsize == 8:
+    copies = FACTOR_COPIES["als" if method == "auto" and _swept(settings, head) else method]
+    if head.dtype.itemsize == 8 and copies == FACTOR_COPIES[method] and method in ("lbfgs", "auto", "nls"):
         copies //= 2
     parts = {
         "tensor": head.bytes,
@@ -45,6 +45,12 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
         "work space": _sparse_work(settings, head, rank) if head.sparse else _dense_work(settings, head),
     }
     return Need(parts, "lower rank, or set method=adam" if method == "lbfgs" else "lower rank")
+
+
+def _swept(settings: Hyperparameters, head: TensorHead) -> bool:
+    """Whether auto finishes by alternating least squares."""
+    given = settings.nonnegative or bool(settings.fixed_modes) or settings.init is not None
+    return head.sparse or given or settings.missing == "mask"
 
 
 def _method(settings: Hyperparameters, head: TensorHead) -> Method:

@@ -76,7 +76,7 @@ class Run:
         settings = self.job.hyperparameters
 
         def whole(factors: list[Tensor]) -> list[Tensor]:
-            return self.data.whole(CPTensor(factors[0][0], factors, 0.0)).factors
+            return self.data.whole(CPTensor(factors[0].new_zeros(factors[0].shape[1]), factors, 0.0)).factors
 
         return cp(
             self.data,

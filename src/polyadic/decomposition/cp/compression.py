@@ -32,6 +32,8 @@ SMALL_WORK = 2**22
 """Numbers of a tensor, times the rank, up to which the kernels of small tensors finish a fit."""
 GRAM_WORK = 2**27
 """Products of a Gram matrix of the shortest mode up to which it takes less time than sketches."""
+MOST_NUMBERS = 2**23
+"""Numbers of a tensor of which a copy in float64 may be made."""
 LAST_MARGIN = 2
 """The last mode is taken first where it has at most so many times the rows of the shortest."""
 THREADED_NUMBERS = 2**17
@@ -46,8 +48,6 @@ SAFE_NORM = 1e8
 """The squares of the squares of norms between 1 / SAFE_NORM and SAFE_NORM stay within float32."""
 SPARSE_COLUMNS = 2**10
 """Columns of the compressed unfolding up to which a sparse tensor is compressed: each costs a product of nonzeros."""
-SKETCHED_COLUMNS = 64
-"""Columns of a sparse tensor's unfolding that are multiplied at a time."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,17 @@ def compress(data: Data, rank: int, seed: int) -> Core | None:
     if isinstance(share, SparseShare):
         return _of_sparse(share, data, wide, seed)
     on_one = data.world.size == 1 and share.device.type == "cpu" and 1 / SAFE_NORM < data.norm < SAFE_NORM
-    if on_one and math.prod(shape) * min(shape) <= GRAM_WORK:
+    entries = math.prod(shape)
+    if on_one and entries <= MOST_NUMBERS and entries * _shortest_side(shape, wide) <= GRAM_WORK:
         return _of_small(share, data, wide)
     return _of_dense(share, data, wide, seed)
+
+
+def _shortest_side(shape: Sequence[int], wide: list[int]) -> int:
+    """The least side of the unfoldings along the modes that become shorter: rows and columns of a Gram matrix."""
+    entries = math.prod(shape)
+    sides = [min(rows, entries // rows) for rows, columns in zip(shape, wide, strict=True) if columns < rows]
+    return min(sides, default=1)
 
 
 def _of_small(share: DenseShare, data: Data, wide: list[int]) -> Core:
@@ -103,7 +111,7 @@ def _of_small(share: DenseShare, data: Data, wide: list[int]) -> Core:
 
     In float64 where that is little work, or where the core is so close to the data that float32 would hide a component.
     """
-    if math.prod(share.shape) * min(share.shape) > DOUBLE_WORK:
+    if math.prod(share.shape) * _shortest_side(share.shape, wide) > DOUBLE_WORK:
         core = _by_grams(share.slab.local, data.norm, wide)
         if core.missed > RESOLVED or share.dtype == torch.float64:
             return core
@@ -115,7 +123,7 @@ def _by_grams(tensor: Tensor, norm: float, wide: list[int]) -> Core:
     bases: list[Tensor | None] = [None] * len(wide)
     core, dtype = tensor, tensor.dtype
     for mode in _shortest_first(tensor.shape, wide):
-        if core is tensor and math.prod(tensor.shape) > THREADED_NUMBERS:
+        if core is tensor and tensor.numel() > max(THREADED_NUMBERS, core.shape[mode] ** 2):
             vectors = ways(dtype, tall=False)[0].spectrum(core, mode, World.alone(), True)[1][:, : wide[mode]]
         else:
             vectors = _leading(rows_of(core, mode).double(), wide[mode])
@@ -126,7 +134,10 @@ def _by_grams(tensor: Tensor, norm: float, wide: list[int]) -> Core:
 
 def _shortest_first(shape: Sequence[int], wide: list[int]) -> list[int]:
     """The modes that become shorter: the last one first where it is nearly the shortest, for it needs no copy."""
-    modes = sorted((n for n, rows in enumerate(shape) if wide[n] < rows), key=lambda n: shape[n])
+    entries = math.prod(shape)
+    modes = sorted(
+        (n for n, rows in enumerate(shape) if wide[n] < rows), key=lambda n: min(shape[n], entries // shape[n])
+    )
     last = len(shape) - 1
     if last in modes and shape[last] <= LAST_MARGIN * shape[modes[0]]:
         modes.remove(last)
@@ -165,7 +176,7 @@ def _of_sparse(share: SparseShare, data: Data, wide: list[int], seed: int) -> Co
     ]
     index = torch.cartesian_prod(*[torch.arange(wide[n], device=share.device) for n in others]).reshape(columns, -1)
     parts = []
-    for some in torch.split(index, SKETCHED_COLUMNS):
+    for some in torch.split(index, max(wide)):  # No more columns at a time than a sweep has, about.
         factors = [bases[lead][:, :1].expand(-1, len(some)).contiguous()] * order
         for place, n in enumerate(others):
             factors[n] = bases[n][:, some[:, place]].contiguous()

@@ -58,11 +58,11 @@ def relative_error(data: Data, progress: Progress, squares: Squares, inner: Tens
     # One rank's word: a fit must stop on all of them at once, though their hardware may round differently.
     rest, size = data.world.from_first_(difference).tolist()
     rest += 1
+    if not math.isfinite(rest):
+        raise overflow(share.dtype)
     # Components that cancel are each far larger than the model they sum to.
     if not rest >= TRUSTED_ROUND_OFFS * torch.finfo(share.dtype).eps * max(1, size):
         return exact_error(data, progress)
-    if not math.isfinite(rest):
-        raise overflow(share.dtype)
     return math.sqrt(rest)
 
 

@@ -14,17 +14,18 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.compression import Core
+from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, newton, nls
 from polyadic.decomposition.cp.progress import Progress
-from polyadic.decomposition.cp.search import polish, search
+from polyadic.decomposition.cp.search import affordable, polish, search
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse_share import SparseShare
 
 LEAST_HELD = 1e-5
-"""The part of |X|² that a core must hold to be a better start for sparse data than a random one: docs/decisions.md."""
+"""The part of |X|² that the core of sparse data must hold, or it knows nothing of them: docs/decisions.md."""
 
 SWEEPS_OF_A_FIT = 100
 LEAST_WORK, MOST_WORK = 2e9, 2e11
@@ -36,6 +37,12 @@ def search_work(data: Data, rank: int) -> float:
     share = data.share
     entries = share.nonzeros if isinstance(share, SparseShare) else math.prod(share.shape)
     return min(max(LEAST_WORK, 2.0 * SWEEPS_OF_A_FIT * entries * rank), MOST_WORK)
+
+
+def worth_a_search(data: Data, core: Core, rank: int) -> bool:
+    """Whether the core tells of the data, and a search of it takes no longer than a fit of them."""
+    tells = not isinstance(data.share, SparseShare) or 1 - core.missed > LEAST_HELD
+    return tells and affordable(core, rank, search_work(data, rank))
 
 
 def find(
@@ -71,7 +78,9 @@ def find(
         lengths = torch.stack([gram.diagonal() for gram in state.grams]).prod(0)
     state.weights = torch.full((rank,), data.norm, dtype=torch.float64)
     state.factors = [factor.to(data.share.dtype) for factor in factors]
-    state.relative_error = math.sqrt(max(0.0, squares - l2 * float(lengths.sum())))
+    exact = math.sqrt(max(0.0, squares - l2 * float(lengths.sum())))
+    # Components that cancel lose more by rounding than the model has error.
+    state.relative_error = exact if data.share.dtype == torch.float64 else exact_error(data, state)
     ends.after_step(state)
     return state.better()
 
@@ -79,12 +88,9 @@ def find(
 def _by_sweeps(
     data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int, ends: Ends, progress: Progress | None
 ) -> CPTensor:
-    """The model that alternating least squares goes on to from that of the core, or from a random start.
-
-    A sparse tensor may have so little of its norm in a core that the core knows nothing of it.
-    """
+    """The model that alternating least squares goes on to from that of the core."""
     state = progress or Progress()
-    if not state.factors and 1 - core.missed > LEAST_HELD:
+    if not state.factors:
         rows = _of_core(data, core, rank, l2, restarts, seed)
         state.factors = [factor.to(data.share.device, data.share.dtype) for factor in rows]
     return als(
@@ -102,7 +108,7 @@ def _by_sweeps(
 def _of_core(data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int) -> list[Tensor]:
     """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|."""
     with for_kernels():
-        work = search_work(data, rank)
+        work = math.inf if restarts else search_work(data, rank)
         best = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)[0]
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()

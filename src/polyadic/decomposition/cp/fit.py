@@ -11,10 +11,9 @@ from torch import Tensor
 from polyadic.decomposition.cp.als import als
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.compression import compress
-from polyadic.decomposition.cp.find import find, search_work
+from polyadic.decomposition.cp.find import find, worth_a_search
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
-from polyadic.decomposition.cp.search import affordable
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.sweep import Sweep
 from polyadic.decomposition.data import Data
@@ -23,6 +22,7 @@ from polyadic.errors import UserError
 from polyadic.tensor.arguments import Dense, checked, mode_of
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
+from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse import SparseTensor
 
 Method: TypeAlias = Literal["auto", "als", "nls"]
@@ -65,8 +65,8 @@ def cp(
     stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep or step on the data, or after
     `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until
     enough of them find the same, in no more time than about a fit of the data; the other methods make one.
-    progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data,
-    and ends the fit by returning False.
+    progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data
+    (of a small tensor that is searched: once, at the end), and ends the fit by returning False.
 
     Returns weights (R, float64, falling) and factors (I_n x R, columns of length 1; the largest entry of each column
     is positive, but in the last mode), whole on every rank, with the relative error |X - Y| / |X| over the entries that
@@ -80,16 +80,17 @@ def cp(
     if method == "nls" and (nonnegative or data.mask is not None):
         what = "nonnegative factors" if nonnegative else "unknown entries"
         raise UserError(f"method nls cannot fit {what}: use method als, or auto")
-    swept = progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
+    dense = isinstance(data.share, DenseShare)
+    swept = dense and progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
     given = nonnegative or bool(held) or init is not None or data.mask is not None or swept
     core = compress(data, rank, seed) if method == "auto" and not given else None
-    if core is not None and not affordable(core, rank, search_work(data, rank)):
+    if core is not None and not worth_a_search(data, core, rank):
         core = None
     ends = Ends(max_iterations, stop_tol, after_sweep)
     if core is not None:
         return canonical(find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress))
     if method == "nls":
-        start = partial(_after_a_sweep, data, rank, init, l2, held)
+        start = partial(_after_a_sweep, data, rank, init, l2, held, seed)
         model = nls(
             data, start, l2=l2, fixed=held, restarts=restarts or 1, seed=seed, ends=ends, progress=newton(progress)
         )
@@ -111,11 +112,16 @@ def cp(
     return model if held else canonical(model)
 
 
-def _after_a_sweep(data: Data, rank: int, init: Init | None, l2: float, fixed: list[int], seed: int) -> list[Tensor]:
-    """This rank's rows of the factors after one sweep of least squares from a start, over |X|."""
+def _after_a_sweep(
+    data: Data, rank: int, init: Init | None, l2: float, fixed: list[int], first: int, seed: int
+) -> list[Tensor]:
+    """This rank's rows of the factors after one sweep of least squares from a start, over |X|.
+
+    first: the seed of the first restart.
+    """
     modes = [mode for mode in range(len(data.share.shape)) if mode not in fixed]
     progress, sweep = Progress(), Sweep(data, nonnegative=False, l2=l2, modes=modes)
-    progress.factors = begin(data, rank, init or "random", seed, True, carrier=modes[-1])
+    progress.factors = begin(data, rank, init or "random", seed, seed == first, carrier=modes[-1])
     sweep.begin(progress)
     sweep(progress)
     factors = [factor.clone() for factor in progress.factors]

@@ -62,8 +62,11 @@ def newton_step(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
     mode: Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013, section 4; Singh, Ma, Yang and Solomonik, SIAM J.
     Sci. Comput. 2021. A collective where a mode's rows are divided over ranks.
     """
-    on_cpu = model.world.device.type == "cpu"
-    if on_cpu and (model.world.size == 1 or all(layer.everywhere for layer in model.layers)):
+    longest = max(float(model.gammas(n, n).diagonal().max()) for n in range(len(model.rows)))
+    damping = max(damping, len(model.grams[0]) * torch.finfo(torch.float64).eps * longest)
+    if model.rows[0].device.type == "cpu" and (
+        model.world.size == 1 or all(layer.everywhere for layer in model.layers)
+    ):
         return _by_kernel(model, damping)
     return by_products(model, damping)
 

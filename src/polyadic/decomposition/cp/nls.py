@@ -183,12 +183,14 @@ def _point(data: Data, factors: list[Tensor], l2: float) -> _Point:
     error = relative_error(data, state, squares_of(ones, grams), inner)
     gradient = [own @ model.gammas(mode, mode) - products[mode] for mode, own in zip(modes, rows, strict=True)]
     lengths = torch.stack([gram.diagonal() for gram in grams]).prod(0).sum()
-    return _Point(factors, rows, grams, gradient, error, error**2 + l2 * float(lengths))
+    penalty = l2 * world.from_first(float(lengths)) if l2 else 0.0  # One rank's word, as the error is.
+    return _Point(factors, rows, grams, gradient, error, error**2 + penalty)
 
 
 def _balanced(point: _Point, free: list[bool], data: Data) -> _Point:
     """The same model, each component's columns of the same length in all modes that are free."""
     lengths = torch.stack([column_lengths(gram) for gram, moves in zip(point.grams, free, strict=True) if moves])
+    lengths = data.world.from_first_(lengths.contiguous())
     common = lengths.log().mean(0).exp()
     if bool(((lengths / common - 1).abs() < LENGTH_MARGIN).all()):
         return point

@@ -65,7 +65,7 @@ def search(
     restarts: how many starts there are; where it is None, races go on until enough of them agree that no better model
     is in reach, or MOST_STARTS have been made. work: multiplications after which no round and no race begins.
     """
-    ended: list[Candidate] = []
+    ended, seed = list[Candidate](), seed % 2**63
     made, steps = 0, work / step_work(core, rank)
     while made < (restarts or MOST_STARTS) and (not made or steps > 0):
         count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)

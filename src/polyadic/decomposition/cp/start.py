@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.data import Data
+from polyadic.decomposition.data import Data, overflow
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -71,7 +71,10 @@ def singular(share: Share, rank: int, seed: int, world: World) -> list[Tensor]:
     for mode, layer in enumerate(share.layers):
         sketch = random(share, rank + OVERSAMPLED_COLUMNS, seed + 1, normal=True)
         own = layer.combine(share.mttkrp(mode, sketch)).double()
-        values, vectors = torch.linalg.eigh(layer.total(own.T @ own, world))
+        gram = layer.total(own.T @ own, world)
+        if not bool(gram.isfinite().all()):
+            raise overflow(share.dtype)
+        values, vectors = torch.linalg.eigh(gram)
         kept = min(rank, share.shape[mode], int((values > values[-1] * LEAST_EIGENVALUE).sum()))
         basis = own @ (vectors[:, -kept:] / values[-kept:].sqrt()).flip(1)
         factors[mode] = torch.cat([layer.spread(basis.to(share.dtype)), factors[mode][:, kept:]], 1)

@@ -26,7 +26,7 @@ GOOD_RATIO = 0.9
 SLOW_STEPS = 3
 """A descent ends after so many steps in a row that gain less than its tolerance."""
 LEAST_PROMISE = 1e-15
-"""A step that promises less than this part of |X|² is round-off."""
+"""A step that promises less than this part of the sum of squares is round-off."""
 MOST_REFUSALS = 12
 """Steps refused in a row, each with more damping, after which a descent ends."""
 TINY = 1e-300
