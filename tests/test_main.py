@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     np.save(folder / "tensor.npy", low_rank(6, 7, 8))
     (folder / "questions.csv").write_text("0,0,0\n5,6,7\n")
     command = [sys.executable, "-m", "polyadic", "train", "tensor.npy", "--algorithm", "cp", "--rank=2"]
-    command += ["--stop-tol", "0", "--max_iterations", "30", "--output", "out/tensor"]
+    command += ["--method=als", "--stop-tol", "0", "--max_iterations", "30", "--output", "out/tensor"]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder, run.stdout

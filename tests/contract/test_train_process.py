@@ -33,7 +33,8 @@ def tensors(host: OptMl) -> dict[str, np.ndarray]:
 
 
 def test_cp_trains_and_prints_its_metrics(tmp_path: Path) -> None:
-    job = OptMl(tmp_path / "ml", {"rank": "2", "stop_tol": "0", "max_iterations": "40"}).array(low_rank(8, 9, 10))
+    settings = {"rank": "2", "method": "als", "stop_tol": "0", "max_iterations": "40"}
+    job = OptMl(tmp_path / "ml", settings).array(low_rank(8, 9, 10))
     stale = job.base / "output" / "failure"
     stale.parent.mkdir()
     stale.write_text("an earlier job's")

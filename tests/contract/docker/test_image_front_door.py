@@ -59,7 +59,7 @@ def test_what_the_front_door_asks_of_the_image(engine: Engine, image: str, scrat
 
 def interrupted(door: Door) -> str:
     """A spot job that is interrupted once; where its model is."""
-    slow = CP | {"max_iterations": "4000000", "stop_tol": "0"}
+    slow = CP | {"method": "als", "max_iterations": "4000000", "stop_tol": "0"}
     sagemaker = door.client("sagemaker")
     sagemaker.create_training_job(**job("spot", HyperParameters=slow, **SPOT))
 
