@@ -140,7 +140,7 @@ def test_options_are_hyperparameters() -> None:
 def test_on_a_terminal_the_metrics_are_one_line_that_changes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", low_rank(3, 4, 5))
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "polyadic", "train", "a.npy", "--algorithm", "cp", "--rank", "2"]
+    command = [sys.executable, "-m", "polyadic", "train", "a.npy", "--algorithm", "cp", "--rank", "2", "--method=als"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.DEVNULL) as run:
         os.close(theirs)
         shown = b""
