@@ -11,7 +11,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.algebraic import algebraic_starts
 from polyadic.decomposition.cp.compression import Core
-from polyadic.decomposition.cp.newton import stacked, unstacked
+from polyadic.decomposition.cp.newton import CG_TOLERANCE, MOST_CG_STEPS, stacked, unstacked
 from polyadic.tensor import kernels
 from polyadic.tensor.kernels.threads import in_parallel
 
@@ -36,9 +36,8 @@ TOLERANCE = 1e-4
 """A step of a race is slow that lowers the squared error by less than this part: the best is finished afterwards."""
 RANDOM_DAMPING, ALGEBRAIC_DAMPING = 0.1, 1e-3
 """The damping of a first step, as a part of the largest number on the diagonal of J^T J."""
-MOST_CG_STEPS, CG_STEPS = 50, 15
-"""Of conjugate gradients in a step: at most, and about."""
-CG_TOLERANCE = 1e-2
+CG_STEPS = 15
+"""Of conjugate gradients in a step, about."""
 PARALLEL_WORK = 2e5
 """Multiplications of a round from which threads are worth their start."""
 

@@ -5,16 +5,18 @@ to a multiple of LANES; `edges` (N + 1) are the rows at which they begin. The le
 |X - Y|² + l2 · sum over r of |a_r^(1)|² ... |a_r^(N)|², and J the Jacobian of what is squared: J^T J is known from the
 Gram matrices A^(n)T A^(n) alone (Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013; Singh, Ma, Yang and
 Solomonik, SIAM J. Sci. Comput. 2021).
+
+A number that is written in a call of a kernel would compile another one for it alone: `edges[0]` is the zero that does
+not.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numba
 import numpy as np
 
+from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import added, entry, load, multiplied, product, scaled, store, total, zeros
 
 LANES = 4
@@ -32,19 +34,7 @@ MOST_REFUSALS = 12
 TINY = 1e-300
 
 
-def _jit(function: Any) -> Any:
-    """The kernel, compiled at its first call.
-
-    A number that is written in a call would compile another kernel for it alone: `edges[0]` is the zero that does not.
-    """
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no folder to keep the machine code in.
-        return numba.njit(**options)(function)
-
-
-@_jit
+@jit
 def _times(a, a_first, rows, b, b_first, columns, out, top):
     """out[top + i] = a[a_first + i, :columns] @ b[b_first : b_first + columns] for i < rows; whole vectors of b."""
     for column in range(0, b.shape[1], LANES):
@@ -72,7 +62,7 @@ def _times(a, a_first, rows, b, b_first, columns, out, top):
             i += 1
 
 
-@_jit
+@jit
 def _inner(a, a_first, b, b_first, rows, columns, out, top):
     """out[top + j] = sum over `rows` rows i of a[a_first + i, j] b[b_first + i] for the first `columns` columns j."""
     for column in range(0, b.shape[1], LANES):
@@ -96,7 +86,7 @@ def _inner(a, a_first, b, b_first, rows, columns, out, top):
             j += 1
 
 
-@_jit
+@jit
 def _gammas(stack, edges, l2, grams, gammas):
     """gammas[(n N + m) W + r] = row r of the product of the Gram matrices of all modes but n and m.
 
@@ -119,7 +109,7 @@ def _gammas(stack, edges, l2, grams, gammas):
                 gammas[at + r, r] *= 1.0 + l2
 
 
-@_jit
+@jit
 def _inverse(gammas, at, damping, lower, out, top):
     """out[top :] = (gammas[at : at + W] + damping I)^-1, by Cholesky."""
     rank = gammas.shape[1]
@@ -151,7 +141,7 @@ def _inverse(gammas, at, damping, lower, out, top):
             out[top + i, column] /= lower[i, i]
 
 
-@_jit
+@jit
 def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step):
     """step = -(J^T J + damping I)^-1 gradient (S x W) by conjugate gradients; returns (promise, iterations).
 
@@ -232,7 +222,7 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
     return total(sum_), iterations
 
 
-@_jit
+@jit
 def _evaluate(x, shape, edges, stack, l2, left, misses, last, partial, gradient):
     """The sum of squares of a small dense tensor, and half its gradient (S x W), from the residual itself.
 
@@ -285,7 +275,7 @@ def _evaluate(x, shape, edges, stack, l2, left, misses, last, partial, gradient)
     return squares
 
 
-@_jit
+@jit
 def _lengths(stack, edges, l2, gradient):
     """The sum of the components' squared lengths; l2 times half its gradient is added to `gradient`."""
     modes, all_ = len(edges) - 1, 0.0
@@ -306,7 +296,7 @@ def _lengths(stack, edges, l2, gradient):
     return all_
 
 
-@_jit
+@jit
 def _balance(stack, edges, gradient):
     """Gives a component's columns the same length in every mode, and returns the largest; the gradient follows."""
     modes, largest = len(edges) - 1, 0.0
@@ -329,7 +319,7 @@ def _balance(stack, edges, gradient):
     return largest
 
 
-@_jit
+@jit
 def descend(x, shape, edges, stack, l2, floor, tolerance, steps, most, cg_tolerance, state):
     """Levenberg-Marquardt steps on a small dense tensor x ((I_1 ... I_N-1) x I_N, |x| about 1), which change `stack`.
 
