@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polyadic.tensor.skinny import squared_misses
+
 WORK_NUMBERS = 2**22
 """Numbers of a reconstruction that are in memory at a time, about."""
 
@@ -107,6 +109,9 @@ def residual(slab: Slab, weights: Tensor, factors: Sequence[Tensor], mask: Slab 
     for first in range(0, len(matrix), rows):
         part = slice(first, min(first + rows, len(matrix)))
         left = khatri_rao_rows(exact[:-1], part.start, part.stop) * weights
+        if seen is None and matrix.device.type == "cpu":
+            squares += squared_misses(matrix[part], left, exact[-1].T)
+            continue
         misses = matrix[part].double() - left @ exact[-1].T
         squares += (misses if seen is None else misses * seen[part]).square().sum()
     return squares

@@ -21,6 +21,10 @@ PARTIAL_DIVISOR = 4
 """A partial product may have as many numbers as the tensor has, divided by this."""
 SQUARED_NUMBERS = 2**16
 """Numbers that are squared at a time: they stay in the cache."""
+MOST_ORDERED = 2**20
+"""Entries of a tensor whose modes are updated from the shortest to the longest: kernels take longer over others."""
+MOST_ROOM = 2**22
+"""Numbers that X times the factors of its last two modes may take in any case."""
 KHATRI_RAO_NUMBERS = 2**18
 """Numbers of the Khatri-Rao product that may be in memory in any case."""
 
@@ -60,13 +64,28 @@ class DenseShare:
             return [*others, before, last]
         return self._modes
 
+    def order(self) -> list[int]:
+        """All modes in the order in which sweeps update them, the same for any number of ranks."""
+        modes = range(len(self.shape))
+        return sorted(modes, key=self.shape.__getitem__) if math.prod(self.shape) <= MOST_ORDERED else list(modes)
+
+    def kept(self, rank: int) -> bool:
+        """Whether X times the factor of each of the last two modes in order may be kept on the CPU of one process."""
+        *head, before, last = (self.shape[mode] for mode in self.order())
+        room = math.prod(head) * (before + last) * padded(rank, self.dtype)
+        few = room <= max(MOST_ROOM, math.prod(self.shape) // PARTIAL_DIVISOR)
+        return self.device.type == "cpu" and len(self.shape) > 2 and rank <= MOST_KERNEL_COLUMNS and few
+
     def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
         """Begins or resumes a fit of rank R = `rank` after so many sweeps over `modes`.
 
         A resumed fit then makes the same products, in the same order, as a fit that was never stopped, to the bit.
         """
         self._modes, self._products, self._partial = list(modes), 0, None
-        self._turns = len(modes) > 2 and all(self._small(mode, rank) for mode in modes[-2:])
+        may = (
+            list(modes[-2:]) == self.order()[-2:] if self.kept(rank) else all(self._small(m, rank) for m in modes[-2:])
+        )
+        self._turns = len(modes) > 2 and may
         kept: range | None = None
         for number in range(sweeps):
             for mode in self.sweep(number):

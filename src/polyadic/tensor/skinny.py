@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ ROWS_PER_SUM = 4096
 """Rows over which a Gram matrix is summed in the array's own precision."""
 HEADS_PER_PART = 4
 """Weighted rows that a thread needs at least, or its own sums would take much memory for little work."""
+ROWS_OF_MISSES = 4096
+"""Rows whose misses a thread sums at least: fewer take less time than to wake another."""
 CACHED_BYTES = 2**17
 """Bytes of rows that a thread passes over several times."""
 
@@ -49,17 +52,30 @@ def skinny_product(
     part = {begin: number for number, begin in enumerate(edges)}
     arrays, own_sums = (factor, out.numpy(), weights.numpy()), sums.numpy()
 
-    def run(kernel: Any, flat: Any, *rest: int) -> None:
+    def run(kernel: Any, wide: tuple[int, ...], flat: Any, *rest: int) -> None:
         begin = rest[-2]
-        kernel(flat, *arrays, own_sums[part[begin]], *rest)
+        kernel(wide, flat, *arrays, own_sums[part[begin]], *rest)
 
     for column, wide in pieces(width, x.dtype, PANEL_COLUMNS):
         if right == 1:
-            in_parallel(run, edges, kernels.cpu.dense_rows(wide), x.reshape(left, -1).numpy(), column)
+            in_parallel(run, edges, kernels.cpu.dense_rows, (0,) * wide, x.reshape(left, -1).numpy(), column)
         else:
             flat = x.reshape(-1, right).numpy()
-            in_parallel(run, edges, kernels.cpu.dense_columns(wide), flat, BLOCK_COLUMNS, column)
+            in_parallel(run, edges, kernels.cpu.dense_columns, (0,) * wide, flat, BLOCK_COLUMNS, column)
     return out, sums.sum(0) if len(weights) else None
+
+
+def squared_misses(x: Tensor, left: Tensor, last: Tensor) -> float:
+    """|X - left @ last|² for X of P x Q, left P x R and last R x Q, both float64; X contiguous."""
+    edges = even(len(x), ROWS_OF_MISSES)
+    part = {begin: number for number, begin in enumerate(edges)}
+    arrays, out = (x.contiguous().numpy(), left.numpy(), last.contiguous().numpy()), np.zeros(len(edges))
+
+    def run(begin: int, end: int) -> None:
+        kernels.cpu.squared_misses(*arrays, out, part[begin], begin, end)
+
+    in_parallel(run, edges)
+    return float(out.sum())
 
 
 def gram_of_columns(x: Tensor) -> Tensor:

@@ -51,6 +51,10 @@ class SparseShare:
         """The modes in the order in which sweep `number`, from 0, is to update them: always the same."""
         return self._modes
 
+    def order(self) -> list[int]:
+        """All modes in the order in which sweeps update them."""
+        return list(range(len(self.shape)))
+
     def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
         """Begins or resumes a fit of these modes; nothing is kept from one product to the next."""
         self._modes = list(modes)

@@ -42,6 +42,8 @@ def _jobs(algorithm: Algorithm) -> Iterator[tuple[Mapping[str, str], Files]]:
         if "tensor.npy" in channels["train"]:
             yield {**given, "dtype": dtype}, {"train": {"tensor.npy": npy.encode(_large())}}
         if algorithm.name == "cp":
+            for rank in ("2", "12"):
+                yield {**given, "dtype": dtype, "method": "als", "rank": rank}, channels
             yield {**given, "dtype": dtype}, {"train": {"tensor.tns": _sparse(channels["train"]["tensor.npy"])}}
 
 

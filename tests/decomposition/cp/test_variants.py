@@ -16,6 +16,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor import layout
 from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.sparse import SparseTensor
 from tests.helpers.cp_cases import sparse_low_rank
 from tests.helpers.ranks import on_ranks
@@ -25,7 +26,12 @@ SHAPES = [(12, 11, 10), (8, 7, 6, 9), (5, 6, 4, 5, 6)]
 
 
 @pytest.mark.parametrize("shape", [(9, 7), *SHAPES])
-def test_a_sparse_tensors_fit_is_that_of_its_dense_form(shape: tuple[int, ...]) -> None:
+def test_a_sparse_tensors_fit_is_that_of_its_dense_form(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the modes of both are updated in the same order."""
+    monkeypatch.setattr(DenseShare, "order", lambda share: list(range(len(share.shape))))
+    monkeypatch.setattr(DenseShare, "kept", lambda *_: False)
     tensor = sparse(shape, 0.3)
     ours = cp(tensor, 3, method="als", max_iterations=10, stop_tol=0)
     dense = cp(tensor.to_dense(), 3, method="als", max_iterations=10, stop_tol=0)
@@ -99,10 +105,10 @@ def test_a_nonnegative_fit_of_signed_data_never_grows_and_is_worse() -> None:
 
 def test_a_fit_goes_on_from_a_model_with_some_modes_fixed() -> None:
     tensor = low_rank((8, 7, 6), 3, noise=0.3)[0]
-    first = cp(tensor, 3, method="als", max_iterations=5, stop_tol=0)
-    going = cp(tensor, 3, init=first, max_iterations=5, stop_tol=0)
+    first = cp(tensor, 3, method="als", max_iterations=6, stop_tol=0)
+    going = cp(tensor, 3, init=first, max_iterations=6, stop_tol=0)
     torch.testing.assert_close(
-        going.relative_error, cp(tensor, 3, method="als", max_iterations=10, stop_tol=0).relative_error
+        going.relative_error, cp(tensor, 3, method="als", max_iterations=12, stop_tol=0).relative_error
     )
     for fixed in ([0], [2], [0, 1]):
         model = cp(tensor, 3, init=first, fixed=fixed, max_iterations=20, stop_tol=0)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import als
+from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.compression import compress
 from polyadic.decomposition.cp.find import find, worth_a_search
@@ -45,7 +45,7 @@ def cp(
     restarts: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-    after_sweep: Callable[[Progress], bool] = lambda _: True,
+    after_sweep: Callable[[Progress], bool] = unwatched,
 ) -> CPTensor:
     """The CP decomposition of a dense or sparse tensor, by the method that finds the best fit.
 

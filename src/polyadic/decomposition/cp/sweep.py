@@ -52,7 +52,7 @@ class Sweep:
             progress.factors = [factor.abs() if mode in self.modes else factor for mode, factor in factors]
         if not len(progress.weights) or not progress.iteration:
             progress.weights = torch.ones(rank, dtype=torch.float64, device=share.device)
-        share.seek(progress.iteration, self.modes, rank)
+        share.seek(progress.iteration, [mode for mode in share.order() if mode in self.modes], rank)
         if not progress.grams:
             progress.grams = [
                 layer.total(gram_of(factor[layer.own]), self.data.world)

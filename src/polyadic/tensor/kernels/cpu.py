@@ -1,7 +1,9 @@
 """The kernels of a CPU, by numba, for the products of sparse and dense tensors with factors.
 
 A call does the work from `begin` to `end` (of rows, blocks or other tasks), which one thread takes; it holds no lock of
-the interpreter. It takes `width` columns of the factors, a compile-time constant, from `column` on. The factors of a
+the interpreter. It takes `width` columns of the factors, a compile-time constant, from `column` on; where other kernels
+call one, the constant is the length of a tuple of integers, `wide`: what a kernel closes over may be no kernel, or
+numba would not find it on disk again. The factors of a
 sparse tensor lie in one array, `stack`, one above another; indices are rows of it.
 Arrays are contiguous by rows, their columns padded to whole registers.
 """
@@ -21,12 +23,14 @@ from polyadic.tensor.kernels.vectors import (
     product,
     scaled,
     store,
+    subtracted,
     total,
+    widened,
     zeros,
 )
 
-PREFETCH_NUMBERS = 16
-"""Numbers between two prefetches: those of a cache line of float32."""
+CACHE_LINE = 64
+"""Bytes between two prefetches."""
 ROWS_PER_SUM = 1024
 """Rows whose squares are added up in the factor's own precision; the sums of such groups are added in float64."""
 
@@ -181,106 +185,129 @@ def scaled_rows(width: int) -> Any:
     return kernel
 
 
-@cache
-def dense_rows(width: int) -> Any:
+@jit
+def dense_rows(wide, x, factor, out, weights, sums, column, begin, end):
     """out = X @ factor for x (P x Q), factor (Q x R), out (P x R): six rows of X at a time, their sums in registers.
 
     Where there are `weights` (H x R), also sums (P / H x R) += sum over h of weights[h] * out[h], with out seen as
     H x (P / H) x R, while its rows are still in the cache.
     """
-
-    @jit
-    def kernel(x, factor, out, weights, sums, column, begin, end):
-        p, columns = begin, x.shape[1]
-        while p + 6 <= end:
-            a, b, c = zeros(x, width), zeros(x, width), zeros(x, width)
-            d, e, f = zeros(x, width), zeros(x, width), zeros(x, width)
-            for line in range(0, columns, PREFETCH_NUMBERS):
-                for row in range(p + 6, p + 12):
-                    prefetch(x, row, line)
-                for q in range(line, min(line + PREFETCH_NUMBERS, columns)):
-                    k = load(factor, q, column, width)
-                    a, b = scaled(entry(x, p, q), k, a), scaled(entry(x, p + 1, q), k, b)
-                    c, d = scaled(entry(x, p + 2, q), k, c), scaled(entry(x, p + 3, q), k, d)
-                    e, f = scaled(entry(x, p + 4, q), k, e), scaled(entry(x, p + 5, q), k, f)
-            store(out, p, column, a)
-            store(out, p + 1, column, b)
-            store(out, p + 2, column, c)
-            store(out, p + 3, column, d)
-            store(out, p + 4, column, e)
-            store(out, p + 5, column, f)
-            if len(weights):
-                for row in range(p, p + 6):
-                    head, rest = row // len(sums), row % len(sums)
-                    term, weight = load(out, row, column, width), load(weights, head, column, width)
-                    store(sums, rest, column, multiplied(term, weight, load(sums, rest, column, width)))
-            p += 6
-        while p < end:
-            a = zeros(x, width)
-            for q in range(columns):
-                a = scaled(entry(x, p, q), load(factor, q, column, width), a)
-            store(out, p, column, a)
-            if len(weights):
-                head, rest = p // len(sums), p % len(sums)
-                store(
-                    sums,
-                    rest,
-                    column,
-                    multiplied(a, load(weights, head, column, width), load(sums, rest, column, width)),
-                )
-            p += 1
-
-    return kernel
+    p, columns = begin, x.shape[1]
+    while p + 6 <= end:
+        a, b, c = zeros(x, wide), zeros(x, wide), zeros(x, wide)
+        d, e, f = zeros(x, wide), zeros(x, wide), zeros(x, wide)
+        for line in range(0, columns, CACHE_LINE // x.itemsize):
+            for row in range(p + 6, p + 12):
+                prefetch(x, row, line)
+            for q in range(line, min(line + CACHE_LINE // x.itemsize, columns)):
+                k = load(factor, q, column, wide)
+                a, b = scaled(entry(x, p, q), k, a), scaled(entry(x, p + 1, q), k, b)
+                c, d = scaled(entry(x, p + 2, q), k, c), scaled(entry(x, p + 3, q), k, d)
+                e, f = scaled(entry(x, p + 4, q), k, e), scaled(entry(x, p + 5, q), k, f)
+        store(out, p, column, a)
+        store(out, p + 1, column, b)
+        store(out, p + 2, column, c)
+        store(out, p + 3, column, d)
+        store(out, p + 4, column, e)
+        store(out, p + 5, column, f)
+        if len(weights):
+            for row in range(p, p + 6):
+                head, rest = row // len(sums), row % len(sums)
+                term, weight = load(out, row, column, wide), load(weights, head, column, wide)
+                store(sums, rest, column, multiplied(term, weight, load(sums, rest, column, wide)))
+        p += 6
+    while p < end:
+        a = zeros(x, wide)
+        for q in range(columns):
+            a = scaled(entry(x, p, q), load(factor, q, column, wide), a)
+        store(out, p, column, a)
+        if len(weights):
+            head, rest = p // len(sums), p % len(sums)
+            store(
+                sums,
+                rest,
+                column,
+                multiplied(a, load(weights, head, column, wide), load(sums, rest, column, wide)),
+            )
+        p += 1
 
 
-@cache
-def dense_columns(width: int) -> Any:
+@jit
+def squared_misses(x, left, last, out, part, begin, end):
+    """out[part] = |X - left @ last|² over rows `begin` to `end` of X (P x Q): left P x R, last R x Q, float64."""
+    columns, rank, sums, p = x.shape[1], left.shape[1], 0.0, begin
+    while p < end:
+        some = min(4, end - p)
+        i, j, k = p + min(1, some - 1), p + min(2, some - 1), p + min(3, some - 1)
+        sum_, q = zeros(last, 8), 0
+        while q + 8 <= columns:
+            a, b, c, d = zeros(last, 8), zeros(last, 8), zeros(last, 8), zeros(last, 8)
+            for r in range(rank):
+                line = load(last, r, q, 8)
+                a, b = scaled(entry(left, p, r), line, a), scaled(entry(left, i, r), line, b)
+                c, d = scaled(entry(left, j, r), line, c), scaled(entry(left, k, r), line, d)
+            a = subtracted(widened(load(x, p, q, 8)), a)
+            sum_ = multiplied(a, a, sum_)
+            if some == 4:
+                b = subtracted(widened(load(x, i, q, 8)), b)
+                c = subtracted(widened(load(x, j, q, 8)), c)
+                d = subtracted(widened(load(x, k, q, 8)), d)
+                sum_ = multiplied(d, d, multiplied(c, c, multiplied(b, b, sum_)))
+            q += 8
+        sums += total(sum_)
+        p += 4 if some == 4 else 1
+    for p in range(begin, end):
+        for q in range(columns // 8 * 8, columns):
+            y = 0.0
+            for r in range(rank):
+                y += left[p, r] * last[r, q]
+            sums += (x[p, q] - y) * (x[p, q] - y)
+    out[part] = sums
+
+
+@jit
+def dense_columns(wide, x, factor, out, weights, sums, block, column, begin, end):
     """out[l] = X[l]^T @ factor for X of L x M x Q: six rows of X[l] at a time, a block of columns in the cache.
 
     A task is one block of `block` columns of one l; x is (L · M) x Q, factor M x R, out (L · Q) x R. `weights` (H x R)
     and `sums` (L · Q / H x R) are as in `dense_rows`.
     """
-
-    @jit
-    def kernel(x, factor, out, weights, sums, block, column, begin, end):
-        rows, columns = len(factor), x.shape[1]
-        blocks = (columns + block - 1) // block
-        for task in range(begin, end):
-            top, left = task // blocks * rows, task % blocks * block
-            right, base = min(left + block, columns), task // blocks * columns
+    rows, columns = len(factor), x.shape[1]
+    blocks = (columns + block - 1) // block
+    for task in range(begin, end):
+        top, left = task // blocks * rows, task % blocks * block
+        right, base = min(left + block, columns), task // blocks * columns
+        for q in range(left, right):
+            store(out, base + q, column, zeros(x, wide))
+        m = 0
+        while m + 6 <= rows:
+            p = top + m
+            a, b = load(factor, m, column, wide), load(factor, m + 1, column, wide)
+            c, d = load(factor, m + 2, column, wide), load(factor, m + 3, column, wide)
+            e, f = load(factor, m + 4, column, wide), load(factor, m + 5, column, wide)
+            for line in range(left, right, CACHE_LINE // x.itemsize):
+                for row in range(p + 6, p + 12):
+                    prefetch(x, row, line)
+                for q in range(line, min(line + CACHE_LINE // x.itemsize, right)):
+                    sum_ = load(out, base + q, column, wide)
+                    sum_ = scaled(entry(x, p, q), a, sum_)
+                    sum_ = scaled(entry(x, p + 1, q), b, sum_)
+                    sum_ = scaled(entry(x, p + 2, q), c, sum_)
+                    sum_ = scaled(entry(x, p + 3, q), d, sum_)
+                    sum_ = scaled(entry(x, p + 4, q), e, sum_)
+                    sum_ = scaled(entry(x, p + 5, q), f, sum_)
+                    store(out, base + q, column, sum_)
+            m += 6
+        while m < rows:
+            a = load(factor, m, column, wide)
             for q in range(left, right):
-                store(out, base + q, column, zeros(x, width))
-            m = 0
-            while m + 6 <= rows:
-                p = top + m
-                a, b = load(factor, m, column, width), load(factor, m + 1, column, width)
-                c, d = load(factor, m + 2, column, width), load(factor, m + 3, column, width)
-                e, f = load(factor, m + 4, column, width), load(factor, m + 5, column, width)
-                for line in range(left, right, PREFETCH_NUMBERS):
-                    for row in range(p + 6, p + 12):
-                        prefetch(x, row, line)
-                    for q in range(line, min(line + PREFETCH_NUMBERS, right)):
-                        sum_ = load(out, base + q, column, width)
-                        sum_ = scaled(entry(x, p, q), a, sum_)
-                        sum_ = scaled(entry(x, p + 1, q), b, sum_)
-                        sum_ = scaled(entry(x, p + 2, q), c, sum_)
-                        sum_ = scaled(entry(x, p + 3, q), d, sum_)
-                        sum_ = scaled(entry(x, p + 4, q), e, sum_)
-                        sum_ = scaled(entry(x, p + 5, q), f, sum_)
-                        store(out, base + q, column, sum_)
-                m += 6
-            while m < rows:
-                a = load(factor, m, column, width)
-                for q in range(left, right):
-                    store(out, base + q, column, scaled(entry(x, top + m, q), a, load(out, base + q, column, width)))
-                m += 1
-            if len(weights):
-                weight, rest = load(weights, base // len(sums), column, width), base % len(sums)
-                for q in range(left, right):
-                    term = load(out, base + q, column, width)
-                    store(sums, rest + q, column, multiplied(term, weight, load(sums, rest + q, column, width)))
-
-    return kernel
+                store(out, base + q, column, scaled(entry(x, top + m, q), a, load(out, base + q, column, wide)))
+            m += 1
+        if len(weights):
+            weight, rest = load(weights, base // len(sums), column, wide), base % len(sums)
+            for q in range(left, right):
+                term = load(out, base + q, column, wide)
+                store(sums, rest + q, column, multiplied(term, weight, load(sums, rest + q, column, wide)))
 
 
 @cache

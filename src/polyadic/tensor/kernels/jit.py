@@ -17,3 +17,10 @@ def jit(function: Callable[..., None]) -> Any:
         return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # numba found no such folder.
         return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def within(function: Callable[..., None]) -> Any:
+    """A function that kernels alone call: its call from Python is not compiled, which takes longer than the rest."""
+    # The two wrappers are options that numba's type hints do not know.
+    without: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(nogil=True, error_model="numpy", **without)(function)

@@ -42,7 +42,9 @@ def _address(context: Any, builder: Any, kind: Any, array: Any, row: Any, column
 
 
 def _known_length(length: Any) -> int | None:
-    """The length where it is a compile-time constant, otherwise None."""
+    """The length where it is a compile-time constant, or a tuple of so many numbers; otherwise None."""
+    if isinstance(length, types.UniTuple):
+        return int(length.count)
     return length.literal_value if isinstance(length, types.IntegerLiteral) else None
 
 
@@ -169,9 +171,11 @@ def total(typing: Any, vector: Any) -> Any:
 def widened(typing: Any, vector: Any) -> Any:
     """The vector in float64."""
     kind = Vector(types.float64, vector.length)
-    return kind(vector), lambda context, builder, signature, values: builder.fpext(
-        values[0], context.get_value_type(kind)
-    )
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return values[0] if vector == kind else builder.fpext(values[0], context.get_value_type(kind))
+
+    return kind(vector), generate
 
 
 @intrinsic
