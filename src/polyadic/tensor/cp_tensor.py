@@ -21,12 +21,14 @@ from polyadic.tensor.tensorly_module import tensorly_module
 class CPTensor:
     """Weights (R) and factors (I_n x R, columns of length 1), with the relative error of the fit (NaN: of none).
 
+    doubts: sentences on what a fit saw that speaks against these factors being the only ones; none where they may be.
     The tensor is sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N): Kolda and Bader, SIAM Review 2009, eq. 3.4.
     """
 
     weights: Tensor
     factors: list[Tensor]
     relative_error: float
+    doubts: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

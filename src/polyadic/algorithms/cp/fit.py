@@ -12,7 +12,6 @@ from polyadic.algorithms.cp.hyperparameters import Hyperparameters
 from polyadic.algorithms.cp.memory import needs
 from polyadic.algorithms.cp.model import builder, cp_tensor
 from polyadic.algorithms.cp.solvers import Run
-from polyadic.decomposition.cp.cancelling import cancelling
 from polyadic.decomposition.cp.consistency import choose, core_consistency
 from polyadic.decomposition.cp.start import Init
 from polyadic.decomposition.data import Data
@@ -25,9 +24,6 @@ from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.numbered_names import numbered
 from polyadic.tensor.sparse import SparseTensor
 from polyadic.tensor.sparse_share import SparseShare
-
-MOST_NAMED_PAIRS = 3
-"""Pairs of components that a warning names."""
 
 
 def fit(job: Job[Hyperparameters]) -> DecompositionModel:
@@ -48,7 +44,8 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         model, history, ended = run.solve(), run.history, run.ended()
     seconds = time.perf_counter() - began
     job.note(f"cp: rank {model.rank}, relative error {model.relative_error:.4g} {ended}; done in {seconds:.1f} s")
-    _warn_of_cancelling(job, model)
+    for doubt in model.doubts:
+        job.note(f"cp: {doubt}")
     job.metric("train final_relative_error", model.relative_error)
     return DecompositionModel(
         algorithm=job.algorithm,
@@ -61,18 +58,6 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
         history=history,
         seconds=seconds,
     )
-
-
-def _warn_of_cancelling(job: Job[Hyperparameters], model: CPTensor) -> None:
-    """Says which components cancel, by their numbers in the report, from 0."""
-    able = job.hyperparameters.method in ("auto", "als", "nls") and job.hyperparameters.loss == "gaussian"
-    if pairs := cancelling(model) if able else []:
-        named = ", ".join(f"{r} and {s}" for r, s in pairs[:MOST_NAMED_PAIRS])
-        more = f" and {len(pairs) - MOST_NAMED_PAIRS} pairs more" if len(pairs) > MOST_NAMED_PAIRS else ""
-        job.note(
-            f"cp: of the components {named}{more} each takes away most of what the other adds, so that neither means "
-            "much alone: lower rank, or set l2 (0.001, say)"
-        )
 
 
 def _describe(job: Job[Hyperparameters], data: Data) -> None:

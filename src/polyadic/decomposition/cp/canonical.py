@@ -20,4 +20,4 @@ def canonical(model: CPTensor) -> CPTensor:
         own = torch.where(own == 0, 1, own)
         factors[mode], sign = factor * own, sign * own
     factors[-1] = factors[-1] * sign
-    return CPTensor(weights.abs(), factors, model.relative_error)
+    return CPTensor(weights.abs(), factors, model.relative_error, model.doubts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, newton, nls
 from polyadic.decomposition.cp.progress import Progress
-from polyadic.decomposition.cp.search import affordable, polish, search
+from polyadic.decomposition.cp.search import affordable, least_match, polish, search
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
@@ -26,6 +27,9 @@ from polyadic.tensor.sparse_share import SparseShare
 
 LEAST_HELD = 1e-5
 """The part of |X|² that the core of sparse data must hold, or it knows nothing of them: docs/decisions.md."""
+
+LEAST_MATCH = 0.9
+"""The cosine from which on two components count as one, of which each start has found its own."""
 
 SWEEPS_OF_A_FIT = 100
 LEAST_WORK, MOST_WORK = 2e9, 2e11
@@ -57,13 +61,31 @@ def find(
     progress: Progress | None,
 ) -> CPTensor:
     """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
+    doubts: list[str] = []
+    model = _found(data, core, rank, l2, restarts, seed, ends, progress, doubts)
+    return replace(model, doubts=tuple(doubts))
+
+
+def _found(
+    data: Data,
+    core: Core,
+    rank: int,
+    l2: float,
+    restarts: int | None,
+    seed: int,
+    ends: Ends,
+    progress: Progress | None,
+    doubts: list[str],
+) -> CPTensor:
+    """The model, and what the search doubts of it."""
     if isinstance(data.share, SparseShare):
-        return _by_sweeps(data, core, rank, l2, restarts, seed, ends, progress)
+        return _by_sweeps(data, core, rank, l2, restarts, seed, ends, progress, doubts)
     state = newton(progress)
 
     def start(seed: int) -> list[Tensor]:
         return [
-            factor.to(data.share.device, data.share.dtype) for factor in _of_core(data, core, rank, l2, restarts, seed)
+            factor.to(data.share.device, data.share.dtype)
+            for factor in _of_core(data, core, rank, l2, restarts, seed, doubts)
         ]
 
     whole = Core.of_all(data, rank)
@@ -71,7 +93,7 @@ def find(
         return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
     began = time.perf_counter()
     with for_kernels():
-        factors = _of_core(data, core, rank, l2, restarts, seed)
+        factors = _of_core(data, core, rank, l2, restarts, seed, doubts)
         factors, squares, state.iteration = polish(whole, factors, l2, ends.stop_tol, ends.max_iterations)
         state.seconds = (time.perf_counter() - began) / max(1, state.iteration)
         state.grams = [factor.T @ factor for factor in factors]
@@ -86,12 +108,20 @@ def find(
 
 
 def _by_sweeps(
-    data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int, ends: Ends, progress: Progress | None
+    data: Data,
+    core: Core,
+    rank: int,
+    l2: float,
+    restarts: int | None,
+    seed: int,
+    ends: Ends,
+    progress: Progress | None,
+    doubts: list[str],
 ) -> CPTensor:
     """The model that alternating least squares goes on to from that of the core."""
     state = progress or Progress()
     if not state.factors:
-        rows = _of_core(data, core, rank, l2, restarts, seed)
+        rows = _of_core(data, core, rank, l2, restarts, seed, doubts)
         state.factors = [factor.to(data.share.device, data.share.dtype) for factor in rows]
     return als(
         data,
@@ -105,11 +135,21 @@ def _by_sweeps(
     )
 
 
-def _of_core(data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int) -> list[Tensor]:
-    """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|."""
+def _of_core(
+    data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int, doubts: list[str]
+) -> list[Tensor]:
+    """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|.
+
+    doubts: takes a sentence where the search has found others that fit as well.
+    """
     with for_kernels():
         work = math.inf if restarts else search_work(data, rank)
-        best = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)[0]
+        best, *others = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)
+        if (match := least_match(core, rank, best, others)) < LEAST_MATCH:
+            doubts.append(
+                f"other starts ended at factors that fit as well but are not the same (least cosine {match:.2f}): at "
+                f"rank {rank} these are not the only ones. Lower rank, or set l2 (0.001, say)"
+            )
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
         edges = np.concatenate([[0], np.cumsum(core.tensor.shape)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.compression import compress
+from polyadic.decomposition.cp.doubts import doubted
 from polyadic.decomposition.cp.find import find, worth_a_search
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
@@ -70,7 +71,8 @@ def cp(
 
     Returns weights (R, float64, falling) and factors (I_n x R, columns of length 1; the largest entry of each column
     is positive, but in the last mode), whole on every rank, with the relative error |X - Y| / |X| over the entries that
-    count. Of fixed modes, columns stay in their order and with their signs.
+    count, and `doubts`, sentences on what speaks against these factors being the only ones. Of fixed modes, columns
+    stay in their order and with their signs.
 
     Raises UserError for a rank under 1, an order under 2, fixed modes that do not exist or leave none free, and a
     tensor that is empty, all zero, not finite, or too large for sums in its precision.
@@ -88,7 +90,8 @@ def cp(
         core = None
     ends = Ends(max_iterations, stop_tol, after_sweep)
     if core is not None:
-        return canonical(find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress))
+        model = find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress)
+        return doubted(canonical(model), *model.doubts)
     if method == "nls":
         start = partial(_after_a_sweep, data, rank, init, l2, held, seed)
         model = nls(
@@ -109,7 +112,9 @@ def cp(
             progress=progress,
             after_sweep=after_sweep,
         )
-    return model if held else canonical(model)
+    if held:
+        return model
+    return canonical(model) if nonnegative else doubted(canonical(model))
 
 
 def _after_a_sweep(

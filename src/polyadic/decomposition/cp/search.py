@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ AGREEMENT = 1e-3
 """The search ends when so many starts have ended within this part of the least squared error."""
 NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
+EQUAL = 1e-4
+"""Starts within this part of the least squared error fit as well as the best."""
 EXACT = 1e-12
 """The squared relative error of an exact model, which no other start can better."""
 TOLERANCE = 1e-4
@@ -74,6 +77,21 @@ def search(
         if restarts is None and _settled(ended):
             break
     return ended
+
+
+def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate]) -> float:
+    """The least cosine of a component of the best candidate and its counterpart in others that fit as well; or 1."""
+    edges, least = np.concatenate([[0], np.cumsum(core.tensor.shape)]), 1.0
+    for other in others:
+        if other.squares > best.squares * (1 + EQUAL) + EXACT:
+            continue
+        cosines = np.ones((rank, rank))
+        for begin, end in pairwise(edges):
+            one, two = (each.stack[begin:end, :rank] for each in (best, other))
+            lengths = np.outer(np.linalg.norm(one, axis=0), np.linalg.norm(two, axis=0))
+            cosines *= one.T @ two / np.maximum(lengths, np.finfo(float).tiny)
+        least = min(least, float(cosines.max(0).min()), float(cosines.max(1).min()))
+    return least
 
 
 def step_work(core: Core, rank: int) -> float:
