@@ -36,6 +36,7 @@ BENCHES = {
     for bench in (
         Bench("first_minute", BEGINNING, "A small job, and the library's import"),
         Bench("cp_dense", DECOMPOSITIONS, "CP of a dense tensor", ("tensorly", "pyttb")),
+        Bench("cp_swamps", DECOMPOSITIONS, "CP where sweeps crawl", ()),
         Bench("cp_small", DECOMPOSITIONS, "CP of small dense tensors", ("tensorly",)),
         Bench("cp_success", DECOMPOSITIONS, "CP: the best fit from one call", ("tensorly", "pyttb")),
         Bench("cp_sparse", DECOMPOSITIONS, "CP of a sparse tensor", ("pyttb",)),

@@ -75,3 +75,19 @@ def _columns(random: np.random.Generator, rows: int, rank: int, cosine: float) -
         columns -= shared @ (shared.T @ columns)
         columns = math.sqrt(cosine) * shared + math.sqrt(1 - cosine) * columns / np.linalg.norm(columns, axis=0)
     return np.asarray(columns / np.linalg.norm(columns, axis=0))
+
+
+def matrix_multiplication(size: int) -> NDArray[np.float64]:
+    """The tensor of the product of two matrices of size x size: zeros and ones, size² rows a mode, of low rank."""
+    tensor = np.zeros([size**2] * 3)
+    i, j, k = np.indices((size, size, size)).reshape(3, -1)
+    tensor[i * size + j, j * size + k, k * size + i] = 1
+    return tensor
+
+
+def degenerate(rows: int) -> NDArray[np.float64]:
+    """a ∘ a ∘ b + a ∘ b ∘ a + b ∘ a ∘ a, of rank 3, which models of rank 2 come as near as one likes."""
+    a, b = np.random.default_rng(0).standard_normal((2, rows))
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    terms = [np.einsum("i,j,k->ijk", *term) for term in ((a, a, b), (a, b, a), (b, a, a))]
+    return np.asarray(sum(terms))

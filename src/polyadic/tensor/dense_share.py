@@ -96,6 +96,8 @@ class DenseShare:
 
     def square(self) -> Tensor:
         """|X|² over all ranks, a number in float64, without a copy of the tensor in float64; a collective."""
+        if self.slab.local.numel() <= SQUARED_NUMBERS:
+            return self.world.sum_(self.slab.local.double().square().sum())
         total = self.slab.local.new_zeros((), dtype=torch.float64)
         room = self.slab.local.new_empty(SQUARED_NUMBERS, dtype=torch.float64)
         with for_kernels():  # To wake torch's threads takes longer than a part takes.

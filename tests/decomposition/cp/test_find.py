@@ -18,7 +18,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.sparse import SparseTensor
-from scripts.bench.planted import Family, whole
+from scripts.bench.planted import Family, matrix_multiplication, whole
 from tests.helpers.ranks import on_ranks
 from tests.helpers.tensors import factor_match, low_rank, part_of, slab_of, true_error
 
@@ -45,6 +45,16 @@ def test_one_call_finds_what_was_planted(family: Family) -> None:
         model = cp(tensor, family.rank, seed=seed)
         fitted = [factor.double().numpy() for factor in model.factors]
         assert family.found(tensor, whole([fitted[0] * model.weights.numpy(), *fitted[1:]]), factors), seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "rank"), [(2, 7), (3, 23)])
+def test_matrix_multiplication_is_found_exactly(size: int, rank: int) -> None:
+    """Most starts for the larger one go to infinity; those that begin with a ridge do not."""
+    tensor = torch.from_numpy(matrix_multiplication(size))
+    for seed in range(3):
+        model = cp(tensor, rank, seed=seed)
+        assert true_error(model, tensor) < 1e-9 and model.weights.max() < 100
 
 
 @pytest.mark.parametrize("rank", [3, 6])
@@ -132,9 +142,9 @@ def test_a_number_of_restarts_is_kept(restarts: int, monkeypatch: pytest.MonkeyP
     made: list[int] = []
     starts = search._starts
 
-    def counted(core: Tensor, rank: int, seed: int, first: int, count: int) -> list[search.Candidate]:
+    def counted(core: Tensor, rank: int, seed: int, first: int, count: int, *, ridged: bool) -> list[search.Candidate]:
         made.append(count)
-        return starts(core, rank, seed, first, count)
+        return starts(core, rank, seed, first, count, ridged=ridged)
 
     monkeypatch.setattr(search, "_starts", counted)
     monkeypatch.setattr(find, "LEAST_WORK", 1.0)

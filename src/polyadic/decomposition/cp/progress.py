@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
 
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.updates import column_lengths
 from polyadic.tensor.cp_tensor import CPTensor
 
 UNIT_LENGTH_ROUND_OFFS = 8
@@ -44,9 +42,12 @@ class Progress:
             return CPTensor(self.weights, list(self.factors), self.relative_error)
         # A factor that has been fixed stays as it began, to the bit.
         near = UNIT_LENGTH_ROUND_OFFS * torch.finfo(self.factors[0].dtype).eps
-        lengths = [torch.where((length - 1).abs() < near, 1, length) for length in map(column_lengths, self.grams)]
+        lengths = torch.stack([gram.diagonal() for gram in self.grams]).sqrt()
+        lengths = torch.where((lengths == 0) | ((lengths - 1).abs() < near), 1, lengths)
+        if bool((lengths == 1).all()):
+            return CPTensor(self.weights, list(self.factors), self.relative_error)
         factors = [factor / length.to(factor.dtype) for factor, length in zip(self.factors, lengths, strict=True)]
-        return CPTensor(reduce(torch.mul, lengths, self.weights), factors, self.relative_error)
+        return CPTensor(self.weights * lengths.prod(0), factors, self.relative_error)
 
     def next_restart(self) -> None:
         """Keeps the better model, and clears the state for another restart."""

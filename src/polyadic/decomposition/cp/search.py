@@ -33,12 +33,21 @@ NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
 EQUAL = 1e-4
 """Starts within this part of the least squared error fit as well as the best."""
+LONGEST = 5.0
+"""A component that is so many times as long as the tensor is on its way to infinity: starts that agree on it prove
+nothing."""
 EXACT = 1e-12
 """The squared relative error of an exact model, which no other start can better."""
 TOLERANCE = 1e-4
 """A step of a race is slow that lowers the squared error by less than this part: the best is finished afterwards."""
 RANDOM_DAMPING, ALGEBRAIC_DAMPING = 0.1, 1e-3
 """The damping of a first step, as a part of the largest number on the diagonal of J^T J."""
+RIDGES, RIDGE_STEPS = (1e-2, 1e-3, 1e-4), 25
+"""The l2 of the first steps of every second start of a later race, so many for each, where it is more than the fit's;
+of every start, where the best so far has a component too long.
+
+A start whose components would grow against each other, without end, finds bounded ones behind them: docs/decisions.md.
+"""
 CG_STEPS = 15
 """Of conjugate gradients in a step, about."""
 PARALLEL_WORK = 2e5
@@ -49,14 +58,20 @@ PARALLEL_WORK = 2e5
 class Candidate:
     """A model on its way: factors of a core, one above another (sum of J_n x R), and the state of its descent.
 
-    squares: the squared error over |X|², with what the core has missed.
+    ridged: whether it begins with RIDGES. squares: the squared error over |X|², with what the core has missed.
     """
 
     stack: NDArray[np.float64]
     state: NDArray[np.float64]
     algebraic: bool
+    ridged: bool = False
     squares: float = float("inf")
     ended: bool = False
+
+    def longest(self, edges: NDArray[np.int64]) -> float:
+        """The length of the longest component, over |X|."""
+        parts = [np.linalg.norm(self.stack[begin:end], axis=0) for begin, end in pairwise(edges)]
+        return float(np.prod(parts, axis=0).max())
 
 
 def search(
@@ -71,17 +86,18 @@ def search(
     made, steps = 0, work / step_work(core, rank)
     while made < (restarts or MOST_STARTS) and (not made or steps > 0):
         count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)
-        starts = _starts(core.tensor, rank, seed, made, count)
+        grows = bool(ended) and ended[0].longest(_edges(core)) > LONGEST
+        starts = _starts(core.tensor, rank, seed, made, count, ridged=grows)
         ended = sorted(ended + _race(core, starts, l2, steps), key=lambda candidate: candidate.squares)
         made, steps = made + count, steps - sum(float(start.state[3]) for start in starts)
-        if restarts is None and _settled(ended):
+        if restarts is None and _settled(core, ended):
             break
     return ended
 
 
 def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate]) -> float:
     """The least cosine of a component of the best candidate and its counterpart in others that fit as well; or 1."""
-    edges, least = np.concatenate([[0], np.cumsum(core.tensor.shape)]), 1.0
+    edges, least = _edges(core), 1.0
     for other in others:
         if other.squares > best.squares * (1 + EQUAL) + EXACT:
             continue
@@ -92,6 +108,11 @@ def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate])
             cosines *= one.T @ two / np.maximum(lengths, np.finfo(float).tiny)
         least = min(least, float(cosines.max(0).min()), float(cosines.max(1).min()))
     return least
+
+
+def _edges(core: Core) -> NDArray[np.int64]:
+    """The rows at which the factors of a core begin in a stack, and their end (N + 1)."""
+    return np.concatenate([[0], np.cumsum(core.tensor.shape)])
 
 
 def step_work(core: Core, rank: int) -> float:
@@ -116,33 +137,43 @@ def polish(
     return unstacked(stack, edges, factors[0].shape[1]), candidate.squares, int(candidate.state[3])
 
 
-def _settled(ended: list[Candidate]) -> bool:
+def _settled(core: Core, ended: list[Candidate]) -> bool:
     """Whether the best candidate is exact, or enough others have found the same.
 
     Two algebraic starts are enough where both began near their end: the tensor is nearly of the rank. Those that began
-    further away are of one kind, and count as one.
+    further away are of one kind, and count as one. Where the best has a component too long, no number is enough.
     """
+    if ended[0].squares < EXACT:
+        return True
+    if ended[0].longest(_edges(core)) > LONGEST:
+        return False
     near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + AGREEMENT)]
     algebraic = [candidate for candidate in near if candidate.algebraic]
     at_once = [candidate for candidate in algebraic if candidate.state[3] <= NEAR_STEPS]
     different = len(near) - len(algebraic) + min(1, len(algebraic))
-    return ended[0].squares < EXACT or len(at_once) >= AGREEING_AT_ONCE or different >= AGREEING_STARTS
+    return len(at_once) >= AGREEING_AT_ONCE or different >= AGREEING_STARTS
 
 
-def _starts(core: Tensor, rank: int, seed: int, made: int, count: int) -> list[Candidate]:
-    """`count` candidates after the first `made`: most of the first ones algebraic, the others random."""
+def _starts(core: Tensor, rank: int, seed: int, made: int, count: int, *, ridged: bool) -> list[Candidate]:
+    """`count` candidates after the first `made`: most of the first ones algebraic, the others random.
+
+    ridged: whether all random ones begin with RIDGES, and not every second of the later ones alone.
+    """
     algebraic = [] if made else algebraic_starts(core.numpy(), rank, seed, count)
     candidates = [_candidate(factors, ALGEBRAIC_DAMPING, algebraic=True) for factors in algebraic]
     for number in range(made + len(candidates), made + count):
         random = np.random.default_rng((seed, number))
         size = rank ** (-0.5 / core.ndim)
         factors = [random.standard_normal((rows, rank)) * (size / rows**0.5) for rows in core.shape]
-        candidates.append(_candidate(factors, RANDOM_DAMPING, algebraic=False))
+        with_ridge = ridged or (made > 0 and number % 2 > 0)
+        candidates.append(_candidate(factors, RANDOM_DAMPING, algebraic=False, ridged=with_ridge))
     return candidates
 
 
-def _candidate(factors: list[NDArray[np.float64]], damping: float, *, algebraic: bool) -> Candidate:
-    return Candidate(stacked(factors)[0], np.array([-damping, 2.0, 0.0, 0.0]), algebraic)
+def _candidate(
+    factors: list[NDArray[np.float64]], damping: float, *, algebraic: bool, ridged: bool = False
+) -> Candidate:
+    return Candidate(stacked(factors)[0], np.array([-damping, 2.0, 0.0, 0.0]), algebraic, ridged)
 
 
 def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[Candidate]:
@@ -150,7 +181,12 @@ def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[C
 
     most: steps, of all starts together, after which no round begins.
     """
-    racers = starts
+    racers, ridged = starts, [start for start in starts if start.ridged]
+    for ridge in RIDGES:
+        if ridged and ridge > l2:
+            _descend(core, ridged, ridge, RIDGE_STEPS)
+    for start in ridged:
+        start.ended = False
     for steps in ROUND_STEPS:
         going = [candidate for candidate in racers if not candidate.ended]
         if not going or sum(float(start.state[3]) for start in starts) > most:
@@ -158,7 +194,7 @@ def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[C
         _descend(core, going, l2, steps)
         kept = max(FEWEST_RACERS, len(racers) // 2)
         racers = sorted(racers, key=lambda candidate: candidate.squares)[:kept]
-        if racers[0].ended and (racers[0].squares < EXACT or _settled([each for each in racers if each.ended])):
+        if racers[0].ended and (racers[0].squares < EXACT or _settled(core, [each for each in racers if each.ended])):
             break
     return racers
 
@@ -166,7 +202,7 @@ def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[C
 def _descend(core: Core, going: list[Candidate], l2: float, steps: int, tolerance: float = TOLERANCE) -> None:
     """Up to `steps` steps of every candidate, side by side."""
     flat, shape = core.tensor.reshape(-1, core.tensor.shape[-1]).numpy(), np.array(core.tensor.shape)
-    edges = np.concatenate([[0], np.cumsum(shape)])
+    edges = _edges(core)
 
     def descend(begin: int, end: int) -> None:
         for candidate in going[begin:end]:
