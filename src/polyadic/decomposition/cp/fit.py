@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -24,7 +25,11 @@ from polyadic.tensor.arguments import Dense, checked, mode_of
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse import SparseTensor
+
+FEW_ENTRIES = 2**20
+"""Entries of a dense tensor, all of whose products but our kernels' one thread makes."""
 
 Method: TypeAlias = Literal["auto", "als", "nls"]
 
@@ -82,39 +87,57 @@ def cp(
     if method == "nls" and (nonnegative or data.mask is not None):
         what = "nonnegative factors" if nonnegative else "unknown entries"
         raise UserError(f"method nls cannot fit {what}: use method als, or auto")
+    ends = Ends(max_iterations, stop_tol, after_sweep)
+    with for_kernels() if _few(data) else nullcontext():
+        model = _fit(data, rank, method, nonnegative, l2, held, init, restarts, seed, progress, ends)
+        if held:
+            return model
+        return canonical(model) if nonnegative else doubted(canonical(model), *model.doubts)
+
+
+def _few(data: Data) -> bool:
+    """Whether the entries are so few that to wake torch's threads takes longer than their work."""
+    share = data.share
+    return isinstance(share, DenseShare) and share.device.type == "cpu" and share.slab.local.numel() <= FEW_ENTRIES
+
+
+def _fit(
+    data: Data,
+    rank: int,
+    method: Method,
+    nonnegative: bool,
+    l2: float,
+    fixed: list[int],
+    init: Init | None,
+    restarts: int | None,
+    seed: int,
+    progress: Progress | None,
+    ends: Ends,
+) -> CPTensor:
+    """The model of a method, as it ends."""
     dense = isinstance(data.share, DenseShare)
     swept = dense and progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
-    given = nonnegative or bool(held) or init is not None or data.mask is not None or swept
+    given = nonnegative or bool(fixed) or init is not None or data.mask is not None or swept
     core = compress(data, rank, seed) if method == "auto" and not given else None
-    if core is not None and not worth_a_search(data, core, rank):
-        core = None
-    ends = Ends(max_iterations, stop_tol, after_sweep)
-    if core is not None:
-        model = find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress)
-        return doubted(canonical(model), *model.doubts)
+    if core is not None and worth_a_search(data, core, rank):
+        return find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress)
     if method == "nls":
-        start = partial(_after_a_sweep, data, rank, init, l2, held, seed)
-        model = nls(
-            data, start, l2=l2, fixed=held, restarts=restarts or 1, seed=seed, ends=ends, progress=newton(progress)
-        )
-    else:
-        model = als(
-            data,
-            rank,
-            nonnegative=nonnegative,
-            l2=l2,
-            fixed=held,
-            init=init or "random",
-            max_iterations=max_iterations,
-            stop_tol=stop_tol,
-            restarts=restarts or 1,
-            seed=seed,
-            progress=progress,
-            after_sweep=after_sweep,
-        )
-    if held:
-        return model
-    return canonical(model) if nonnegative else doubted(canonical(model))
+        start, state = partial(_after_a_sweep, data, rank, init, l2, fixed, seed), newton(progress)
+        return nls(data, start, l2=l2, fixed=fixed, restarts=restarts or 1, seed=seed, ends=ends, progress=state)
+    return als(
+        data,
+        rank,
+        nonnegative=nonnegative,
+        l2=l2,
+        fixed=fixed,
+        init=init or "random",
+        max_iterations=ends.max_iterations,
+        stop_tol=ends.stop_tol,
+        restarts=restarts or 1,
+        seed=seed,
+        progress=progress,
+        after_sweep=ends.after_step,
+    )
 
 
 def _after_a_sweep(
