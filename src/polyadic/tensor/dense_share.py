@@ -82,9 +82,8 @@ class DenseShare:
         A resumed fit then makes the same products, in the same order, as a fit that was never stopped, to the bit.
         """
         self._modes, self._products, self._partial = list(modes), 0, None
-        may = (
-            list(modes[-2:]) == self.order()[-2:] if self.kept(rank) else all(self._small(m, rank) for m in modes[-2:])
-        )
+        last = list(modes[-2:])
+        may = last == self.order()[-2:] if self.kept(rank) else all(self._long(mode, rank) for mode in last)
         self._turns = len(modes) > 2 and may
         kept: range | None = None
         for number in range(sweeps):
@@ -172,6 +171,10 @@ class DenseShare:
         """Whether the partial product without this mode may be kept; every rank answers the same."""
         rows = self.shape[mode] // (self.world.size if mode == self.slab.mode else 1)
         return rows >= PARTIAL_DIVISOR * padded(rank, self.dtype)
+
+    def _long(self, mode: int, rank: int) -> bool:
+        """Whether one rank alone might keep it; any number of ranks answers the same."""
+        return self.shape[mode] >= PARTIAL_DIVISOR * padded(rank, self.dtype)
 
     def _products_until_changed(self, mode: int) -> int:
         """How many products come before this mode's factor changes."""

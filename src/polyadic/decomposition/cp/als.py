@@ -41,7 +41,7 @@ def als(
     normalised into the weights: Kolda and Bader, SIAM Review 2009, figure 3.3. The error follows from
     |X - Y|² = |X|² + |Y|² - 2 <X, Y>, with <X, Y> from the last MTTKRP; by reconstruction where that difference would
     be round-off. In a dense tensor the last two modes may change places from one sweep to the next, which saves passes
-    over the data; in one of few entries on a CPU, modes are updated from the shortest to the longest (`DenseSweep`).
+    over the data; in one of few entries, modes are updated from the shortest to the longest.
     """
     modes = [mode for mode in range(len(data.share.shape)) if mode not in (fixed or [])]
     dense, progress = fits(data, rank), progress or Progress()

@@ -16,6 +16,8 @@ from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.kernels.padding import lanes, padded
 from polyadic.tensor.kernels.threads import even, in_parallel
 
+MOST_AT_ONCE = 2**28
+"""Multiplications of the passes that one call of the kernel makes, about: a tenth of a second."""
 MOST_ALONE = 2**22
 """Multiplications of a pass that one thread makes as soon as several, which must be woken."""
 
@@ -44,7 +46,8 @@ class DenseSweep:
         width, heads = padded(rank, self.data.share.dtype), np.cumprod(shape[:-2])
         lean, weights = np.zeros((edges[-1], width), type_), np.ones(width)
         grams = np.zeros((len(shape) * width, width))
-        weights[:rank] = (progress.weights.numpy() if progress.iteration else 1.0) / self.data.norm
+        if progress.iteration:
+            weights[:rank] = progress.weights.numpy()
         for place, mode in enumerate(self._order):
             rows = progress.factors[mode].numpy()
             lean[edges[place] : edges[place + 1], :rank] = (
@@ -80,7 +83,8 @@ class DenseSweep:
         arrays = self._x, self._sizes, self._model, self._rooms
         step, end = 2 * before, kernels.sweeps.GOING
         while end == kernels.sweeps.GOING and step < 2 * most:
-            stop = 2 * most
+            some = max(1, MOST_AT_ONCE // (self._x.size * width))  # A call is not interrupted.
+            stop = min(2 * most, step // 2 * 2 + 2 * some)
             if self._x.size * width > MOST_ALONE:
                 self._contract(wide, step)
                 stop = step + 1
@@ -91,16 +95,16 @@ class DenseSweep:
             progress.factors[mode] = torch.from_numpy(lean[edges[place] : edges[place + 1], :rank].copy())
         whole = grams.reshape(-1, width, width)[:, :rank, :rank]
         progress.grams = [torch.from_numpy(whole[self._order.index(mode)].copy()) for mode in range(len(whole))]
-        progress.weights = torch.from_numpy(weights[:rank] * self.data.norm)
+        progress.weights = torch.from_numpy(weights[:rank].copy())
         progress.error_before, progress.relative_error = errors.tolist()
         if end == kernels.sweeps.UNTRUSTED:
             progress.relative_error = exact_error(self.data, progress)
         progress.iteration, progress.seconds = step // 2, (time.perf_counter() - began) / max(1, step // 2 - before)
 
     def _contract(self, wide: tuple[int, ...], step: int) -> None:
-        """X times a factor of the longest two, as half a sweep begins with it, on several threads."""
+        """X times the factor of one of the last two modes, as half a sweep begins with it, on several threads."""
         known = (step // 2 * self._sizes[-1] + step) % 2
-        if self._rooms.known[known]:
+        if self._rooms.known[known] or (step % 2 and not self._sizes[2][len(self._shape) - 2 + known]):
             return
         place = len(self._shape) - 1 - known
         across = int(self._shape[place]) * known

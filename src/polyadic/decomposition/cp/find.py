@@ -145,7 +145,7 @@ def _of_core(
     with for_kernels():
         work = math.inf if restarts else search_work(data, rank)
         best, *others = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)
-        if (match := least_match(core, rank, best, others)) < LEAST_MATCH:
+        if not l2 and (match := least_match(core, rank, best, others)) < LEAST_MATCH:
             doubts.append(
                 f"other starts ended at factors that fit as well but are not the same (least cosine {match:.2f}): at "
                 f"rank {rank} these are not the only ones. Lower rank, or set l2 (0.001, say)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from functools import partial
@@ -27,6 +28,7 @@ from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse_share import SparseShare
 
 FEW_ENTRIES = 2**20
 """Entries of a dense tensor, all of whose products but our kernels' one thread makes."""
@@ -72,11 +74,13 @@ def cp(
     `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until
     enough of them find the same, in no more time than about a fit of the data; the other methods make one.
     progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data
-    (of a small tensor that is searched: once, at the end), and ends the fit by returning False.
+    (of a small tensor that is searched: once, at the end), and ends the fit by returning False; torch may have one
+    thread meanwhile.
 
     Returns weights (R, float64, falling) and factors (I_n x R, columns of length 1; the largest entry of each column
     is positive, but in the last mode), whole on every rank, with the relative error |X - Y| / |X| over the entries that
-    count, and `doubts`, sentences on what speaks against these factors being the only ones. Of fixed modes, columns
+    count, and `doubts`, sentences on what speaks against these factors being the only ones (nonnegative ones
+    have none). Of fixed modes, columns
     stay in their order and with their signs.
 
     Raises UserError for a rank under 1, an order under 2, fixed modes that do not exist or leave none free, and a
@@ -90,15 +94,23 @@ def cp(
     ends = Ends(max_iterations, stop_tol, after_sweep)
     with for_kernels() if _few(data) else nullcontext():
         model = _fit(data, rank, method, nonnegative, l2, held, init, restarts, seed, progress, ends)
-        if held:
-            return model
-        return canonical(model) if nonnegative else doubted(canonical(model), *model.doubts)
+        model = model if held else canonical(model)
+        return model if nonnegative else doubted(model, *model.doubts, entries=_entries(data), l2=l2)
+
+
+def _entries(data: Data) -> int:
+    """How many entries of the whole tensor count; a collective where some are unknown."""
+    if isinstance(data.mask, DenseShare):
+        return int(data.mask.square())
+    if isinstance(data.share, SparseShare) and data.mask is not None:
+        return data.share.nonzeros
+    return math.prod(data.share.shape)
 
 
 def _few(data: Data) -> bool:
     """Whether the entries are so few that to wake torch's threads takes longer than their work."""
     share = data.share
-    return isinstance(share, DenseShare) and share.device.type == "cpu" and share.slab.local.numel() <= FEW_ENTRIES
+    return isinstance(share, DenseShare) and share.device.type == "cpu" and math.prod(share.shape) <= FEW_ENTRIES
 
 
 def _fit(

@@ -20,7 +20,8 @@ class Progress:
     weights: R, float64. factors: this rank's rows of each factor, J_n x R; of a Slab these are its own rows of the
     divided mode and all rows of the others. Their columns have about length 1. A later sweep may write over a factor:
     copy one to keep it. grams: the Gram matrices of the whole factors, R x R, float64.
-    relative_error and error_before: after the last sweep and the one before. seconds: of the last sweep.
+    relative_error and error_before: after the last sweep and the one before. seconds: of the last sweep, or the mean of
+    those made at once.
     best: the best model of the finished restarts, as this rank's rows.
     """
 
@@ -45,7 +46,7 @@ class Progress:
         lengths = torch.stack([gram.diagonal() for gram in self.grams]).sqrt()
         lengths = torch.where((lengths == 0) | ((lengths - 1).abs() < near), 1, lengths)
         if bool((lengths == 1).all()):
-            return CPTensor(self.weights, list(self.factors), self.relative_error)
+            return CPTensor(self.weights, [factor.clone() for factor in self.factors], self.relative_error)
         factors = [factor / length.to(factor.dtype) for factor, length in zip(self.factors, lengths, strict=True)]
         return CPTensor(self.weights * lengths.prod(0), factors, self.relative_error)
 

@@ -31,6 +31,8 @@ AGREEMENT = 1e-3
 """The search ends when so many starts have ended within this part of the least squared error."""
 NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
+ROUND_OFF = 1e-18
+"""A squared relative error that tells no more of which model is better."""
 EQUAL = 1e-4
 """Starts within this part of the least squared error fit as well as the best."""
 LONGEST = 5.0
@@ -99,7 +101,7 @@ def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate])
     """The least cosine of a component of the best candidate and its counterpart in others that fit as well; or 1."""
     edges, least = _edges(core), 1.0
     for other in others:
-        if other.squares > best.squares * (1 + EQUAL) + EXACT:
+        if other.squares > best.squares * (1 + EQUAL) + ROUND_OFF:
             continue
         cosines = np.ones((rank, rank))
         for begin, end in pairwise(edges):
@@ -179,17 +181,19 @@ def _candidate(
 def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[Candidate]:
     """Descends from every start, with fewer of them after each round; those that are left at the end.
 
-    most: steps, of all starts together, after which no round begins.
+    most: steps, of all starts together, after which no round but the first begins.
     """
     racers, ridged = starts, [start for start in starts if start.ridged]
+    if most < len(ridged) * len(RIDGES) * RIDGE_STEPS:
+        ridged = []
     for ridge in RIDGES:
         if ridged and ridge > l2:
             _descend(core, ridged, ridge, RIDGE_STEPS)
     for start in ridged:
         start.ended = False
-    for steps in ROUND_STEPS:
+    for number, steps in enumerate(ROUND_STEPS):
         going = [candidate for candidate in racers if not candidate.ended]
-        if not going or sum(float(start.state[3]) for start in starts) > most:
+        if not going or (number and sum(float(start.state[3]) for start in starts) > most):
             break
         _descend(core, going, l2, steps)
         kept = max(FEWEST_RACERS, len(racers) // 2)

@@ -14,6 +14,7 @@ from torch import Tensor
 from polyadic.decomposition.data import overflow
 from polyadic.tensor.rows import Sums, times
 
+ROWS_PER_SUM = 4096
 COLUMN_PASSES = 4
 """Passes over the columns in one nonnegative update: more gain little before the other factors move."""
 
@@ -64,8 +65,11 @@ def sums_of(rows: Tensor, product: Tensor) -> Sums:
 
 
 def gram_of(rows: Tensor) -> Tensor:
-    """The Gram matrix of rows (J x R): R x R, float64."""
-    return (rows.T @ rows).double()
+    """The Gram matrix of rows (J x R): R x R, float64; sums over ROWS_PER_SUM rows are in the rows' own precision."""
+    even = len(rows) // ROWS_PER_SUM * ROWS_PER_SUM
+    parts, rest = rows[:even].reshape(-1, ROWS_PER_SUM, rows.shape[1]), rows[even:]
+    gram = (rest.T @ rest).double()
+    return gram + torch.bmm(parts.mT, parts).sum(0, dtype=torch.float64) if even else gram
 
 
 def column_lengths(gram: Tensor) -> Tensor:

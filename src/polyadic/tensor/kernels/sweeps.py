@@ -8,7 +8,7 @@ Four groups of arrays go through the kernels, as tuples.
 `sizes`: the shape; the rows `edges` (N + 1) at which the factors begin in one array, one above another, with columns of
 zeros up to whole vectors; flags `free`, 0 for modes that stay; a flag, 1 where the tail's modes change places.
 `model`: those factors as `lean`, in the type of X, and as `stack`, the same numbers in float64, whose sums are right;
-their Gram matrices (N W x W); the weights over |X| (W).
+their Gram matrices (N W x W); the weights (W).
 `rooms`: see `Rooms`.
 `rule`: |X|, l2, 1 where factors are nonnegative, the precision of the rows, the least square of an error that sums of
 squares tell, the tolerance, R.
@@ -32,6 +32,8 @@ LANES = 4
 """Numbers of float64 that are taken at a time."""
 CACHED_BYTES = 2**17
 """Bytes of X of which all columns of a product are made before the next are read."""
+HEADS_PER_SUM = 1024
+"""Entries of the head over which a product is summed in the type of X; the sums of such groups are added in float64."""
 COLUMN_PASSES = 4
 """Passes over the columns in one nonnegative update, as `nonnegative_rows` makes."""
 LEAST_PIVOT = 1e-300
@@ -90,16 +92,20 @@ def fold(wide, partial, begin, heads, lean, top, rows, out, out_begin):
 
 
 @within
-def gather(wide, partial, begin, left, left_begin, heads, rows, out):
-    """out[j] = sum over p of left[p] * partial[p, j], for `heads` entries p."""
-    for column in range(0, out.shape[1], len(wide)):
-        for j in range(rows):
-            store(out, j, column, zeros(out, wide))
-        for p in range(heads):
-            weight = load(left, left_begin + p, column, wide)
+def gather(wide, partial, begin, left, left_begin, heads, rows, out, exact):
+    """exact[j] = sum over p of left[p] * partial[p, j], for `heads` entries p; of HEADS_PER_SUM at a time in `out`."""
+    for first in range(left_begin - left_begin, heads, HEADS_PER_SUM):
+        for column in range(0, out.shape[1], len(wide)):
             for j in range(rows):
-                line = load(partial, begin + p * rows + j, column, wide)
-                store(out, j, column, multiplied(line, weight, load(out, j, column, wide)))
+                store(out, j, column, zeros(out, wide))
+            for p in range(first, min(first + HEADS_PER_SUM, heads)):
+                weight = load(left, left_begin + p, column, wide)
+                for j in range(rows):
+                    line = load(partial, begin + p * rows + j, column, wide)
+                    store(out, j, column, multiplied(line, weight, load(out, j, column, wide)))
+        for j in range(rows):
+            for r in range(out.shape[1]):
+                exact[j, r] = out[j, r] + (exact[j, r] if first else 0.0)
 
 
 @within
@@ -127,7 +133,7 @@ def halves(wide, x, sizes, model, rooms, rule, errors, step, stop):
         number = step // 2 * turns + step
         own, other = modes - 2 + number % 2, modes - 1 - number % 2
         partial, known = rooms.partials[modes - 1 - other], modes - 1 - other
-        if not rooms.known[known]:
+        if not rooms.known[known] and (step % 2 == 0 or free[own]):
             across = shape[other] * known
             tasks = x.shape[0] if known == 0 else x.shape[0] // across * blocks(x.shape[1])
             contract(wide, x, lean[edges[other] : edges[other + 1]], partial, across, edges[0], tasks)
@@ -144,7 +150,7 @@ def halves(wide, x, sizes, model, rooms, rule, errors, step, stop):
         for k in range(last + 1 if step % 2 else edges[0], last + 2):
             mode, source, begin = (k, right, before + heads - 1) if k <= last else (own, partial, edges[0])
             if free[mode]:
-                gather(wide, source, begin, left, before, heads, shape[mode], rooms.own)
+                gather(wide, source, begin, left, before, heads, shape[mode], rooms.own, rooms.exact)
                 if k > last:
                     rooms.known[modes - 1 - own] = 0
                 if not _update(mode, sizes, model, rooms, rule):
@@ -181,10 +187,10 @@ def _judge(sums, rule, errors):
 
 @within
 def _update(mode, sizes, model, rooms, rule):
-    """The new factor of a mode from its product, the rows of `own`; False where sums overflow."""
+    """The new factor of a mode from its product, the rows of `exact`; False where sums overflow."""
     edges = sizes[1]
     lean, stack, grams, weights = model
-    own, exact, small, sums = rooms.own, rooms.exact, rooms.small, rooms.sums
+    exact, small, sums = rooms.exact, rooms.small, rooms.sums
     top, rows, width = edges[mode], edges[mode + 1] - edges[mode], len(weights)
     rank, modes, scale = rule[6], len(edges) - 1, 1.0 / rule[0]
     for r in range(rank):
@@ -199,17 +205,16 @@ def _update(mode, sizes, model, rooms, rule):
             return False
     for i in range(rows):
         for r in range(width):
-            exact[i, r] = own[i, r] * scale
+            exact[i, r] *= scale
     if rule[2]:
-        _nonnegative(small, exact, stack, weights, top, rows, rank)
+        _nonnegative(small, exact, stack, weights, scale, top, rows, rank)
     else:
         _solve(small, exact, stack, top, rows, rank, rule[3])
     _outer(stack, top, stack, top, rows, grams, mode * width, rank)
     for r in range(rank):
-        weights[r] = math.sqrt(grams[mode * width + r, r])
-        if weights[r] == 0.0:
-            weights[r] = 1.0
-        small[0, r] = 1.0 / weights[r]
+        length = math.sqrt(grams[mode * width + r, r])
+        small[0, r] = 1.0 / length if length > 0.0 else 1.0
+        weights[r] = rule[0] / small[0, r]
     for i in range(top, top + rows):
         for r in range(width):
             lean[i, r] = stack[i, r] * small[0, r]
@@ -218,9 +223,9 @@ def _update(mode, sizes, model, rooms, rule):
     _outer(stack, top, exact, top - top, rows, small, width, rank)
     sums[0], sums[1], sums[2] = 0.0, 0.0, 0.0
     for r in range(rank):
-        sums[0] += weights[r] * small[width + r, r]
+        sums[0] += small[width + r, r] / small[0, r]
         for s in range(rank):
-            value = weights[r] * weights[s]
+            value = 1.0 / (small[0, r] * small[0, s])
             for k in range(modes):
                 value *= grams[k * width + r, s]
             sums[1] += value
@@ -310,11 +315,11 @@ def _substitute(small, out, top, rows, rank):
 
 
 @within
-def _nonnegative(small, exact, stack, weights, top, rows, rank):
+def _nonnegative(small, exact, stack, weights, scale, top, rows, rank):
     """stack[top :] by coordinate descent from the rows that it holds: see `updates.nonnegative_rows`."""
     for i in range(rows):
         for r in range(rank):
-            stack[top + i, r] *= weights[r]
+            stack[top + i, r] *= weights[r] * scale
         for _ in range(COLUMN_PASSES):
             for r in range(rank):
                 pull = exact[i, r]
