@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +27,9 @@ from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse_share import SparseShare
+
+Begin: TypeAlias = Callable[[], list[Tensor]]
+"""What searches the core: this rank's rows of the factors that a fit of the data begins with."""
 
 LEAST_HELD = 1e-5
 """The part of |X|² that the core of sparse data must hold, or it knows nothing of them: docs/decisions.md."""
@@ -62,39 +68,26 @@ def find(
 ) -> CPTensor:
     """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
     doubts: list[str] = []
-    model = _found(data, core, rank, l2, restarts, seed, ends, progress, doubts)
-    return replace(model, doubts=tuple(doubts))
+    begin = partial(_of_core, data, core, rank, l2, restarts, seed, doubts)
+    finish = _by_sweeps if isinstance(data.share, SparseShare) else _by_steps
+    return replace(finish(data, begin, rank, l2, seed, ends, progress), doubts=tuple(doubts))
 
 
-def _found(
-    data: Data,
-    core: Core,
-    rank: int,
-    l2: float,
-    restarts: int | None,
-    seed: int,
-    ends: Ends,
-    progress: Progress | None,
-    doubts: list[str],
+def _by_steps(
+    data: Data, begin: Begin, rank: int, l2: float, seed: int, ends: Ends, progress: Progress | None
 ) -> CPTensor:
-    """The model, and what the search doubts of it."""
-    if isinstance(data.share, SparseShare):
-        return _by_sweeps(data, core, rank, l2, restarts, seed, ends, progress, doubts)
+    """The model that Gauss-Newton steps go on to from that of the core."""
     state = newton(progress)
 
-    def start(seed: int) -> list[Tensor]:
-        return [
-            factor.to(data.share.device, data.share.dtype)
-            for factor in _of_core(data, core, rank, l2, restarts, seed, doubts)
-        ]
+    def start(_: int) -> list[Tensor]:
+        return [factor.to(data.share.device, data.share.dtype) for factor in begin()]
 
     whole = Core.of_all(data, rank)
     if whole is None or state.factors:
         return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
     began = time.perf_counter()
     with for_kernels():
-        factors = _of_core(data, core, rank, l2, restarts, seed, doubts)
-        factors, squares, state.iteration = polish(whole, factors, l2, ends.stop_tol, ends.max_iterations)
+        factors, squares, state.iteration = polish(whole, begin(), l2, ends.stop_tol, ends.max_iterations)
         state.seconds = (time.perf_counter() - began) / max(1, state.iteration)
         state.grams = [factor.T @ factor for factor in factors]
         lengths = torch.stack([gram.diagonal() for gram in state.grams]).prod(0)
@@ -108,21 +101,12 @@ def _found(
 
 
 def _by_sweeps(
-    data: Data,
-    core: Core,
-    rank: int,
-    l2: float,
-    restarts: int | None,
-    seed: int,
-    ends: Ends,
-    progress: Progress | None,
-    doubts: list[str],
+    data: Data, begin: Begin, rank: int, l2: float, seed: int, ends: Ends, progress: Progress | None
 ) -> CPTensor:
     """The model that alternating least squares goes on to from that of the core."""
     state = progress or Progress()
     if not state.factors:
-        rows = _of_core(data, core, rank, l2, restarts, seed, doubts)
-        state.factors = [factor.to(data.share.device, data.share.dtype) for factor in rows]
+        state.factors = [factor.to(data.share.device, data.share.dtype) for factor in begin()]
     return als(
         data,
         rank,
