@@ -67,6 +67,10 @@ class SparseShare:
         """
         return mttkrp(self.trees[mode], self._stack.of(factors), factors[0].shape[1])
 
+    def mttkrp_of(self, values: Tensor, mode: int, factors: Sequence[Tensor]) -> Tensor:
+        """The MTTKRP of other values at the nonzeros, in the order of the mode's tree, as that of `mttkrp`."""
+        return mttkrp(self.trees[mode].with_values(values), self._stack.of(factors), factors[0].shape[1])
+
     def solves(self, mode: int, rank: int) -> bool:
         """Whether `solved` can be used: on a CPU, for few columns, where no other rank holds rows of this layer."""
         single_piece = len(pieces(padded(rank, self.dtype), self.dtype)) == 1

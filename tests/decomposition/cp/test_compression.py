@@ -25,7 +25,7 @@ def check(core: Core, tensor: Tensor, rank: int, close: float) -> None:
     ones = torch.ones(rank, dtype=torch.float64)
     within = (core.tensor - reconstruct(ones, factors)).square().sum().item()
     exact = tensor.double() / tensor.double().norm()
-    outside = (exact - reconstruct(ones, core.expanded(factors))).square().sum().item()
+    outside = (exact - reconstruct(ones, core.expanded(Data.of(tensor), factors))).square().sum().item()
     assert outside == pytest.approx(within + core.missed, rel=close)
 
 

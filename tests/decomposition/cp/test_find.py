@@ -14,6 +14,7 @@ from polyadic.decomposition.cp import compression, find, search
 from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.cp.nls import NewtonProgress
 from polyadic.decomposition.cp.progress import Progress
+from polyadic.decomposition.data import Data
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.cp_tensor import CPTensor
@@ -45,6 +46,85 @@ def test_one_call_finds_what_was_planted(family: Family) -> None:
         model = cp(tensor, family.rank, seed=seed)
         fitted = [factor.double().numpy() for factor in model.factors]
         assert family.found(tensor, whole([fitted[0] * model.weights.numpy(), *fitted[1:]]), factors), seed
+
+
+PARTS = [
+    (Family((30, 20), 2, noise=0.1), 0.5),
+    (Family((20, 18, 16), 3, noise=0.1), 0.3),
+    (Family((25, 25, 25), 4, cosine=0.9, noise=0.01), 0.5),
+    (Family((30, 25, 20), 4, noise=0.05, lengths=30), 0.4),
+    (Family((25, 20, 15), 8, noise=0.01), 0.9),
+    (Family((12, 10, 8, 6), 3, cosine=0.5, noise=0.1), 0.5),
+    (Family((60, 50, 40), 3, noise=0.1), 0.8),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+@pytest.mark.parametrize(("family", "part"), PARTS, ids=lambda each: each.title() if isinstance(each, Family) else None)
+def test_one_call_finds_it_from_a_part_of_the_entries(family: Family, part: float, form: str) -> None:
+    for seed in range(3):
+        tensor, factors = family.planted(seed)
+        seen = np.random.default_rng(seed + 1000).random(tensor.shape) < part
+        data: Any = torch.from_numpy(np.where(seen, tensor, np.nan))
+        if form == "sparse":
+            values = torch.from_numpy(tensor[seen])
+            data = SparseTensor(torch.from_numpy(np.stack(np.nonzero(seen))), values, tensor.shape)
+        model = cp(data, family.rank, observed=True, seed=seed)
+        misses = [np.linalg.norm((tensor - whole(each))[seen]) for each in (in_one(model), factors)]
+        assert misses[0] <= 1.02 * misses[1], seed
+        assert model.relative_error == pytest.approx(float(misses[0] / np.linalg.norm(tensor[seen])), rel=1e-4)
+
+
+NONNEGATIVE = [((20, 18, 16), 5, 0.1, 0.0), ((25, 20, 15), 10, 0.01, 0.0), ((30, 20, 12), 5, 0.0, 0.5)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [1.0, 0.7])
+@pytest.mark.parametrize(("shape", "rank", "noise", "zeros"), NONNEGATIVE)
+def test_one_call_finds_nonnegative_factors(
+    shape: tuple[int, ...], rank: int, noise: float, zeros: float, part: float
+) -> None:
+    for seed in range(3):
+        random = np.random.default_rng(seed + 1000)
+        factors = [random.random((rows, rank)) * (random.random((rows, rank)) >= zeros) for rows in shape]
+        factors[0] *= np.logspace(0, 1, rank)
+        signal, rough = whole(factors), random.standard_normal(shape)
+        tensor = signal + noise * np.linalg.norm(signal) / np.linalg.norm(rough) * rough
+        seen = random.random(shape) < part
+        data = torch.from_numpy(np.where(seen, tensor, np.nan) if part < 1 else tensor)
+        model = cp(data, rank, nonnegative=True, observed=part < 1, seed=seed)
+        misses = [np.linalg.norm((tensor - each)[seen]) for each in (whole(in_one(model)), signal)]
+        assert misses[0] <= 1.02 * misses[1] + 1e-5 * np.linalg.norm(tensor), seed
+        assert all(bool((factor >= 0).all()) for factor in model.factors)
+
+
+def test_nonnegative_factors_of_signed_data_are_no_worse_than_those_of_sweeps() -> None:
+    tensor = low_rank((9, 8, 7), 3)[0]
+    ours = cp(tensor, 3, nonnegative=True)
+    theirs = cp(tensor, 3, nonnegative=True, method="als", restarts=3)
+    assert ours.relative_error <= theirs.relative_error + 1e-4
+    assert all(bool((factor >= 0).all()) for factor in ours.factors)
+
+
+def test_signs_are_those_of_the_sums() -> None:
+    data = Data.of(torch.rand(3, 3, 3))
+    factors = [
+        torch.tensor([[-1.0, 1.0]] * 3),
+        torch.tensor([[-1.0, 0.5], [-1.0, -0.4], [-1.0, 0.0]]),
+        -torch.ones(3, 2),
+    ]
+    first, second, third = find._positive(data, factors)
+    # The first component's product of signs is negative: of three columns that say the same, one takes the other sign.
+    assert sorted(float(factor[0, 0]) for factor in (first, second, third)) == [0, 1, 1]
+    assert first[0, 1] == 1 and third[0, 1] == 1
+    torch.testing.assert_close(second[:, 1], torch.tensor([0.0, 0.4, 0.0]))
+
+
+def in_one(model: CPTensor) -> list[Any]:
+    """The factors with the weights in the first, in float64."""
+    factors = [factor.double().numpy() for factor in model.factors]
+    return [factors[0] * model.weights.numpy(), *factors[1:]]
 
 
 @pytest.mark.slow
@@ -235,17 +315,10 @@ def test_a_fit_on_the_data_can_be_ended_and_resumed(monkeypatch: pytest.MonkeyPa
     assert resumed.relative_error == straight.relative_error
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"method": "nls", "nonnegative": True}, "method nls cannot fit nonnegative factors: use method als, or auto"),
-        ({"method": "nls", "observed": True}, "method nls cannot fit unknown entries: use method als, or auto"),
-        ({"method": "newton"}, "unknown method 'newton': known are auto, als, nls"),
-    ],
-)
-def test_what_a_method_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        cp(torch.rand(4, 3, 5), 2, **changes)
+def test_a_method_that_does_not_exist_is_refused() -> None:
+    unknown: Any = "newton"
+    with pytest.raises(UserError, match="unknown method 'newton': known are auto, als, nls"):
+        cp(torch.rand(4, 3, 5), 2, method=unknown)
 
 
 def on_a_rank(world: World, kind: str) -> CPTensor:

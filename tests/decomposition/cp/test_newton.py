@@ -28,7 +28,8 @@ def quadratic(world: World, l2: float = 0.0, free: tuple[bool, ...] = (True, Tru
         return [part[layer.held][layer.own] for part, layer in zip(parts, layers, strict=True)]
 
     grams = [factor.T @ factor for factor in factors]
-    return Quadratic(own(factors), own(gradient), grams, list(free), l2, layers, world)
+    may = [torch.full_like(rows, float(moves)) for rows, moves in zip(own(factors), free, strict=True)]
+    return Quadratic(own(factors), own(gradient), grams, may, l2, layers, world)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.2])

@@ -97,7 +97,7 @@ def test_a_nonnegative_fit_of_signed_data_never_grows_and_is_worse() -> None:
         errors.append(progress.relative_error)
         return True
 
-    model = cp(tensor, 3, nonnegative=True, max_iterations=50, stop_tol=0, after_sweep=note)
+    model = cp(tensor, 3, nonnegative=True, method="als", max_iterations=50, stop_tol=0, after_sweep=note)
     assert all((factor >= 0).all() for factor in model.factors)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
     assert model.relative_error > cp(tensor, 3, max_iterations=50).relative_error + 0.1
@@ -138,11 +138,14 @@ def many_ways(world: World) -> dict[str, CPTensor]:
         "dense, svd": lambda: cp(slab, 2, init="svd", **short),
         "dense, nonnegative": lambda: cp(positive_slab, 2, nonnegative=True, **short),
         "dense, observed": lambda: cp(gap_slab, 2, observed=True, **short),
+        "dense, observed, steps": lambda: cp(gap_slab, 2, observed=True, method="nls", l2=0.01, **short),
+        "dense, nonnegative, steps": lambda: cp(positive_slab, 2, nonnegative=True, method="nls", **short),
         "dense, ridge and fixed": lambda: cp(slab, 2, l2=0.1, fixed=[1], **short),
         "sparse": lambda: cp(part_of(zeros, world), 2, **short),
         "sparse, svd": lambda: cp(part_of(zeros, world), 2, init="svd", **short),
         "sparse, nonnegative": lambda: cp(part_of(zeros, world), 2, nonnegative=True, **short),
         "sparse, observed": lambda: cp(part_of(seen, world), 2, observed=True, **short),
+        "sparse, observed, steps": lambda: cp(part_of(seen, world), 2, observed=True, method="nls", l2=0.01, **short),
         "sparse, sampled": lambda: sampled_cp(part_of(zeros, world), 2, samples=40, world=world, max_iterations=8),
     }
     return {name: way() for name, way in ways.items()}

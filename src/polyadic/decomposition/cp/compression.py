@@ -10,9 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from polyadic.decomposition.cp.algebraic import algebraic_starts
+from polyadic.decomposition.cp.newton import CG_TOLERANCE, MOST_CG_STEPS
 from polyadic.decomposition.cp.start import singular
 from polyadic.decomposition.data import Data
 from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS, in_safe_unit
@@ -21,11 +25,14 @@ from polyadic.decomposition.tucker.spectra import ways
 from polyadic.decomposition.tucker.subspaces import Truncation
 from polyadic.decomposition.tucker.unfoldings import rows_of
 from polyadic.distributed import World
+from polyadic.tensor import kernels
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.layout import Layer
 from polyadic.tensor.products import mode_product
 from polyadic.tensor.sparse_share import SparseShare
 
+CG_STEPS = 15
+"""Of conjugate gradients in a step on a core, about."""
 SPARE_COLUMNS = 2
 """Columns of a mode beyond the rank: noise mixes the last ones of the signal with the first of its own."""
 SMALL_WORK = 2**22
@@ -72,7 +79,50 @@ class Core:
             return None
         return Core(share.slab.local.double() / data.norm, [None] * len(share.shape), 0.0)
 
-    def expanded(self, factors: list[Tensor]) -> list[Tensor]:
+    size = 1.0
+    """|X|, by which the data have been divided."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """J_1, ..., J_N."""
+        return tuple(self.tensor.shape)
+
+    def step_work(self, rank: int) -> float:
+        """The multiplications of one step: three products of the core, and those of conjugate gradients."""
+        order = self.tensor.ndim
+        products = 2 * order * CG_STEPS * sum(self.tensor.shape) * rank**2
+        return 3.0 * self.tensor.numel() * rank + products + order * rank**3
+
+    def starts(self, rank: int, seed: int, count: int) -> list[list[NDArray[np.float64]]]:
+        """Up to `count` algebraic starts."""
+        return algebraic_starts(self.tensor.numpy(), rank, seed, count)
+
+    def descend(
+        self,
+        stack: NDArray[np.float64],
+        edges: NDArray[np.int64],
+        l2: float,
+        tolerance: float,
+        steps: int,
+        state: NDArray[np.float64],
+    ) -> bool:
+        """Steps on the core, as `search.Target` has them."""
+        ended: bool = kernels.gauss_newton.descend(
+            self.tensor.reshape(-1, self.tensor.shape[-1]).numpy(),
+            np.array(self.tensor.shape),
+            edges,
+            stack,
+            l2,
+            self.missed,
+            tolerance,
+            steps,
+            MOST_CG_STEPS,
+            CG_TOLERANCE,
+            state,
+        )
+        return ended
+
+    def expanded(self, data: Data, factors: list[Tensor]) -> list[Tensor]:
         """This rank's rows of the data's factors (I_n x R) from those of the core (J_n x R), in float64."""
         pairs = zip(self.bases, factors, strict=True)
         return [factor if basis is None else basis.double() @ factor.to(basis.device) for basis, factor in pairs]

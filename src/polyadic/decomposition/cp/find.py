@@ -1,6 +1,7 @@
-"""The best fit from one call: a search on a small core, finished on the data.
+"""The best fit from one call: a search on a small problem that stands for the data, finished on the data.
 
-Small and dense data by Gauss-Newton steps; sparse ones, whose sweeps cost little, by alternating least squares.
+Small and dense data, and those with unknown entries, by Gauss-Newton steps; sparse ones, whose sweeps cost little, by
+alternating least squares.
 """
 
 from __future__ import annotations
@@ -8,28 +9,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from polyadic.decomposition.cp.als import als
-from polyadic.decomposition.cp.compression import Core
+from polyadic.decomposition.cp.als import als, unwatched
+from polyadic.decomposition.cp.compression import Core, compress
+from polyadic.decomposition.cp.entries import Entries
 from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
-from polyadic.decomposition.cp.nls import Ends, newton, nls
+from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
-from polyadic.decomposition.cp.search import affordable, least_match, polish, search
+from polyadic.decomposition.cp.search import affordable, edges_of, least_match, polish, search
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse_share import SparseShare
 
+Small: TypeAlias = Core | Entries
+"""What stands for the data in a search."""
 Begin: TypeAlias = Callable[[], list[Tensor]]
-"""What searches the core: this rank's rows of the factors that a fit of the data begins with."""
+"""What searches: this rank's rows of the factors that a fit of the data begins with."""
 
 LEAST_HELD = 1e-5
 """The part of |X|² that the core of sparse data must hold, or it knows nothing of them: docs/decisions.md."""
@@ -40,6 +43,43 @@ LEAST_MATCH = 0.9
 SWEEPS_OF_A_FIT = 100
 LEAST_WORK, MOST_WORK = 2e9, 2e11
 """Multiplications of a search: part of a second, and part of a minute."""
+LEAST_WORK_OF_ENTRIES = 1e10
+"""The same where entries are unknown: what sweeps end at there is often not the best fit, and each costs more."""
+NONNEGATIVE_STARTS = 3
+"""Random starts of a nonnegative fit whose error is not that of the best factors of any sign."""
+AS_GOOD = 1e-3
+"""A nonnegative fit within this part of the error of that one needs no other start."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search is asked for: the arguments of `fit.cp`, but for those of its ends."""
+
+    rank: int
+    nonnegative: bool
+    l2: float
+    restarts: int | None
+    seed: int
+
+
+@dataclass
+class Found:
+    """What a search tells beside its factors: sentences of doubt, and the relative error of factors of any sign."""
+
+    doubts: tuple[str, ...] = ()
+    error: float = 0.0
+
+
+def small(data: Data, rank: int, seed: int) -> Small | None:
+    """What stands for the data, where a search of it takes no longer than a fit of them; or None. A collective."""
+    if data.mask is not None:
+        work = LEAST_WORK_OF_ENTRIES
+        found = Entries.of(data, rank) if Entries.least_work(data, rank) <= work else None
+        return found if found is not None and affordable(found, rank, work) else None
+    core = compress(data, rank, seed)
+    if core is None or (isinstance(data.share, SparseShare) and 1 - core.missed <= LEAST_HELD):
+        return None
+    return core if affordable(core, rank, search_work(data, rank)) else None
 
 
 def search_work(data: Data, rank: int) -> float:
@@ -49,49 +89,31 @@ def search_work(data: Data, rank: int) -> float:
     return min(max(LEAST_WORK, 2.0 * SWEEPS_OF_A_FIT * entries * rank), MOST_WORK)
 
 
-def worth_a_search(data: Data, core: Core, rank: int) -> bool:
-    """Whether the core tells of the data, and a search of it takes no longer than a fit of them."""
-    tells = not isinstance(data.share, SparseShare) or 1 - core.missed > LEAST_HELD
-    return tells and affordable(core, rank, search_work(data, rank))
+def find(data: Data, target: Small, plan: Plan, ends: Ends, progress: Progress | None) -> CPTensor:
+    """The best CP model of data, from the best one of what stands for them; errors as those of `fit.cp`."""
+    found = Found()
+    begin = partial(_searched, data, target, plan, found)
+    if plan.nonnegative:
+        return _nonnegative(data, begin, plan, ends, progress, found)
+    by_sweeps = isinstance(data.share, SparseShare) and data.mask is None
+    model = (_by_sweeps if by_sweeps else partial(_by_steps, target))(data, begin, plan, ends, progress)
+    return replace(model, doubts=found.doubts)
 
 
-def find(
-    data: Data,
-    core: Core,
-    rank: int,
-    *,
-    l2: float,
-    restarts: int | None,
-    seed: int,
-    ends: Ends,
-    progress: Progress | None,
-) -> CPTensor:
-    """The best CP model of data, from the best one of its core; arguments and errors as those of `fit.cp`."""
-    doubts: list[str] = []
-    begin = partial(_of_core, data, core, rank, l2, restarts, seed, doubts)
-    finish = _by_sweeps if isinstance(data.share, SparseShare) else _by_steps
-    return replace(finish(data, begin, rank, l2, seed, ends, progress), doubts=tuple(doubts))
-
-
-def _by_steps(
-    data: Data, begin: Begin, rank: int, l2: float, seed: int, ends: Ends, progress: Progress | None
-) -> CPTensor:
-    """The model that Gauss-Newton steps go on to from that of the core."""
-    state = newton(progress)
-
-    def start(_: int) -> list[Tensor]:
-        return [factor.to(data.share.device, data.share.dtype) for factor in begin()]
-
-    whole = Core.of_all(data, rank)
+def _by_steps(target: Small, data: Data, begin: Begin, plan: Plan, ends: Ends, progress: Progress | None) -> CPTensor:
+    """The model that Gauss-Newton steps go on to from that of the search."""
+    state, l2 = newton(progress), plan.l2
+    whole = _whole(data, target, plan.rank)
     if whole is None or state.factors:
-        return nls(data, start, l2=l2, fixed=[], restarts=1, seed=seed, ends=ends, progress=state)
+        start = partial(_begun, data, begin)
+        return nls(data, start, l2=l2, fixed=[], restarts=1, seed=plan.seed, ends=ends, progress=state)
     began = time.perf_counter()
     with for_kernels():
         factors, squares, state.iteration = polish(whole, begin(), l2, ends.stop_tol, ends.max_iterations)
         state.seconds = (time.perf_counter() - began) / max(1, state.iteration)
         state.grams = [factor.T @ factor for factor in factors]
         lengths = torch.stack([gram.diagonal() for gram in state.grams]).prod(0)
-    state.weights = torch.full((rank,), data.norm, dtype=torch.float64)
+    state.weights = torch.full((plan.rank,), data.norm, dtype=torch.float64)
     state.factors = [factor.to(data.share.dtype) for factor in factors]
     exact = math.sqrt(max(0.0, squares - l2 * float(lengths.sum())))
     # Components that cancel lose more by rounding than the model has error.
@@ -100,41 +122,105 @@ def _by_steps(
     return state.better()
 
 
-def _by_sweeps(
-    data: Data, begin: Begin, rank: int, l2: float, seed: int, ends: Ends, progress: Progress | None
-) -> CPTensor:
+def _whole(data: Data, target: Small, rank: int) -> Small | None:
+    """Small data whole, which the kernels of a search also finish; None for others."""
+    if isinstance(target, Core):
+        return Core.of_all(data, rank)
+    alone = data.world.size == 1 and data.share.device.type == "cpu"
+    return target if alone and target.part == 1 else None
+
+
+def _begun(data: Data, begin: Begin, _: int = 0) -> list[Tensor]:
+    """The rows that a fit begins with, on the device and in the precision of the data."""
+    return [factor.to(data.share.device, data.share.dtype) for factor in begin()]
+
+
+def _by_sweeps(data: Data, begin: Begin, plan: Plan, ends: Ends, progress: Progress | None) -> CPTensor:
     """The model that alternating least squares goes on to from that of the core."""
     state = progress or Progress()
-    if not state.factors:
-        state.factors = [factor.to(data.share.device, data.share.dtype) for factor in begin()]
+    state.factors = state.factors or _begun(data, begin)
+    return _swept(data, plan, 1, ends, state)
+
+
+def _swept(data: Data, plan: Plan, restarts: int, ends: Ends, state: Progress) -> CPTensor:
     return als(
         data,
-        rank,
-        l2=l2,
+        plan.rank,
+        nonnegative=plan.nonnegative,
+        l2=plan.l2,
         max_iterations=ends.max_iterations,
         stop_tol=ends.stop_tol,
-        seed=seed,
+        restarts=restarts,
+        seed=plan.seed,
         progress=state,
         after_sweep=ends.after_step,
     )
 
 
-def _of_core(
-    data: Data, core: Core, rank: int, l2: float, restarts: int | None, seed: int, doubts: list[str]
-) -> list[Tensor]:
-    """This rank's rows of the factors (I_n x R, float64) that the best model of the core stands for, over |X|.
+def _nonnegative(data: Data, begin: Begin, plan: Plan, ends: Ends, progress: Progress | None, found: Found) -> CPTensor:
+    """The model of nonnegative factors: from the best ones of any sign, and from random ones where that falls behind.
 
-    doubts: takes a sentence where the search has found others that fit as well.
+    No nonnegative model is better than the best one of any sign, so that one as good needs no other start.
     """
+    state, going = progress or NewtonProgress(), [True]
+
+    def after_step(now: Progress) -> bool:
+        going[0] = ends.after_step(now)
+        return going[0]
+
+    watched = ends if ends.after_step is unwatched else replace(ends, after_step=after_step)
+    if isinstance(state, NewtonProgress):
+        start = lambda _: _positive(data, _begun(data, begin))  # noqa: E731
+        model = nls(
+            data,
+            start,
+            nonnegative=True,
+            l2=plan.l2,
+            fixed=[],
+            restarts=1,
+            seed=plan.seed,
+            ends=watched,
+            progress=state,
+        )
+        if not going[0] or model.relative_error <= (1 + AS_GOOD) * found.error + AS_GOOD**2:
+            return model
+        state = Progress(restart=1, best=state.better())
+    return _swept(data, plan, plan.restarts or 1 + NONNEGATIVE_STARTS, watched, state)
+
+
+def _positive(data: Data, factors: list[Tensor]) -> list[Tensor]:
+    """Factors (held rows) whose columns have the sign of their sums, with zeros for what is left below zero.
+
+    Where the product of a component's signs is negative, the column whose sum says least takes the other one.
+    """
+    sums = [
+        layer.total(torch.stack([factor[layer.own].sum(0), factor[layer.own].abs().sum(0)]), data.world)
+        for factor, layer in zip(factors, data.share.layers, strict=True)
+    ]
+    clear = data.world.from_first_(torch.stack([total / size.clamp_min(1e-30) for total, size in sums]))  # N x R
+    signs = torch.where(clear < 0, -1.0, 1.0)
+    odd = (signs.prod(0) < 0).nonzero()[:, 0]
+    signs[clear.abs().argmin(0)[odd], odd] *= -1
+    return [(factor * sign).clamp_min(0) for factor, sign in zip(factors, signs.to(factors[0]), strict=True)]
+
+
+def _searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tensor]:
+    """This rank's rows of the factors (J_n x R, float64) that the best model of the search stands for, over |X|."""
+    rank = plan.rank
     with for_kernels():
-        work = math.inf if restarts else search_work(data, rank)
-        best, *others = search(core, rank, l2=l2, seed=seed, restarts=restarts, work=work)
-        if not l2 and (match := least_match(core, rank, best, others)) < LEAST_MATCH:
-            doubts.append(
+        work = LEAST_WORK_OF_ENTRIES if isinstance(target, Entries) else search_work(data, rank)
+        l2 = plan.l2 * (target.part if isinstance(target, Entries) else 1.0)
+        # Of nonnegative factors, restarts are those of sweeps.
+        restarts = None if plan.nonnegative else plan.restarts
+        best, *others = search(
+            target, rank, l2=l2, seed=plan.seed, restarts=restarts, work=math.inf if restarts else work
+        )
+        if not l2 and (match := least_match(target, rank, best, others)) < LEAST_MATCH:
+            found.doubts += (
                 f"other starts ended at factors that fit as well but are not the same (least cosine {match:.2f}): at "
-                f"rank {rank} these are not the only ones. Lower rank, or set l2 (0.001, say)"
+                f"rank {rank} these are not the only ones. Lower rank, or set l2 (0.001, say)",
             )
+        found.error = math.sqrt(max(0.0, best.squares))
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
-        edges = np.concatenate([[0], np.cumsum(core.tensor.shape)])
-        return core.expanded(unstacked(stack.numpy(), edges, rank))
+        return target.expanded(data, unstacked(stack.numpy(), edges_of(target), rank))

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.canonical import canonical
-from polyadic.decomposition.cp.compression import compress
 from polyadic.decomposition.cp.doubts import doubted
-from polyadic.decomposition.cp.find import find, worth_a_search
+from polyadic.decomposition.cp.find import Plan, find, small
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
@@ -88,9 +87,6 @@ def cp(
     """
     data = Data.of(tensor, world, observed=observed)
     held = _fixed(fixed, len(data.share.shape))
-    if method == "nls" and (nonnegative or data.mask is not None):
-        what = "nonnegative factors" if nonnegative else "unknown entries"
-        raise UserError(f"method nls cannot fit {what}: use method als, or auto")
     ends = Ends(max_iterations, stop_tol, after_sweep)
     with for_kernels() if _few(data) else nullcontext():
         model = _fit(data, rank, method, nonnegative, l2, held, init, restarts, seed, progress, ends)
@@ -129,13 +125,23 @@ def _fit(
     """The model of a method, as it ends."""
     dense = isinstance(data.share, DenseShare)
     swept = dense and progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
-    given = nonnegative or bool(fixed) or init is not None or data.mask is not None or swept
-    core = compress(data, rank, seed) if method == "auto" and not given else None
-    if core is not None and worth_a_search(data, core, rank):
-        return find(data, core, rank, l2=l2, restarts=restarts, seed=seed, ends=ends, progress=progress)
+    given = bool(fixed) or init is not None or (swept and not nonnegative)
+    target = small(data, rank, seed) if method == "auto" and not given else None
+    if target is not None:
+        return find(data, target, Plan(rank, nonnegative, l2, restarts, seed), ends, progress)
     if method == "nls":
-        start, state = partial(_after_a_sweep, data, rank, init, l2, fixed, seed), newton(progress)
-        return nls(data, start, l2=l2, fixed=fixed, restarts=restarts or 1, seed=seed, ends=ends, progress=state)
+        start, state = partial(_after_a_sweep, data, rank, nonnegative, init, l2, fixed, seed), newton(progress)
+        return nls(
+            data,
+            start,
+            nonnegative=nonnegative,
+            l2=l2,
+            fixed=fixed,
+            restarts=restarts or 1,
+            seed=seed,
+            ends=ends,
+            progress=state,
+        )
     return als(
         data,
         rank,
@@ -153,14 +159,14 @@ def _fit(
 
 
 def _after_a_sweep(
-    data: Data, rank: int, init: Init | None, l2: float, fixed: list[int], first: int, seed: int
+    data: Data, rank: int, nonnegative: bool, init: Init | None, l2: float, fixed: list[int], first: int, seed: int
 ) -> list[Tensor]:
     """This rank's rows of the factors after one sweep of least squares from a start, over |X|.
 
     first: the seed of the first restart.
     """
     modes = [mode for mode in range(len(data.share.shape)) if mode not in fixed]
-    progress, sweep = Progress(), Sweep(data, nonnegative=False, l2=l2, modes=modes)
+    progress, sweep = Progress(), Sweep(data, nonnegative=nonnegative, l2=l2, modes=modes)
     progress.factors = begin(data, rank, init or "random", seed, seed == first, carrier=modes[-1])
     sweep.begin(progress)
     sweep(progress)

@@ -5,10 +5,11 @@ Shapes: of a mode, a rank has J own rows; R is the rank of the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.tensor import kernels
 from polyadic.tensor.layout import Layer
+
+Preconditioner: TypeAlias = Callable[[list[Tensor]], list[Tensor]]
 
 MOST_CG_STEPS = 50
 CG_TOLERANCE = 1e-2
@@ -29,13 +32,13 @@ class Quadratic:
     """The model of |X - Y|² / |X|² + l2 · (the squared lengths of the components) about some factors.
 
     rows: the own rows of each factor, J x R; gradient: half of the gradient there, J x R; grams: of whole factors,
-    R x R; all float64. free: whether a mode may change.
+    R x R; all float64. free: ones, and zeros for what may not change, J x R.
     """
 
     rows: list[Tensor]
     gradient: list[Tensor]
     grams: list[Tensor]
-    free: list[bool]
+    free: list[Tensor]
     l2: float
     layers: tuple[Layer, ...]
     world: World
@@ -46,6 +49,30 @@ class Quadratic:
         gamma = reduce(torch.mul, others, torch.ones_like(self.grams[0]))
         return gamma + self.l2 * torch.diag(gamma.diagonal()) if self.l2 else gamma
 
+    def longest(self) -> float:
+        """The largest number on the diagonal of J^T J."""
+        return max(float(self.gammas(n, n).diagonal().max()) for n in range(len(self.rows)))
+
+    def image(self, v: list[Tensor]) -> list[Tensor]:
+        """J^T J v of own rows (J x R); a collective where a mode's rows are divided over ranks.
+
+        It is v_n Γ_nn + A^(n) Σ_m Γ_nm * (v_m^T A^(m))^T.
+        """
+        modes = range(len(self.rows))
+        inner = [self.layers[m].total(v[m].T @ self.rows[m], self.world) for m in modes]
+        parts = []
+        for n in modes:
+            mixed = sum((self.gammas(n, m) * inner[m] for m in modes if m != n), torch.zeros_like(inner[n]))
+            parts.append(v[n] @ self.gammas(n, n) + self.rows[n] @ mixed)
+        return parts
+
+    def preconditioner(self, damping: float) -> Preconditioner:
+        """What multiplies own rows (J x R) by the inverse of each mode's block of J^T J + damping."""
+        eye = damping * torch.eye(len(self.grams[0]), dtype=torch.float64, device=self.grams[0].device)
+        modes = range(len(self.rows))
+        blocks = [torch.cholesky_inverse(torch.linalg.cholesky(self.gammas(n, n) + eye)) for n in modes]
+        return lambda v: [v[n] @ blocks[n] for n in modes]
+
     def inner(self, left: list[Tensor], right: list[Tensor]) -> float:
         """The inner product of two lists of own rows over all ranks; one rank's word."""
         parts = [
@@ -54,19 +81,21 @@ class Quadratic:
         ]
         return float(self.world.from_first_(torch.stack(parts).sum(0)).item())
 
+    def promise(self, step: list[Tensor]) -> float:
+        """By how much the model falls by any step (own rows)."""
+        return -2 * self.inner(step, self.gradient) - self.inner(step, self.image(step))
+
 
 def newton_step(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
     """The step -(J^T J + damping)^-1 gradient (own rows of each mode, J x R), and by how much the model falls by it.
 
-    J^T J v = v_n Γ_nn + A^(n) Σ_m Γ_nm * (v_m^T A^(m)), by conjugate gradients preconditioned by the block of each
-    mode: Sorber, Van Barel and De Lathauwer, SIAM J. Optim. 2013, section 4; Singh, Ma, Yang and Solomonik, SIAM J.
-    Sci. Comput. 2021. A collective where a mode's rows are divided over ranks.
+    By conjugate gradients preconditioned by the block of each mode: Sorber, Van Barel and De Lathauwer, SIAM J. Optim.
+    2013, section 4; Singh, Ma, Yang and Solomonik, SIAM J. Sci. Comput. 2021. A collective where a mode's rows are
+    divided over ranks.
     """
-    longest = max(float(model.gammas(n, n).diagonal().max()) for n in range(len(model.rows)))
-    damping = max(damping, len(model.grams[0]) * torch.finfo(torch.float64).eps * longest)
-    if model.rows[0].device.type == "cpu" and (
-        model.world.size == 1 or all(layer.everywhere for layer in model.layers)
-    ):
+    damping = max(damping, len(model.grams[0]) * torch.finfo(torch.float64).eps * model.longest())
+    on_one = model.world.size == 1 or all(layer.everywhere for layer in model.layers)
+    if type(model) is Quadratic and model.rows[0].device.type == "cpu" and on_one:
         return _by_kernel(model, damping)
     return by_products(model, damping)
 
@@ -87,8 +116,8 @@ def unstacked(stack: NDArray[np.float64], edges: NDArray[np.int64], rank: int) -
 
 
 def _by_kernel(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
-    (stack, edges), (gradient, _) = stacked(model.rows), stacked(model.gradient)
-    step, free = np.empty_like(stack), np.array(model.free, dtype=np.float64)
+    (stack, edges), (gradient, _), (free, _) = stacked(model.rows), stacked(model.gradient), stacked(model.free)
+    step = np.empty_like(stack)
     promise, _ = kernels.gauss_newton.newton_step(
         stack, edges, free, gradient, model.l2, damping, MOST_CG_STEPS, CG_TOLERANCE, step
     )
@@ -97,33 +126,24 @@ def _by_kernel(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
 
 def by_products(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
     """The same by torch's products, on any device and over ranks that divide the rows."""
-    modes = range(len(model.rows))
-    gammas = [[model.gammas(n, m) for m in modes] for n in modes]
-    eye = damping * torch.eye(len(model.grams[0]), dtype=torch.float64, device=model.grams[0].device)
-    blocks = [torch.cholesky_inverse(torch.linalg.cholesky(gammas[n][n] + eye)) for n in modes]
+    modes, precondition = range(len(model.rows)), model.preconditioner(damping)
 
-    def image(v: list[Tensor]) -> list[Tensor]:
-        """(J^T J + damping) v."""
-        inner = [model.layers[m].total(v[m].T @ model.rows[m], model.world) for m in modes]
-        mixed = [sum((gammas[n][m] * inner[m] for m in modes if m != n), torch.zeros_like(eye)) for n in modes]
-        return [
-            v[n] @ (gammas[n][n] + eye) + model.rows[n] @ mixed[n] if model.free[n] else torch.zeros_like(v[n])
-            for n in modes
-        ]
+    def kept(v: list[Tensor]) -> list[Tensor]:
+        return [v[n] * model.free[n] for n in modes]
 
-    rest = [-model.gradient[n] * model.free[n] for n in modes]
+    rest = kept([-gradient for gradient in model.gradient])
     step = [torch.zeros_like(rows) for rows in rest]
-    solved = [rest[n] @ blocks[n] for n in modes]
+    solved = kept(precondition(rest))
     direction, size = solved, model.inner(rest, solved)
     least = CG_TOLERANCE**2 * size
     for _ in range(MOST_CG_STEPS):
         if not size > least:
             break
-        turned = image(direction)
+        turned = [image + damping * own for image, own in zip(kept(model.image(direction)), direction, strict=True)]
         length = size / model.inner(direction, turned)
         step = [step[n] + length * direction[n] for n in modes]
         rest = [rest[n] - length * turned[n] for n in modes]
-        solved = [rest[n] @ blocks[n] for n in modes]
+        solved = kept(precondition(rest))
         before, size = size, model.inner(rest, solved)
         direction = [solved[n] + size / before * direction[n] for n in modes]
     fall = [rest[n] - model.gradient[n] * model.free[n] + damping * step[n] for n in modes]

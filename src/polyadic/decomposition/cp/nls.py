@@ -13,6 +13,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.error import final_error, relative_error, squares_of
 from polyadic.decomposition.cp.newton import Quadratic, newton_step
+from polyadic.decomposition.cp.observed import Observed, ObservedQuadratic
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.sweep import by_kernels
 from polyadic.decomposition.cp.updates import column_lengths
@@ -50,7 +51,8 @@ class NewtonProgress(Progress):
 class _Point:
     """Factors, the squared misfit over |X|² with l2's part, and what a step from there is made of.
 
-    factors: held rows, in the data's precision; rows, gradient: own rows, float64.
+    factors: held rows, in the data's precision; rows, gradient: own rows, float64. matrices: of each own row's normal
+    equations, where some entries are unknown.
     """
 
     factors: list[Tensor]
@@ -59,6 +61,17 @@ class _Point:
     gradient: list[Tensor]
     relative_error: float
     squares: float
+    matrices: list[Tensor]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is fitted by steps: data, the weight of l2, which modes may change, and whether factors stay nonnegative."""
+
+    data: Data
+    l2: float
+    moves: list[bool]
+    nonnegative: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,7 @@ def nls(
     data: Data,
     start: Callable[[int], list[Tensor]],
     *,
+    nonnegative: bool = False,
     l2: float,
     fixed: list[int],
     restarts: int,
@@ -93,13 +107,16 @@ def nls(
 
     A step is -(J^T J + damping)^-1 J^T (Y - X) over all factors at once (`newton_step`); its gradient takes the MTTKRP
     of every mode at the same factors. It is tried with more damping where the misfit falls by too little of what the
-    quadratic model promised: Nielsen, IMM-REP-1999-05, DTU.
+    quadratic model promised: Nielsen, IMM-REP-1999-05, DTU. Nonnegative factors are projected after each step, which
+    leaves entries that are zero and would fall as they are: Kanzow, Yamashita and Fukushima, J. Comput. Appl. Math.
+    2004.
     """
+    task = Task(data, l2, [mode not in fixed for mode in range(len(data.share.shape))], nonnegative)
     while progress.restart < restarts:
         if not progress.factors:
             progress.factors, progress.damping, progress.growth = start(seed + progress.restart), 0.0, 2.0
         with for_kernels() if by_kernels(data, progress.factors[0].shape[1]) else nullcontext():
-            going = _descend(data, progress, l2, fixed, ends)
+            going = _descend(task, progress, ends)
         progress.relative_error = final_error(data, progress)
         if not going:
             break
@@ -107,17 +124,16 @@ def nls(
     return data.whole(progress.better())
 
 
-def _descend(data: Data, progress: NewtonProgress, l2: float, fixed: list[int], ends: Ends) -> bool:
+def _descend(task: Task, progress: NewtonProgress, ends: Ends) -> bool:
     """Steps until the present restart converges; False when the caller ends the fit."""
-    free = [mode not in fixed for mode in range(len(data.share.shape))]
-    point = _balanced(_point(data, progress.factors, l2), free, data)
+    data = task.data
+    point = _balanced(_point(task, progress.factors), task)
     if not progress.damping:
-        model = _quadratic(point, data, free, l2)
-        progress.damping = FIRST_DAMPING * max(float(model.gammas(n, n).diagonal().max()) for n in range(len(free)))
+        progress.damping = FIRST_DAMPING * _quadratic(point, task).longest()
     _keep(progress, point, data)
     while progress.iteration < ends.max_iterations:
         began = time.perf_counter()
-        better = _step(progress, point, data, free, l2, ends.stop_tol)
+        better = _step(progress, point, task, ends.stop_tol)
         progress.iteration, progress.seconds = progress.iteration + 1, time.perf_counter() - began
         progress.error_before, before = point.relative_error, math.sqrt(point.squares)
         point = better or point
@@ -140,65 +156,93 @@ def _keep(progress: NewtonProgress, point: _Point, data: Data) -> None:
     progress.weights = torch.full((len(point.grams[0]),), data.norm, dtype=torch.float64, device=data.share.device)
 
 
-def _step(
-    progress: NewtonProgress, point: _Point, data: Data, free: list[bool], l2: float, stop_tol: float
-) -> _Point | None:
+def _step(progress: NewtonProgress, point: _Point, task: Task, stop_tol: float) -> _Point | None:
     """The point after one step, tried with more damping until it keeps its promise; None where none does."""
     for _ in range(MOST_REFUSALS):
-        step, promise = newton_step(_quadratic(point, data, free, l2), progress.damping)
+        model = _quadratic(point, task)
+        step, promise = newton_step(model, progress.damping)
+        if task.nonnegative:
+            step = [(own + change).clamp_min(0) - own for own, change in zip(point.rows, step, strict=True)]
+            promise = model.promise(step)
         change = point.relative_error - math.sqrt(max(0.0, point.relative_error**2 - promise))
-        if not promise > 0 or _small(change, point.relative_error, SMALL_PROMISE * stop_tol):
+        if promise > 0 and _small(change, point.relative_error, SMALL_PROMISE * stop_tol):
             return None
-        rows = [own + change for own, change in zip(point.rows, step, strict=True)]
-        dtype, layers = data.share.dtype, data.share.layers
-        held = [
-            layer.spread(own.to(dtype)) if moves else factor
-            for layer, own, factor, moves in zip(layers, rows, point.factors, free, strict=True)
-        ]
-        trial = _point(data, held, l2)
+        trial = _point(task, _moved(point, step, task)) if promise > 0 else point
         kept = (point.squares - trial.squares) / promise
         if kept > ACCEPTED_RATIO:
             progress.damping *= 0.2 if kept > GOOD_RATIO else max(1 / 3, 1 - (2 * kept - 1) ** 3)
             progress.growth = 2.0
-            return _balanced(trial, free, data)
+            return _balanced(trial, task)
+        if not promise > 0 and not task.nonnegative:
+            return None
         progress.damping, progress.growth = progress.damping * progress.growth, progress.growth * 2
     return None
 
 
-def _quadratic(point: _Point, data: Data, free: list[bool], l2: float) -> Quadratic:
-    return Quadratic(point.rows, point.gradient, point.grams, free, l2, data.share.layers, data.world)
+def _moved(point: _Point, step: list[Tensor], task: Task) -> list[Tensor]:
+    """The held rows of factors after a step."""
+    layers, dtype = task.data.share.layers, task.data.share.dtype
+    rows = [own + change for own, change in zip(point.rows, step, strict=True)]
+    return [
+        layer.spread(own.to(dtype)) if moves else factor
+        for layer, own, factor, moves in zip(layers, rows, point.factors, task.moves, strict=True)
+    ]
 
 
-def _point(data: Data, factors: list[Tensor], l2: float) -> _Point:
+def _quadratic(point: _Point, task: Task) -> Quadratic:
+    """The model of the misfit about a point: what may change are modes that move, but for zeros that would fall."""
+    free = []
+    for rows, gradient, moves in zip(point.rows, point.gradient, task.moves, strict=True):
+        may = torch.full_like(rows, float(moves))
+        free.append(may.masked_fill((rows <= 0) & (gradient > 0), 0.0) if task.nonnegative and moves else may)
+    share, world = task.data.share, task.data.world
+    parts = (point.rows, point.gradient, point.grams, free, task.l2, share.layers, world)
+    if task.data.mask is None:
+        return Quadratic(*parts)
+    return ObservedQuadratic(*parts, Observed(task.data), point.factors, point.matrices)
+
+
+def _point(task: Task, factors: list[Tensor]) -> _Point:
     """The misfit and its gradient at held rows of factors: two passes over a dense tensor, one for each mode else."""
+    data = task.data
     share, world, modes = data.share, data.world, range(len(factors))
     rows = [factor[layer.own].double() for factor, layer in zip(factors, share.layers, strict=True)]
     grams = [layer.total(own.T @ own, world) for own, layer in zip(rows, share.layers, strict=True)]
+    lengths = torch.stack([gram.diagonal() for gram in grams]).prod(0)
+    penalty = task.l2 * world.from_first(float(lengths.sum())) if task.l2 else 0.0  # One rank's word, as the error is.
+    if data.mask is not None:
+        observed = Observed(data)
+        squares, gradient = observed.misfit(factors)
+        if task.l2:
+            shares = [lengths / column_lengths(gram).square() for gram in grams]
+            gradient = [part + task.l2 * own * each for part, own, each in zip(gradient, rows, shares, strict=True)]
+        error, matrices = math.sqrt(squares), observed.matrices(factors)
+        return _Point(factors, rows, grams, gradient, error, squares + penalty, matrices)
     share.seek(0, modes, factors[0].shape[1])  # The same sums in the same order, whatever came before.
     products = [share.layers[mode].combine(share.mttkrp(mode, factors)).double() / data.norm for mode in modes]
     inner = share.layers[-1].total((products[-1] * rows[-1]).sum().reshape(1), world)[0]
     ones = torch.ones(len(grams[0]), dtype=torch.float64, device=share.device)
-    model = Quadratic(rows, products, grams, [True] * len(rows), l2, share.layers, world)
+    model = Quadratic(rows, products, grams, [], task.l2, share.layers, world)
     state = Progress(weights=ones * data.norm, factors=factors)
     error = relative_error(data, state, squares_of(ones, grams), inner)
     gradient = [own @ model.gammas(mode, mode) - products[mode] for mode, own in zip(modes, rows, strict=True)]
-    lengths = torch.stack([gram.diagonal() for gram in grams]).prod(0).sum()
-    penalty = l2 * world.from_first(float(lengths)) if l2 else 0.0  # One rank's word, as the error is.
-    return _Point(factors, rows, grams, gradient, error, error**2 + penalty)
+    return _Point(factors, rows, grams, gradient, error, error**2 + penalty, [])
 
 
-def _balanced(point: _Point, free: list[bool], data: Data) -> _Point:
-    """The same model, each component's columns of the same length in all modes that are free."""
-    lengths = torch.stack([column_lengths(gram) for gram, moves in zip(point.grams, free, strict=True) if moves])
+def _balanced(point: _Point, task: Task) -> _Point:
+    """The same model, each component's columns of the same length in all modes that move."""
+    data, modes = task.data, [mode for mode, moves in enumerate(task.moves) if moves]
+    lengths = torch.stack([column_lengths(point.grams[mode]) for mode in modes])
     lengths = data.world.from_first_(lengths.contiguous())
     common = lengths.log().mean(0).exp()
     if bool(((lengths / common - 1).abs() < LENGTH_MARGIN).all()):
         return point
     factors, rows, grams, gradient = (list(each) for each in (point.factors, point.rows, point.grams, point.gradient))
-    for mode, length in zip([mode for mode, moves in enumerate(free) if moves], lengths, strict=True):
+    for mode, length in zip(modes, lengths, strict=True):
         scale = common / length
         factors[mode] = factors[mode] * scale.to(factors[mode].dtype)
         rows[mode] = factors[mode][data.share.layers[mode].own].double()
         grams[mode] = grams[mode] * torch.outer(scale, scale)
         gradient[mode] = gradient[mode] / scale
-    return replace(point, factors=factors, rows=rows, grams=grams, gradient=gradient)
+    matrices = Observed(data).matrices(factors) if point.matrices else []
+    return replace(point, factors=factors, rows=rows, grams=grams, gradient=gradient, matrices=matrices)

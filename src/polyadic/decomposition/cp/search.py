@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyadic.decomposition.cp.algebraic import algebraic_starts
-from polyadic.decomposition.cp.compression import Core
-from polyadic.decomposition.cp.newton import CG_TOLERANCE, MOST_CG_STEPS, stacked, unstacked
-from polyadic.tensor import kernels
+from polyadic.decomposition.cp.newton import stacked, unstacked
 from polyadic.tensor.kernels.threads import in_parallel
 
 FIRST_STARTS = 2
@@ -50,10 +48,45 @@ of every start, where the best so far has a component too long.
 
 A start whose components would grow against each other, without end, finds bounded ones behind them: docs/decisions.md.
 """
-CG_STEPS = 15
-"""Of conjugate gradients in a step, about."""
 PARALLEL_WORK = 2e5
 """Multiplications of a round from which threads are worth their start."""
+
+
+class Target(Protocol):
+    """A small problem that stands for the data: a core of a tensor, or observed entries."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows of each factor."""
+
+    @property
+    def missed(self) -> float:
+        """The squared error, as a part of |X|², that no model of it can avoid."""
+
+    @property
+    def size(self) -> float:
+        """The norm of a whole tensor of the kind."""
+
+    def step_work(self, rank: int) -> float:
+        """The multiplications of one step from one start."""
+
+    def starts(self, rank: int, seed: int, count: int) -> list[list[NDArray[np.float64]]]:
+        """Up to `count` starts (J_n x R) that are near a good model."""
+
+    def descend(
+        self,
+        stack: NDArray[np.float64],
+        edges: NDArray[np.int64],
+        l2: float,
+        tolerance: float,
+        steps: int,
+        state: NDArray[np.float64],
+    ) -> bool:
+        """Up to so many damped Gauss-Newton steps, which change stack and state; whether they have ended.
+
+        stack: factors one above another, which begin at the rows `edges`. state: the damping and its growth, the
+        squared misfit, and the steps taken.
+        """
 
 
 @dataclass(eq=False)
@@ -77,7 +110,7 @@ class Candidate:
 
 
 def search(
-    core: Core, rank: int, *, l2: float, seed: int, restarts: int | None, work: float = math.inf
+    target: Target, rank: int, *, l2: float, seed: int, restarts: int | None, work: float = math.inf
 ) -> list[Candidate]:
     """The candidates of all races that reached their end, or the end of the work, the best one first.
 
@@ -85,21 +118,21 @@ def search(
     is in reach, or MOST_STARTS have been made. work: multiplications after which no round and no race begins.
     """
     ended, seed = list[Candidate](), seed % 2**63
-    made, steps = 0, work / step_work(core, rank)
+    made, steps = 0, work / target.step_work(rank)
     while made < (restarts or MOST_STARTS) and (not made or steps > 0):
         count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)
-        grows = bool(ended) and ended[0].longest(_edges(core)) > LONGEST
-        starts = _starts(core.tensor, rank, seed, made, count, ridged=grows)
-        ended = sorted(ended + _race(core, starts, l2, steps), key=lambda candidate: candidate.squares)
+        grows = bool(ended) and ended[0].longest(edges_of(target)) > LONGEST * target.size
+        starts = _starts(target, rank, seed, made, count, ridged=grows)
+        ended = sorted(ended + _race(target, starts, l2, steps), key=lambda candidate: candidate.squares)
         made, steps = made + count, steps - sum(float(start.state[3]) for start in starts)
-        if restarts is None and _settled(core, ended):
+        if restarts is None and _settled(target, ended):
             break
     return ended
 
 
-def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate]) -> float:
+def least_match(target: Target, rank: int, best: Candidate, others: list[Candidate]) -> float:
     """The least cosine of a component of the best candidate and its counterpart in others that fit as well; or 1."""
-    edges, least = _edges(core), 1.0
+    edges, least = edges_of(target), 1.0
     for other in others:
         if other.squares > best.squares * (1 + EQUAL) + ROUND_OFF:
             continue
@@ -112,25 +145,18 @@ def least_match(core: Core, rank: int, best: Candidate, others: list[Candidate])
     return least
 
 
-def _edges(core: Core) -> NDArray[np.int64]:
-    """The rows at which the factors of a core begin in a stack, and their end (N + 1)."""
-    return np.concatenate([[0], np.cumsum(core.tensor.shape)])
+def edges_of(target: Target) -> NDArray[np.int64]:
+    """The rows at which the factors begin in a stack, and their end (N + 1)."""
+    return np.concatenate([[0], np.cumsum(target.shape)])
 
 
-def step_work(core: Core, rank: int) -> float:
-    """The multiplications of one step from one start: three products of the core, and those of conjugate gradients."""
-    order = core.tensor.ndim
-    products = 2 * order * CG_STEPS * sum(core.tensor.shape) * rank**2
-    return 3.0 * core.tensor.numel() * rank + products + order * rank**3
-
-
-def affordable(core: Core, rank: int, work: float) -> bool:
+def affordable(target: Target, rank: int, work: float) -> bool:
     """Whether the first round of a search keeps within so many multiplications."""
-    return FIRST_STARTS * ROUND_STEPS[0] * step_work(core, rank) <= work
+    return FIRST_STARTS * ROUND_STEPS[0] * target.step_work(rank) <= work
 
 
 def polish(
-    whole: Core, factors: list[Tensor], l2: float, stop_tol: float, steps: int
+    whole: Target, factors: list[Tensor], l2: float, stop_tol: float, steps: int
 ) -> tuple[list[Tensor], float, int]:
     """The factors after up to `steps` steps on small data, which `whole` holds; the squares, and the steps taken."""
     stack, edges = stacked(factors)
@@ -139,7 +165,7 @@ def polish(
     return unstacked(stack, edges, factors[0].shape[1]), candidate.squares, int(candidate.state[3])
 
 
-def _settled(core: Core, ended: list[Candidate]) -> bool:
+def _settled(target: Target, ended: list[Candidate]) -> bool:
     """Whether the best candidate is exact, or enough others have found the same.
 
     Two algebraic starts are enough where both began near their end: the tensor is nearly of the rank. Those that began
@@ -147,7 +173,7 @@ def _settled(core: Core, ended: list[Candidate]) -> bool:
     """
     if ended[0].squares < EXACT:
         return True
-    if ended[0].longest(_edges(core)) > LONGEST:
+    if ended[0].longest(edges_of(target)) > LONGEST * target.size:
         return False
     near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + AGREEMENT)]
     algebraic = [candidate for candidate in near if candidate.algebraic]
@@ -156,17 +182,17 @@ def _settled(core: Core, ended: list[Candidate]) -> bool:
     return len(at_once) >= AGREEING_AT_ONCE or different >= AGREEING_STARTS
 
 
-def _starts(core: Tensor, rank: int, seed: int, made: int, count: int, *, ridged: bool) -> list[Candidate]:
+def _starts(target: Target, rank: int, seed: int, made: int, count: int, *, ridged: bool) -> list[Candidate]:
     """`count` candidates after the first `made`: most of the first ones algebraic, the others random.
 
     ridged: whether all random ones begin with RIDGES, and not every second of the later ones alone.
     """
-    algebraic = [] if made else algebraic_starts(core.numpy(), rank, seed, count)
+    algebraic = [] if made else target.starts(rank, seed, count)
     candidates = [_candidate(factors, ALGEBRAIC_DAMPING, algebraic=True) for factors in algebraic]
     for number in range(made + len(candidates), made + count):
-        random = np.random.default_rng((seed, number))
-        size = rank ** (-0.5 / core.ndim)
-        factors = [random.standard_normal((rows, rank)) * (size / rows**0.5) for rows in core.shape]
+        random = np.random.default_rng((seed, number, 1))  # Trailing zeros would give the stream of the seed alone.
+        size = (target.size / rank**0.5) ** (1 / len(target.shape))
+        factors = [random.standard_normal((rows, rank)) * (size / rows**0.5) for rows in target.shape]
         with_ridge = ridged or (made > 0 and number % 2 > 0)
         candidates.append(_candidate(factors, RANDOM_DAMPING, algebraic=False, ridged=with_ridge))
     return candidates
@@ -178,7 +204,7 @@ def _candidate(
     return Candidate(stacked(factors)[0], np.array([-damping, 2.0, 0.0, 0.0]), algebraic, ridged)
 
 
-def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[Candidate]:
+def _race(target: Target, starts: list[Candidate], l2: float, most: float) -> list[Candidate]:
     """Descends from every start, with fewer of them after each round; those that are left at the end.
 
     most: steps, of all starts together, after which no round but the first begins.
@@ -187,49 +213,34 @@ def _race(core: Core, starts: list[Candidate], l2: float, most: float) -> list[C
     if most < len(ridged) * len(RIDGES) * RIDGE_STEPS:
         ridged = []
     for ridge in RIDGES:
+        ridge /= target.size**2
         if ridged and ridge > l2:
-            _descend(core, ridged, ridge, RIDGE_STEPS)
+            _descend(target, ridged, ridge, RIDGE_STEPS)
     for start in ridged:
         start.ended = False
     for number, steps in enumerate(ROUND_STEPS):
         going = [candidate for candidate in racers if not candidate.ended]
         if not going or (number and sum(float(start.state[3]) for start in starts) > most):
             break
-        _descend(core, going, l2, steps)
+        _descend(target, going, l2, steps)
         kept = max(FEWEST_RACERS, len(racers) // 2)
         racers = sorted(racers, key=lambda candidate: candidate.squares)[:kept]
-        if racers[0].ended and (racers[0].squares < EXACT or _settled(core, [each for each in racers if each.ended])):
+        if racers[0].ended and (racers[0].squares < EXACT or _settled(target, [each for each in racers if each.ended])):
             break
     return racers
 
 
-def _descend(core: Core, going: list[Candidate], l2: float, steps: int, tolerance: float = TOLERANCE) -> None:
+def _descend(target: Target, going: list[Candidate], l2: float, steps: int, tolerance: float = TOLERANCE) -> None:
     """Up to `steps` steps of every candidate, side by side."""
-    flat, shape = core.tensor.reshape(-1, core.tensor.shape[-1]).numpy(), np.array(core.tensor.shape)
-    edges = _edges(core)
+    edges = edges_of(target)
 
     def descend(begin: int, end: int) -> None:
         for candidate in going[begin:end]:
-            candidate.ended = kernels.gauss_newton.descend(
-                flat,
-                shape,
-                edges,
-                candidate.stack,
-                l2,
-                core.missed,
-                tolerance,
-                steps,
-                MOST_CG_STEPS,
-                CG_TOLERANCE,
-                candidate.state,
-            )
-            candidate.squares = core.missed + candidate.state[2]
+            candidate.ended = target.descend(candidate.stack, edges, l2, tolerance, steps, candidate.state)
+            candidate.squares = target.missed + candidate.state[2]
 
     rank = going[0].stack.shape[1]
-    if (
-        len(going) == 1
-        or steps * len(going) * rank * (3 * flat.size + 100 * rank * len(going[0].stack)) < PARALLEL_WORK
-    ):
+    if len(going) == 1 or steps * len(going) * target.step_work(rank) < PARALLEL_WORK:
         descend(0, len(going))
     else:
         in_parallel(descend, list(range(len(going) + 1)))

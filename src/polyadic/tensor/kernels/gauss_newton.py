@@ -110,7 +110,7 @@ def _gammas(stack, edges, l2, grams, gammas):
 
 
 @jit
-def _inverse(gammas, at, damping, lower, out, top):
+def inverse(gammas, at, damping, lower, out, top):
     """out[top :] = (gammas[at : at + W] + damping I)^-1, by Cholesky."""
     rank = gammas.shape[1]
     for j in range(rank):
@@ -145,9 +145,9 @@ def _inverse(gammas, at, damping, lower, out, top):
 def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step):
     """step = -(J^T J + damping I)^-1 gradient (S x W) by conjugate gradients; returns (promise, iterations).
 
-    free: N flags, 0 for modes that stay. gradient: half of that of the sum of squares. The preconditioner is the block
-    of each mode. At most `most` iterations, until the residual's preconditioned norm is `tolerance` of the first one.
-    promise: by how much the sum of squares would fall, were it quadratic.
+    free: ones, and zeros for what stays (S x W). gradient: half of that of the sum of squares. The preconditioner is
+    the block of each mode. At most `most` iterations, until the residual's preconditioned norm is `tolerance` of the
+    first one. promise: by how much the sum of squares would fall, were it quadratic.
     """
     modes, (rows, rank) = len(edges) - 1, stack.shape
     grams, gammas = np.empty((modes * rank, rank)), np.empty((modes * modes * rank, rank))
@@ -156,11 +156,12 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
     direction, image = np.zeros((rows, rank)), np.empty((rows, rank))
     _gammas(stack, edges, l2, grams, gammas)
     for n in range(modes):
-        _inverse(gammas, (n * modes + n) * rank, damping, mixed, inverses, n * rank)
+        inverse(gammas, (n * modes + n) * rank, damping, mixed, inverses, n * rank)
         for i in range(edges[n], edges[n + 1]):
             for r in range(0, rank, LANES):
                 store(step, i, r, zeros(stack, LANES))
-                store(rest, i, r, scaled(-free[n], load(gradient, i, r, LANES), zeros(stack, LANES)))
+                own = product(load(free, i, r, LANES), load(gradient, i, r, LANES))
+                store(rest, i, r, scaled(-1.0, own, zeros(stack, LANES)))
     size, first, iterations, zero = 0.0, 0.0, 0, edges[0]
     while True:
         sum_ = zeros(stack, LANES)
@@ -168,7 +169,9 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
             _times(rest, edges[n], edges[n + 1] - edges[n], inverses, n * rank, rank, solved, edges[n])
         for i in range(rows):
             for r in range(0, rank, LANES):
-                sum_ = multiplied(load(rest, i, r, LANES), load(solved, i, r, LANES), sum_)
+                own = product(load(free, i, r, LANES), load(solved, i, r, LANES))
+                store(solved, i, r, own)
+                sum_ = multiplied(load(rest, i, r, LANES), own, sum_)
         larger = total(sum_)
         if iterations == 0:
             first = larger
@@ -199,7 +202,7 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
                 for r in range(0, rank, LANES):
                     own = load(direction, i, r, LANES)
                     turned = added(load(image, i, r, LANES), scaled(damping, own, load(solved, i, r, LANES)))
-                    turned = scaled(free[n], turned, zeros(stack, LANES))
+                    turned = product(load(free, i, r, LANES), turned)
                     store(image, i, r, turned)
                     sum_ = multiplied(turned, own, sum_)
         curvature = total(sum_)
@@ -217,7 +220,7 @@ def newton_step(stack, edges, free, gradient, l2, damping, most, tolerance, step
             for r in range(0, rank, LANES):
                 own = load(step, i, r, LANES)
                 fall = scaled(damping, own, load(rest, i, r, LANES))
-                fall = scaled(-free[n], load(gradient, i, r, LANES), fall)
+                fall = scaled(-1.0, load(gradient, i, r, LANES), fall)
                 sum_ = multiplied(own, fall, sum_)
     return total(sum_), iterations
 
@@ -271,12 +274,12 @@ def _evaluate(x, shape, edges, stack, l2, left, misses, last, partial, gradient)
         for r in range(rank):
             gradient[i, r] += partial[i, r]
     if l2 > 0.0:
-        squares += l2 * _lengths(stack, edges, l2, gradient)
+        squares += l2 * lengths(stack, edges, l2, gradient)
     return squares
 
 
 @jit
-def _lengths(stack, edges, l2, gradient):
+def lengths(stack, edges, l2, gradient):
     """The sum of the components' squared lengths; l2 times half its gradient is added to `gradient`."""
     modes, all_ = len(edges) - 1, 0.0
     for r in range(stack.shape[1]):
@@ -320,13 +323,58 @@ def _balance(stack, edges, gradient):
 
 
 @jit
+def begun(state):
+    """What a descent counts: its slow steps in a row, and its refusals; the squares in `state` are those to beat."""
+    state[2] = np.inf
+    return np.zeros(2)
+
+
+@jit
+def judged(state, counts, found, promise, floor, tolerance):
+    """Whether a trial with the squares `found` is taken; `state` and `counts` follow.
+
+    The damping follows the ratio of gain and promise: Nielsen, IMM-REP-1999-05, DTU.
+    """
+    gain, first = state[2] - found, state[2] == np.inf
+    if not first and not (gain > 0.0 and gain > ACCEPTED_RATIO * promise):
+        state[0] *= state[1]
+        state[1] *= 2.0
+        counts[1] += 1.0
+        return False
+    if not first:
+        ratio = 2.0 * gain / promise - 1.0
+        state[0] *= 0.2 if gain > GOOD_RATIO * promise else max(1.0 / 3.0, 1.0 - ratio * ratio * ratio)
+        counts[0] = counts[0] + 1.0 if gain < tolerance * (found + floor) else 0.0
+    state[1], state[2], counts[1] = 2.0, found, 0.0
+    return True
+
+
+@jit
+def accept(state, edges, stack, trial, gradient, coming):
+    """Moves to a trial and its gradient, balanced; a damping under 0 becomes that part of J^T J's diagonal."""
+    for i in range(stack.shape[0]):
+        for r in range(stack.shape[1]):
+            stack[i, r] = trial[i, r]
+            gradient[i, r] = coming[i, r]
+    longest = _balance(stack, edges, gradient)
+    if state[0] < 0.0:
+        state[0] = -state[0] * longest ** (2 * len(edges) - 4)
+
+
+@jit
+def ended(state, counts, promise, floor):
+    """Whether a descent has converged, or is at its precision."""
+    slow, refused = counts[0] == SLOW_STEPS, counts[1] == MOST_REFUSALS
+    return slow or refused or promise < LEAST_PROMISE * (state[2] + floor)
+
+
+@jit
 def descend(x, shape, edges, stack, l2, floor, tolerance, steps, most, cg_tolerance, state):
     """Levenberg-Marquardt steps on a small dense tensor x ((I_1 ... I_N-1) x I_N, |x| about 1), which change `stack`.
 
     tolerance: a step is slow if it lowers the sum of squares plus `floor` by less than this part of it. steps: at most.
     state: the damping and its growth, the squares, and the steps taken, which are added to; a damping under 0 is one
     relative to the largest number of J^T J's diagonal. Returns whether it has ended: converged, or at its precision.
-    The damping follows the ratio of gain and promise: Nielsen, IMM-REP-1999-05, DTU.
     """
     modes, (rows, rank) = len(shape), stack.shape
     wide, levels = 1, 0
@@ -336,35 +384,18 @@ def descend(x, shape, edges, stack, l2, floor, tolerance, steps, most, cg_tolera
     padded = (shape[modes - 1] + LANES - 1) // LANES * LANES
     left, misses, partial = np.empty((levels, rank)), np.zeros((wide, padded)), np.empty((wide, rank))
     last, step, trial = np.zeros((rank, padded)), np.zeros((rows, rank)), stack.copy()
-    gradient, coming, free = np.zeros((rows, rank)), np.zeros((rows, rank)), np.ones(modes)
-    damping, growth, squares, slow, refusals, promise = state[0], state[1], np.inf, 0, 0, 1.0
+    gradient, coming, free = np.zeros((rows, rank)), np.zeros((rows, rank)), np.ones((rows, rank))
+    counts, promise = begun(state), 1.0
     for taken in range(steps + 1):
         found = _evaluate(x, shape, edges, trial, l2, left, misses, last, partial, coming)
-        gain = squares - found
-        if taken == 0 or (gain > 0.0 and gain > ACCEPTED_RATIO * promise):
-            if taken > 0:
-                ratio = 2.0 * gain / promise - 1.0
-                damping *= 0.2 if gain > GOOD_RATIO * promise else max(1.0 / 3.0, 1.0 - ratio * ratio * ratio)
-                slow = slow + 1 if gain < tolerance * (found + floor) else 0
-            growth, refusals, squares = 2.0, 0, found
-            for i in range(rows):
-                for r in range(rank):
-                    stack[i, r] = trial[i, r]
-                    gradient[i, r] = coming[i, r]
-            longest = _balance(stack, edges, gradient)
-            if damping < 0.0:
-                damping = -damping * longest ** (2 * modes - 2)
-        else:
-            damping *= growth
-            growth *= 2.0
-            refusals += 1
-        if slow == SLOW_STEPS or refusals == MOST_REFUSALS or promise < LEAST_PROMISE * (squares + floor):
-            state[0], state[1], state[2], state[3] = damping, growth, squares, state[3] + taken
+        if judged(state, counts, found, promise, floor, tolerance):
+            accept(state, edges, stack, trial, gradient, coming)
+        if ended(state, counts, promise, floor):
             return True
         if taken < steps:
-            promise, _ = newton_step(stack, edges, free, gradient, l2, damping, most, cg_tolerance, step)
+            promise, _ = newton_step(stack, edges, free, gradient, l2, state[0], most, cg_tolerance, step)
+            state[3] += 1
             for i in range(rows):
                 for r in range(rank):
                     trial[i, r] = stack[i, r] + step[i, r]
-    state[0], state[1], state[2], state[3] = damping, growth, squares, state[3] + steps
     return False

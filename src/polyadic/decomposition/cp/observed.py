@@ -1,0 +1,126 @@
+"""The misfit of a CP model at the observed entries of a tensor alone, and the model that a Gauss-Newton step is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from polyadic.decomposition.cp.newton import Preconditioner, Quadratic
+from polyadic.decomposition.cp.row_matrices import pairs, symmetric
+from polyadic.decomposition.data import Data
+from polyadic.tensor.dense import reconstruct
+from polyadic.tensor.dense_share import DenseShare
+
+
+class Observed:
+    """The observed entries of data; factors are this rank's held rows, J x R, with the model's weights over |X|."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def misfit(self, factors: list[Tensor]) -> tuple[float, list[Tensor]]:
+        """|X - Y|² / |X|² over the observed entries, and half its gradient: own rows of each mode, float64."""
+        data, share = self.data, self.data.share
+        if isinstance(share, DenseShare):
+            model = reconstruct(torch.ones_like(factors[0][0]), factors)
+            missed = self._seen(torch.sub(model, share.slab.local, alpha=1 / data.norm))
+            squares, products = missed.double().square().sum(), self._products(missed, factors)
+        else:
+            squares, products = torch.zeros((), dtype=torch.float64, device=share.device), []
+            for mode in range(len(factors)):
+                missed = torch.sub(share.entries(mode, factors), share.trees[mode].values, alpha=1 / data.norm)
+                products.append(share.mttkrp_of(missed, mode, factors))
+                squares = missed.double().square().sum() if not mode else squares
+        total = data.world.from_first_(data.world.sum_(squares)).item()
+        return total, self._combined(products)
+
+    def image(self, factors: list[Tensor], v: list[Tensor]) -> list[Tensor]:
+        """J^T J v: own rows of each mode, float64; v: own rows."""
+        layers, dtype = self.data.share.layers, self.data.share.dtype
+        held = [layer.spread(rows.to(dtype)) for layer, rows in zip(layers, v, strict=True)]
+        # The change of the model is that of a model of N R components, each with one factor in the direction.
+        modes = range(len(factors))
+        wide = [torch.cat([held[m] if m == n else factors[m] for n in modes], 1) for m in modes]
+        share = self.data.share
+        if isinstance(share, DenseShare):
+            change = self._seen(reconstruct(torch.ones_like(wide[0][0]), wide))
+            return self._combined(self._products(change, factors))
+        changes = [share.entries(mode, wide) for mode in modes]
+        return self._combined([share.mttkrp_of(changes[mode], mode, factors) for mode in modes])
+
+    def matrices(self, factors: list[Tensor]) -> list[Tensor]:
+        """The matrix of each own row's normal equations, as the upper triangles of `symmetric`."""
+        mask, layers = self.data.mask, self.data.share.layers
+        assert mask is not None
+        squared = [pairs(factor) for factor in factors]
+        return [layer.combine(mask.mttkrp(mode, squared)) for mode, layer in enumerate(layers)]
+
+    def _seen(self, entries: Tensor) -> Tensor:
+        """Entries of the slab, with zeros where none was observed."""
+        assert isinstance(self.data.mask, DenseShare)
+        return entries.mul_(self.data.mask.slab.local)
+
+    def _products(self, entries: Tensor, factors: list[Tensor]) -> list[Tensor]:
+        """The MTTKRP of each mode of other entries of the slab."""
+        assert isinstance(self.data.share, DenseShare)
+        share = DenseShare(replace(self.data.share.slab, local=entries), self.data.world)
+        share.seek(0, range(len(factors)), factors[0].shape[1])
+        return [share.mttkrp(mode, factors) for mode in range(len(factors))]
+
+    def _combined(self, products: Sequence[Tensor]) -> list[Tensor]:
+        """The own rows of products of held rows, in float64."""
+        layers = self.data.share.layers
+        return [layer.combine(product).double() for layer, product in zip(layers, products, strict=True)]
+
+
+@dataclass(frozen=True)
+class ObservedQuadratic(Quadratic):
+    """The model of the misfit over the observed entries; held: the held rows of each factor, in the data's precision.
+
+    J^T J has a block R x R for each row, which the preconditioner inverts, and is never formed as a whole: Tomasi and
+    Bro, Chemometrics and Intelligent Laboratory Systems 2005.
+    """
+
+    observed: Observed
+    held: list[Tensor]
+    matrices: list[Tensor]
+
+    def longest(self) -> float:
+        """The largest number on the diagonal of J^T J."""
+        rank = len(self.grams[0])
+        places = torch.triu_indices(rank, rank)
+        diagonal = places[0] == places[1]
+        largest = [float(flat[:, diagonal].max()) if len(flat) else 0.0 for flat in self.matrices]
+        ridge = max(float(self._ridge(n, n).max()) for n in range(len(self.rows)))
+        return max(self.world.collect(max(largest))) + ridge
+
+    def image(self, v: list[Tensor]) -> list[Tensor]:
+        """J^T J v of own rows (J x R); a collective."""
+        parts, modes = self.observed.image(self.held, v), range(len(v))
+        if self.l2:
+            inner = [self.layers[m].total((v[m] * self.rows[m]).sum(0), self.world) for m in modes]
+            for n in modes:
+                parts[n] = parts[n] + v[n] * self._ridge(n, n)
+                parts[n] += self.rows[n] * sum(self._ridge(n, m) * inner[m] for m in modes if m != n)
+        return parts
+
+    def preconditioner(self, damping: float) -> Preconditioner:
+        """What multiplies each own row by the inverse of its own block of J^T J + damping."""
+        rank, modes = len(self.grams[0]), range(len(self.rows))
+        eye = torch.eye(rank, dtype=torch.float64, device=self.grams[0].device)
+        blocks = []
+        for n in modes:
+            own = symmetric(self.matrices[n], rank) + torch.diag(self._ridge(n, n)) + damping * eye
+            lower = torch.linalg.cholesky_ex(own)[0]
+            blocks.append(torch.cholesky_inverse(lower))
+        return lambda v: [torch.bmm(v[n][:, None], blocks[n])[:, 0] for n in modes]
+
+    def _ridge(self, n: int, m: int) -> Tensor:
+        """l2 times the squared lengths of the columns in all modes but n and m: R."""
+        ridge = torch.full_like(self.grams[0][0], self.l2)
+        for k, gram in enumerate(self.grams):
+            ridge = ridge if k in (n, m) else ridge * gram.diagonal()
+        return ridge
