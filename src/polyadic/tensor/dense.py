@@ -56,8 +56,10 @@ def mttkrp(tensor: Tensor, factors: Sequence[Tensor], mode: int) -> Tensor:
 
 def reconstruct(weights: Tensor, factors: Sequence[Tensor]) -> Tensor:
     """The tensor sum_r weights_r a_r^(1) ∘ ... ∘ a_r^(N) of weights (R) and factors (I_n x R): I_1 x ... x I_N."""
-    rest = khatri_rao(factors[1:])
-    return ((factors[0] * weights) @ rest.T).reshape([len(factor) for factor in factors])
+    shape = [len(factor) for factor in factors]
+    cut = min(range(1, len(shape)), key=lambda n: math.prod(shape[:n]) + math.prod(shape[n:]), default=1)
+    rest = khatri_rao(factors[cut:]) if len(shape) > 1 else torch.ones_like(factors[0][:1])
+    return ((khatri_rao(factors[:cut]) * weights) @ rest.T).reshape(shape)
 
 
 @dataclass(frozen=True)

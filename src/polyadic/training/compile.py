@@ -44,7 +44,9 @@ def _jobs(algorithm: Algorithm) -> Iterator[tuple[Mapping[str, str], Files]]:
         if algorithm.name == "cp":
             for rank in ("2", "12"):
                 yield {**given, "dtype": dtype, "method": "als", "rank": rank}, channels
-            yield {**given, "dtype": dtype}, {"train": {"tensor.tns": _sparse(channels["train"]["tensor.npy"])}}
+            sparse = {"train": {"tensor.tns": _sparse(channels["train"]["tensor.npy"])}}
+            yield {**given, "dtype": dtype}, sparse
+            yield {**given, "dtype": dtype, "entries": "missing"}, sparse
 
 
 def _large() -> NDArray[np.float64]:

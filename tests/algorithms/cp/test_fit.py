@@ -359,7 +359,10 @@ def test_a_fit_begins_at_an_earlier_model(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"loss": "poisson", "method": "als"}, "loss=poisson needs method lbfgs, adam or auto"),
-        ({"nonnegative": "true", "method": "lbfgs"}, "nonnegative: method als alone can do that"),
+        (
+            {"nonnegative": "true", "method": "lbfgs"},
+            "nonnegative: methods als and nls can do that, the method here is lbfgs",
+        ),
         ({"method": "sampled-als", "entries": "missing"}, "sampled-als takes absent entries as zeros"),
         ({"method": "sampled-als"}, "order 3, dense. Use method als"),
         ({"rank": "auto", "min_rank": "9"}, "min_rank is 9, max_rank 8"),

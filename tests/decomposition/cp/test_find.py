@@ -222,7 +222,9 @@ def test_a_number_of_restarts_is_kept(restarts: int, monkeypatch: pytest.MonkeyP
     made: list[int] = []
     starts = search._starts
 
-    def counted(core: Tensor, rank: int, seed: int, first: int, count: int, *, ridged: bool) -> list[search.Candidate]:
+    def counted(
+        core: search.Target, rank: int, seed: int, first: int, count: int, *, ridged: bool
+    ) -> list[search.Candidate]:
         made.append(count)
         return starts(core, rank, seed, first, count, ridged=ridged)
 

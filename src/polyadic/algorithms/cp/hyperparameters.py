@@ -32,8 +32,8 @@ class Hyperparameters(hyper.Hyperparameters):
     method: Method = option(
         "als: alternating least squares; nls: damped Gauss-Newton steps; sampled-als: als over columns sampled by "
         "leverage, for large sparse tensors; lbfgs and adam: any loss, with full or sampled gradients; auto: for "
-        "gaussian the best of many starts on a small core of the tensor, finished by nls, or als where entries are "
-        "unknown, factors nonnegative or fixed, or init is given; for other losses lbfgs where it fits, else adam",
+        "gaussian the best of many starts on a small core of the tensor, or on its observed entries, finished by nls, "
+        "or als where modes are fixed or init is given; for other losses lbfgs where it fits, else adam",
         "auto",
     )
     loss: LossName = option(
@@ -42,7 +42,7 @@ class Hyperparameters(hyper.Hyperparameters):
     )
     entries: Literal["zeros", "missing"] = option("what an absent entry of a sparse tensor is", "zeros")
     missing: Literal["error", "mask"] = option("what a NaN of a dense tensor is", "error")
-    nonnegative: bool = option("keep every factor nonnegative (als)", False)
+    nonnegative: bool = option("keep every factor nonnegative (als, nls)", False)
     init: Literal["random", "svd", "model"] | None = option(
         "where a fit begins: at random, at the singular vectors of the unfoldings, at the model of channel model; "
         "auto: where method does",
@@ -89,12 +89,10 @@ class Hyperparameters(hyper.Hyperparameters):
         method = self.method_for(every_entry=True)
         if self.loss != "gaussian" and method in ("als", "nls", "sampled-als"):
             raise ValueError(f"loss={self.loss} needs method lbfgs, adam or auto: {method} minimises squares")
-        if self.nonnegative and method not in ("auto", "als"):
-            raise ValueError(f"nonnegative: method als alone can do that, the method here is {method}")
+        if self.nonnegative and method not in ("auto", "als", "nls"):
+            raise ValueError(f"nonnegative: methods als and nls can do that, the method here is {method}")
         if self.fixed_modes and method not in ("auto", "als", "nls"):
             raise ValueError(f"fixed_modes: methods als and nls can do that, the method here is {method}")
-        if method == "nls" and (self.entries == "missing" or self.missing == "mask"):
-            raise ValueError("nls takes every entry as known: use method als")
         if method == "sampled-als" and (self.entries == "missing" or self.l2 or (self.restarts or 1) > 1):
             raise ValueError("sampled-als takes absent entries as zeros, l2 as 0 and restarts as 1: use method als")
         if self.rank is None and self.min_rank > self.max_rank:

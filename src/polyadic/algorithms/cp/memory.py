@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
+from polyadic.decomposition.cp.entries import ENTRIES_PER_NUMBER, NEARLY_ALL, first_round
+from polyadic.decomposition.cp.find import LEAST_WORK_OF_ENTRIES
 from polyadic.decomposition.cp.row_matrices import PIECE_BYTES
 from polyadic.decomposition.gcp.objective import MOST_ENTRIES
 from polyadic.jobs.memory import Need
@@ -28,6 +30,10 @@ SQUARES_BESIDE = 4
 TRIANGLES = 4
 """Upper triangles (R x R / 2) that are held at once for each row of the longest mode where only observed entries count,
 beside one for each row of every mode."""
+ROW_NUMBERS, LONGEST_NUMBERS = 2, 3
+"""Of a matrix R x R in float64 for every row: triangles and inverses; and for each row of the longest mode."""
+SAMPLE_BYTES = 60
+"""Of each index of a sample: as it is gathered, sorted and placed."""
 PIECES = 4.2
 """Of the full matrices of some rows, beside these: their factors, their copies with a ridge."""
 
@@ -44,13 +50,26 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
         "matrices": 8.0 * (len(head.shape) + SQUARES_BESIDE) * rank**2,
         "work space": _sparse_work(settings, head, rank) if head.sparse else _dense_work(settings, head),
     }
+    if method in ("auto", "nls") and (settings.entries == "missing" or settings.missing == "mask"):
+        parts["steps"] = _steps(settings, head, rank, method)
     return Need(parts, "lower rank, or set method=adam" if method == "lbfgs" else "lower rank")
+
+
+def _steps(settings: Hyperparameters, head: TensorHead, rank: int, method: Method) -> float:
+    """What Gauss-Newton steps hold where only observed entries count: their sample, and a matrix for every row."""
+    entries, order = float(head.entries * head.ranks), len(head.shape)
+    sample = min(entries, ENTRIES_PER_NUMBER * rank * sum(head.shape) / NEARLY_ALL)
+    if method == "auto" and first_round(sample, head.shape, rank) > LEAST_WORK_OF_ENTRIES:
+        return 0.0
+    matrices = rank**2 * (ROW_NUMBERS * sum(head.shape) + LONGEST_NUMBERS * max(head.shape))
+    misfit = head.dtype.itemsize * head.entries * (order if head.sparse else 1)
+    return 8.0 * matrices + misfit + SAMPLE_BYTES * order * sample
 
 
 def _swept(settings: Hyperparameters, head: TensorHead) -> bool:
     """Whether auto finishes by alternating least squares."""
-    given = settings.nonnegative or bool(settings.fixed_modes) or settings.init is not None
-    return head.sparse or given or settings.missing == "mask"
+    given = bool(settings.fixed_modes) or settings.init is not None
+    return given or (head.sparse and settings.entries == "zeros")
 
 
 def _method(settings: Hyperparameters, head: TensorHead) -> Method:

@@ -177,7 +177,7 @@ class Run:
         resumed from this step. known: whether the error of this step is known.
         """
         job, settings, self.steps = self.job, self.job.hyperparameters, step
-        where = {name: step} | ({"restart": state.restart} if (settings.restarts or 1) > 1 else {})
+        where = {name: step} | ({"restart": state.restart} if (settings.restarts or 1) > 1 or state.restart else {})
         where |= {} if self.resumes else {"rank": self.rank}
         if known:
             self.history.append(state.relative_error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ ENTRIES_PER_NUMBER = 20
 NEARLY_ALL = 0.7
 """A sample that would hold this part of the entries takes all of them."""
 CHUNK_ENTRIES = 2**22
-"""Entries of a dense tensor that are looked at together."""
+"""Entries that are looked at together."""
 CG_STEPS, CG_TOLERANCE = 8, 0.3
 """Of a step in a search: far from its end a more exact one gains little."""
 
@@ -63,13 +63,6 @@ class Entries:
         stacked = np.ascontiguousarray(places + edges, np.int32)
         return Entries(shape, stacked, values / (norm or 1.0), norm, density, len(values) / observed)
 
-    @staticmethod
-    def least_work(data: Data, rank: int) -> float:
-        """About the multiplications of the first round of a search, without a look at the entries; a collective."""
-        wanted = ENTRIES_PER_NUMBER * rank * sum(data.share.shape)
-        entries = min(wanted / NEARLY_ALL, observed_entries(data))
-        return 20.0 * entries * len(data.share.shape) * rank * (2 * CG_STEPS + rank)
-
     @property
     def size(self) -> float:
         """The norm of a whole tensor whose entries are like these."""
@@ -98,6 +91,12 @@ class Entries:
         return [factor.to(data.share.device) * scale for factor in data.held(factors)]
 
 
+def first_round(entries: float, shape: Sequence[int], rank: int) -> float:
+    """About the multiplications of the first round of a search on so many observed entries, or a sample of them."""
+    sample = min(entries, ENTRIES_PER_NUMBER * rank * sum(shape) / NEARLY_ALL)
+    return 20.0 * sample * len(shape) * rank * (2 * CG_STEPS + rank)
+
+
 def observed_entries(data: Data) -> int:
     """How many entries were observed; a collective."""
     if isinstance(data.mask, DenseShare):
@@ -111,8 +110,9 @@ def _pieces(share: DenseShare | SparseShare, data: Data, part: float) -> Iterato
     if isinstance(share, SparseShare):
         tensor = share.block.tensor
         starts = torch.tensor([layer.start for layer in share.layers], device=share.device)
-        index = tensor.indices.T.long() + starts
-        yield _taken(index, tensor.values, share.shape, part)
+        for first in range(0, max(1, len(tensor.values)), CHUNK_ENTRIES):
+            some = slice(first, first + CHUNK_ENTRIES)
+            yield _taken(tensor.indices[:, some].T.long() + starts, tensor.values[some], share.shape, part)
         return
     assert isinstance(data.mask, DenseShare)
     slab, local = share.slab, share.slab.local.reshape(-1)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.compression import Core, compress
-from polyadic.decomposition.cp.entries import Entries
+from polyadic.decomposition.cp.entries import Entries, first_round, observed_entries
 from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
@@ -73,9 +73,10 @@ class Found:
 def small(data: Data, rank: int, seed: int) -> Small | None:
     """What stands for the data, where a search of it takes no longer than a fit of them; or None. A collective."""
     if data.mask is not None:
-        work = LEAST_WORK_OF_ENTRIES
-        found = Entries.of(data, rank) if Entries.least_work(data, rank) <= work else None
-        return found if found is not None and affordable(found, rank, work) else None
+        if first_round(observed_entries(data), data.share.shape, rank) > LEAST_WORK_OF_ENTRIES:
+            return None
+        entries = Entries.of(data, rank)
+        return entries if affordable(entries, rank, LEAST_WORK_OF_ENTRIES) else None
     core = compress(data, rank, seed)
     if core is None or (isinstance(data.share, SparseShare) and 1 - core.missed <= LEAST_HELD):
         return None

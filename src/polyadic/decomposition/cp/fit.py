@@ -13,6 +13,7 @@ from torch import Tensor
 from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.doubts import doubted
+from polyadic.decomposition.cp.entries import observed_entries
 from polyadic.decomposition.cp.find import Plan, find, small
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
@@ -27,7 +28,6 @@ from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.sparse import SparseTensor
-from polyadic.tensor.sparse_share import SparseShare
 
 FEW_ENTRIES = 2**20
 """Entries of a dense tensor, all of whose products but our kernels' one thread makes."""
@@ -59,9 +59,11 @@ def cp(
     tensor: I_1 x ... x I_N, N >= 2, float32 or float64, finite and not all zero; this rank's Slab of a dense one, or
     any part of the nonzeros of a sparse one. rank: R, the number of components.
     method: "auto" compresses the tensor to a core of about R rows a mode, descends from algebraic and random starts on
-    it, drops those that fall behind, and finishes the best on the data (`search`, `nls`; `als` for a sparse one); where
-    entries are unknown, factors nonnegative or fixed, a start is given, or the core would be no small one, it is "als",
-    alternating least squares (`als`). "nls" takes damped Gauss-Newton steps on the data alone.
+    it, drops those that fall behind, and finishes the best on the data (`search`, `nls`; `als` for a sparse one). Where
+    entries are unknown, a sample of those observed takes the place of the core; nonnegative factors begin at the best
+    ones of any sign, and at random ones where that leads to a larger error. Where factors are fixed, a start is given,
+    or a search would take longer than a fit, it is "als", alternating least squares (`als`). "nls" takes damped
+    Gauss-Newton steps on the data alone.
     observed: absent entries of a sparse tensor and the NaN of a dense one are unknown, and each row is fitted to the
     observed entries alone; otherwise absent entries are zeros.
     nonnegative: keeps every factor nonnegative. l2: times the sum of the squared weights of a tensor of norm 1, added
@@ -91,16 +93,8 @@ def cp(
     with for_kernels() if _few(data) else nullcontext():
         model = _fit(data, rank, method, nonnegative, l2, held, init, restarts, seed, progress, ends)
         model = model if held else canonical(model)
-        return model if nonnegative else doubted(model, *model.doubts, entries=_entries(data), l2=l2)
-
-
-def _entries(data: Data) -> int:
-    """How many entries of the whole tensor count; a collective where some are unknown."""
-    if isinstance(data.mask, DenseShare):
-        return int(data.mask.square())
-    if isinstance(data.share, SparseShare) and data.mask is not None:
-        return data.share.nonzeros
-    return math.prod(data.share.shape)
+        entries = math.prod(data.share.shape) if data.mask is None else observed_entries(data)
+        return model if nonnegative else doubted(model, *model.doubts, entries=entries, l2=l2)
 
 
 def _few(data: Data) -> bool:

@@ -26,16 +26,16 @@ class Observed:
         data, share = self.data, self.data.share
         if isinstance(share, DenseShare):
             model = reconstruct(torch.ones_like(factors[0][0]), factors)
-            missed = self._seen(torch.sub(model, share.slab.local, alpha=1 / data.norm))
-            squares, products = missed.double().square().sum(), self._products(missed, factors)
+            missed = self._of(model.sub_(share.slab.local, alpha=1 / data.norm))
+            squares, products = missed.square(), _products(missed, factors)
         else:
             squares, products = torch.zeros((), dtype=torch.float64, device=share.device), []
             for mode in range(len(factors)):
-                missed = torch.sub(share.entries(mode, factors), share.trees[mode].values, alpha=1 / data.norm)
-                products.append(share.mttkrp_of(missed, mode, factors))
-                squares = missed.double().square().sum() if not mode else squares
-        total = data.world.from_first_(data.world.sum_(squares)).item()
-        return total, self._combined(products)
+                misses = share.entries(mode, factors).sub_(share.trees[mode].values, alpha=1 / data.norm)
+                products.append(share.mttkrp_of(misses, mode, factors))
+                squares = squares if mode else misses.double().square().sum()
+            squares = data.world.sum_(squares)
+        return data.world.from_first_(squares).item(), self._combined(products)
 
     def image(self, factors: list[Tensor], v: list[Tensor]) -> list[Tensor]:
         """J^T J v: own rows of each mode, float64; v: own rows."""
@@ -46,8 +46,8 @@ class Observed:
         wide = [torch.cat([held[m] if m == n else factors[m] for n in modes], 1) for m in modes]
         share = self.data.share
         if isinstance(share, DenseShare):
-            change = self._seen(reconstruct(torch.ones_like(wide[0][0]), wide))
-            return self._combined(self._products(change, factors))
+            change = self._of(reconstruct(torch.ones_like(wide[0][0]), wide))
+            return self._combined(_products(change, factors))
         changes = [share.entries(mode, wide) for mode in modes]
         return self._combined([share.mttkrp_of(changes[mode], mode, factors) for mode in modes])
 
@@ -58,22 +58,22 @@ class Observed:
         squared = [pairs(factor) for factor in factors]
         return [layer.combine(mask.mttkrp(mode, squared)) for mode, layer in enumerate(layers)]
 
-    def _seen(self, entries: Tensor) -> Tensor:
-        """Entries of the slab, with zeros where none was observed."""
-        assert isinstance(self.data.mask, DenseShare)
-        return entries.mul_(self.data.mask.slab.local)
-
-    def _products(self, entries: Tensor, factors: list[Tensor]) -> list[Tensor]:
-        """The MTTKRP of each mode of other entries of the slab."""
-        assert isinstance(self.data.share, DenseShare)
-        share = DenseShare(replace(self.data.share.slab, local=entries), self.data.world)
-        share.seek(0, range(len(factors)), factors[0].shape[1])
-        return [share.mttkrp(mode, factors) for mode in range(len(factors))]
+    def _of(self, entries: Tensor) -> DenseShare:
+        """The share of other entries of the slab, which become zeros where none was observed."""
+        share, mask = self.data.share, self.data.mask
+        assert isinstance(share, DenseShare) and isinstance(mask, DenseShare)
+        return DenseShare(replace(share.slab, local=entries.mul_(mask.slab.local)), self.data.world)
 
     def _combined(self, products: Sequence[Tensor]) -> list[Tensor]:
         """The own rows of products of held rows, in float64."""
         layers = self.data.share.layers
         return [layer.combine(product).double() for layer, product in zip(layers, products, strict=True)]
+
+
+def _products(share: DenseShare, factors: list[Tensor]) -> list[Tensor]:
+    """The MTTKRP of every mode."""
+    share.seek(0, range(len(factors)), factors[0].shape[1])
+    return [share.mttkrp(mode, factors) for mode in range(len(factors))]
 
 
 @dataclass(frozen=True)
