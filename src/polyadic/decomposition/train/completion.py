@@ -13,6 +13,7 @@ from torch import Tensor
 from polyadic.decomposition.data import check_norm, check_shape, overflow
 from polyadic.decomposition.precision import sum_of_squares
 from polyadic.decomposition.train.regression import ModeEntries, best_core
+from polyadic.decomposition.train.spectral import spectral_cores
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.arguments import checked, dense, shape_of, whole_numbers
@@ -57,7 +58,8 @@ def complete_tensor_train(
 
     indices: N x M, counted from 0, and values: M, float32 or float64: this rank's part of the observed entries, any
     part. shape: I_1, ..., I_N. max_rank: one number, or r_1, ..., r_{N-1}; more than the shape allows is no error.
-    l2: the weight of |Y|² beside the sum of the squared misses. seed: of the random cores to begin with.
+    l2: the weight of |Y|² beside the sum of the squared misses. seed: of the sketch from which the first cores come
+    (`spectral_cores`), or of these where they are random.
     stop_tol: the fit ends when the relative error over the observed entries changes by less in a sweep there and back,
     or after `max_iterations` such sweeps.
     progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep, and ends the fit by
@@ -83,7 +85,10 @@ def complete_tensor_train(
     density /= math.prod(map(float, shape))
     modes = [ModeEntries(indices, values, mode, rows) for mode, rows in enumerate(shape)]
     progress = progress or Progress()
-    progress.cores = progress.cores or random_cores(shape, ranks, seed, values)
+    if not progress.cores:
+        progress.cores = spectral_cores(indices, values, shape, ranks, seed, world) or random_cores(
+            shape, ranks, seed, values
+        )
     while progress.iteration < max_iterations and not _converged(progress, stop_tol):
         began, progress.error_before = time.perf_counter(), progress.relative_error
         _sweep(progress.cores, modes, l2 + density * _caution(progress), world)
