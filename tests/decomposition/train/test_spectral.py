@@ -23,7 +23,8 @@ def train(shape: tuple[int, ...], ranks: list[int], seed: int) -> Tensor:
     random, bonds = torch.Generator().manual_seed(seed), [1, *ranks, 1]
     cores = [torch.randn(bonds[n], rows, bonds[n + 1], generator=random).double() for n, rows in enumerate(shape)]
     whole = TensorTrain(cores).full()
-    return whole / whole.norm()
+    unit: Tensor = whole / whole.norm()
+    return unit
 
 
 def entries(tensor: Tensor, part: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,7 @@ def test_fits_from_few_entries_of_a_high_order_end_at_the_train() -> None:
 
 def of_rank(world: World) -> list[Tensor]:
     tensor = train((6, 5, 4), [2, 2], 3)
-    index, values = entries(tensor, 0.7, 1)
+    index, values = entries(tensor, 2.0, 1)
     cores = spectral_cores(
         index[:, world.rank :: world.size], values[world.rank :: world.size], (6, 5, 4), [2, 2], 0, world
     )

@@ -83,18 +83,20 @@ def _core(core: Tensor, target: Tensor, grams: list[Tensor]) -> Tensor:
     """
     bound = math.prod(torch.linalg.matrix_norm(gram, 2).item() for gram in grams)
     best, ahead, momentum = core, core, 1.0
-    value = _value(core, target, grams)
+    best_image = ahead_image = multi_mode_product(core, grams)
+    value = float((core * (best_image / 2 - target)).sum())
     for _ in range(CORE_STEPS):
-        slope = multi_mode_product(ahead, grams) - target
-        new = (ahead - slope / bound).clamp_min(0)
-        if (new_value := _value(new, target, grams)) > value:
+        new = (ahead - (ahead_image - target) / bound).clamp_min(0)
+        image = multi_mode_product(new, grams)  # The one product of a step: what is ahead is a mixture of two known.
+        if (new_value := float((new * (image / 2 - target)).sum())) > value:
             if ahead is best:
                 break
-            ahead, momentum = best, 1.0
+            ahead, ahead_image, momentum = best, best_image, 1.0
             continue
         next_momentum = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + (momentum - 1) / next_momentum * (new - best)
-        best, value, momentum = new, new_value, next_momentum
+        push = (momentum - 1) / next_momentum
+        ahead, ahead_image = new + push * (new - best), image + push * (image - best_image)
+        best, best_image, value, momentum = new, image, new_value, next_momentum
     return best
 
 
