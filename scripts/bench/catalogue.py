@@ -39,6 +39,8 @@ BENCHES = {
         Bench("cp_swamps", DECOMPOSITIONS, "CP where sweeps crawl", ()),
         Bench("cp_small", DECOMPOSITIONS, "CP of small dense tensors", ("tensorly",)),
         Bench("cp_success", DECOMPOSITIONS, "CP: the best fit from one call", ("tensorly", "pyttb")),
+        Bench("success", DECOMPOSITIONS, "Other fits from one call", ("tensorly",)),
+        Bench("cp_time_to_fit", DECOMPOSITIONS, "CP of large tensors: the time to a fit"),
         Bench("cp_sparse", DECOMPOSITIONS, "CP of a sparse tensor", ("pyttb",)),
         Bench("cp_sampled", DECOMPOSITIONS, "CP of a sparse tensor, sampled by leverage"),
         Bench("cp_ranks", DECOMPOSITIONS, "CP of a sparse tensor on two processes"),

@@ -81,6 +81,7 @@ class Core:
 
     size = 1.0
     """|X|, by which the data have been divided."""
+    agreement = 1e-3
 
     @property
     def shape(self) -> tuple[int, ...]:

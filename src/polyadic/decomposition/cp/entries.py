@@ -24,6 +24,8 @@ NEARLY_ALL = 0.7
 """A sample that would hold this part of the entries takes all of them."""
 CHUNK_ENTRIES = 2**22
 """Entries that are looked at together."""
+ALIKE, ALIKE_ON_A_SAMPLE = 1e-3, 1e-2
+"""Parts of the least squared error; that of a sample is off by more than the first from that of the data."""
 CG_STEPS, CG_TOLERANCE = 8, 0.3
 """Of a step in a search: far from its end a more exact one gains little."""
 
@@ -67,6 +69,11 @@ class Entries:
     def size(self) -> float:
         """The norm of a whole tensor whose entries are like these."""
         return 1 / math.sqrt(self.density)
+
+    @property
+    def agreement(self) -> float:
+        """The part of the least squared error within which starts have ended alike."""
+        return ALIKE if self.part == 1 else ALIKE_ON_A_SAMPLE
 
     def step_work(self, rank: int) -> float:
         """The multiplications of a step: an image for each of conjugate gradients, and the rows' own matrices."""

@@ -25,8 +25,7 @@ ROUND_STEPS = (10, 15, 25, 50, 100, 300)
 FEWEST_RACERS = 2
 """So many starts go on to the end."""
 AGREEING_STARTS, AGREEING_AT_ONCE = 3, 2
-AGREEMENT = 1e-3
-"""The search ends when so many starts have ended within this part of the least squared error."""
+"""The search ends when so many starts have ended alike."""
 NEAR_STEPS = 12
 """Steps after which an algebraic start was not near its end."""
 ROUND_OFF = 1e-18
@@ -66,6 +65,10 @@ class Target(Protocol):
     @property
     def size(self) -> float:
         """The norm of a whole tensor of the kind."""
+
+    @property
+    def agreement(self) -> float:
+        """Starts have ended alike that end within this part of the least squared error."""
 
     def step_work(self, rank: int) -> float:
         """The multiplications of one step from one start."""
@@ -175,7 +178,7 @@ def _settled(target: Target, ended: list[Candidate]) -> bool:
         return True
     if ended[0].longest(edges_of(target)) > LONGEST * target.size:
         return False
-    near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + AGREEMENT)]
+    near = [candidate for candidate in ended if candidate.squares <= ended[0].squares * (1 + target.agreement)]
     algebraic = [candidate for candidate in near if candidate.algebraic]
     at_once = [candidate for candidate in algebraic if candidate.state[3] <= NEAR_STEPS]
     different = len(near) - len(algebraic) + min(1, len(algebraic))
