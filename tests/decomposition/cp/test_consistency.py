@@ -1,11 +1,11 @@
-"""Core consistency: 100 where the rank is right, low where it is too high, and the choice between ranks."""
+"""Core consistency: 100 where the rank is right, low where it is too high."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from polyadic.decomposition.cp.consistency import choose, core_consistency
+from polyadic.decomposition.cp.consistency import core_consistency
 from polyadic.decomposition.cp.fit import cp
 from polyadic.decomposition.data import Data
 from polyadic.distributed import World
@@ -58,14 +58,3 @@ def consistency_on_each_rank(world: World) -> float:
 
 def test_two_ranks_equal_one() -> None:
     assert on_ranks(2, consistency_on_each_rank) == pytest.approx([consistency_on_each_rank(World.alone())] * 2)
-
-
-@pytest.mark.parametrize(("percents", "rank"), [([100, 99, 20], 2), ([100, 50, 85], 3), ([10, 20, 30], 1)])
-def test_the_highest_consistent_rank_is_chosen(percents: list[float], rank: int) -> None:
-    models = [CPTensor(torch.ones(n), [torch.ones(2, n)], 0.0) for n in (1, 2, 3)]
-    told: list[tuple[int, float]] = []
-    chosen = choose(
-        ((model.rank, model, percent) for model, percent in zip(models, percents, strict=True)),
-        lambda number, _, percent: told.append((number, percent)),
-    )
-    assert chosen.rank == rank and told == list(enumerate(percents, 1))

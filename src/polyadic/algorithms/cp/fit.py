@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -12,7 +11,8 @@ from polyadic.algorithms.cp.hyperparameters import Hyperparameters
 from polyadic.algorithms.cp.memory import needs
 from polyadic.algorithms.cp.model import builder, cp_tensor
 from polyadic.algorithms.cp.solvers import Run
-from polyadic.decomposition.cp.consistency import choose, core_consistency
+from polyadic.decomposition.cp.consistency import core_consistency
+from polyadic.decomposition.cp.ranks import Trial, highest, trials
 from polyadic.decomposition.cp.start import Init
 from polyadic.decomposition.data import Data
 from polyadic.errors import UserError
@@ -38,7 +38,7 @@ def fit(job: Job[Hyperparameters]) -> DecompositionModel:
     _describe(job, data)
     init: Init | None = _earlier_model(job) if settings.init == "model" else settings.init
     if settings.rank is None:
-        model, history, ended = _by_consistency(job, data, init)
+        model, history, ended = _best_rank(job, data, init)
     else:
         run = Run(job=job, data=data, rank=settings.rank, init=init)
         model, history, ended = run.solve(), run.history, run.ended()
@@ -72,25 +72,39 @@ def _describe(job: Job[Hyperparameters], data: Data) -> None:
         job.note("cp: absent entries count as zeros; set entries=missing where they are unknown, as in ratings")
 
 
-def _by_consistency(job: Job[Hyperparameters], data: Data, init: Init | None) -> tuple[CPTensor, list[float], str]:
-    """The model of the highest rank that its core consistency supports; each rank is fitted from the beginning."""
-    settings, runs = job.hyperparameters, dict[int, Run]()
+def _best_rank(job: Job[Hyperparameters], data: Data, init: Init | None) -> tuple[CPTensor, list[float], str]:
+    """The model of the highest rank that its core consistency, and halves of the data, support."""
+    settings, runs, tried = job.hyperparameters, dict[int, tuple[Run, CPTensor]](), list[Trial]()
+    ranks = range(settings.min_rank, settings.max_rank + 1)
 
-    def models() -> Iterator[tuple[int, CPTensor, float]]:
-        for rank in range(settings.min_rank, settings.max_rank + 1):
-            run = Run(job=job, data=data, rank=rank, init=init, resumes=False)
-            model = run.solve()
-            runs[rank] = run
-            yield rank, model, core_consistency(data, model)
-            if job.boundary(rank).stop:
-                return
+    def run(rank: int) -> tuple[Run, CPTensor]:
+        fit = Run(job=job, data=data, rank=rank, init=init, resumes=False)
+        return fit, fit.solve()
 
-    def note(rank: int, model: CPTensor, consistency: float) -> None:
-        job.metric("train core_consistency", consistency, {"rank": rank}, unit="percent")
+    searched = trials(data, ranks, l2=settings.l2, seed=settings.seed) if _searches(settings, init) else None
+    for rank in ranks:
+        if searched is None:
+            runs[rank] = run(rank)
+            model = runs[rank][1]
+            tried.append(Trial(rank, model.relative_error, core_consistency(data, model), None))
+        else:
+            tried.append(next(searched))
+        job.metric("train core_consistency", tried[-1].consistency, {"rank": rank}, unit="percent")
+        if (split_half := tried[-1].split_half) is not None:
+            job.metric("train split_half", split_half, {"rank": rank})
+        if job.boundary(rank).stop:
+            break
+    best = highest(tried)
+    halves = "" if best.split_half is None else " that halves of the data agree on"
+    job.note(f"cp: rank {best.rank} is the highest with a consistent core{halves}, of {ranks[0]} to {tried[-1].rank}")
+    fit, model = runs[best.rank] if best.rank in runs else run(best.rank)
+    return model, fit.history, fit.ended()
 
-    model = choose(models(), note)
-    job.note(f"cp: rank {model.rank} is the highest with a consistent core, of {min(runs)} to {max(runs)}")
-    return model, runs[model.rank].history, runs[model.rank].ended()
+
+def _searches(settings: Hyperparameters, init: Init | None) -> bool:
+    """Whether a fit is a search of what stands for the data."""
+    squares = settings.method == "auto" and settings.loss == "gaussian"
+    return squares and not settings.nonnegative and not settings.fixed_modes and init is None
 
 
 def _earlier_model(job: Job[Hyperparameters]) -> CPTensor:

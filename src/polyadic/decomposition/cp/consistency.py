@@ -1,8 +1,6 @@
-"""How many components a tensor supports: the core consistency of a CP model, and a rank chosen by it."""
+"""How many components a tensor supports: the core consistency of a CP model."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -41,20 +39,6 @@ def core_consistency(data: Data, model: CPTensor) -> float:
     if known is None:
         core[(torch.arange(model.rank, device=core.device),) * len(factors)] -= 1
     return 100 * (1 - float(core.square().sum()) / model.rank)
-
-
-def choose(models: Iterable[tuple[int, CPTensor, float]], note: Callable[[int, CPTensor, float], None]) -> CPTensor:
-    """The model of the highest rank whose core consistency is 80 % or more; the first model where none has that.
-
-    models: one or more, each as rank, model and core consistency in percent, ranks rising. note: is told of each.
-    """
-    best: CPTensor | None = None
-    for rank, model, consistency in models:
-        note(rank, model, consistency)
-        if best is None or consistency >= CONSISTENT_PERCENT:
-            best = model
-    assert best is not None
-    return best
 
 
 def _of_slab(data: Data, share: DenseShare, held: list[Tensor], known: list[Tensor] | None) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -64,10 +64,11 @@ class Plan:
 
 @dataclass
 class Found:
-    """What a search tells beside its factors: sentences of doubt, and the relative error of factors of any sign."""
+    """What a search tells beside factors of the data: sentences of doubt, its relative error and its own factors."""
 
     doubts: tuple[str, ...] = ()
     error: float = 0.0
+    factors: list[Tensor] = field(default_factory=list)
 
 
 def small(data: Data, rank: int, seed: int) -> Small | None:
@@ -93,7 +94,7 @@ def search_work(data: Data, rank: int) -> float:
 def find(data: Data, target: Small, plan: Plan, ends: Ends, progress: Progress | None) -> CPTensor:
     """The best CP model of data, from the best one of what stands for them; errors as those of `fit.cp`."""
     found = Found()
-    begin = partial(_searched, data, target, plan, found)
+    begin = partial(searched, data, target, plan, found)
     if plan.nonnegative:
         return _nonnegative(data, begin, plan, ends, progress, found)
     by_sweeps = isinstance(data.share, SparseShare) and data.mask is None
@@ -205,7 +206,7 @@ def _positive(data: Data, factors: list[Tensor]) -> list[Tensor]:
     return [(factor * sign).clamp_min(0) for factor, sign in zip(factors, signs.to(factors[0]), strict=True)]
 
 
-def _searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tensor]:
+def searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tensor]:
     """This rank's rows of the factors (J_n x R, float64) that the best model of the search stands for, over |X|."""
     rank = plan.rank
     with for_kernels():
@@ -224,4 +225,5 @@ def _searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tenso
         found.error = math.sqrt(max(0.0, best.squares))
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
-        return target.expanded(data, unstacked(stack.numpy(), edges_of(target), rank))
+        found.factors = unstacked(stack.numpy(), edges_of(target), rank)
+        return target.expanded(data, found.factors)

@@ -1,0 +1,144 @@
+"""What speaks for each of several ranks: the core consistency, and whether halves of the data have the same factors.
+
+All ranks are searched on one core of the data, or on one sample of their observed entries, so that they cost little
+more than one; none of them is finished on the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from polyadic.decomposition.cp.compression import Core
+from polyadic.decomposition.cp.consistency import CONSISTENT_PERCENT, core_consistency
+from polyadic.decomposition.cp.find import Found, Plan, Small, searched, small
+from polyadic.decomposition.data import Data
+from polyadic.errors import UserError
+from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense import Slab, longest
+from polyadic.tensor.dense_share import DenseShare
+from polyadic.tensor.sparse import SparseTensor
+from polyadic.tensor.sparse_share import SparseShare
+
+SIMILAR = 0.85
+"""Components of so much congruence or more are similar: Lorenzo-Seva and ten Berge, Methodology 2006."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a rank comes to: its relative error on what stands for the data, and what speaks for it.
+
+    consistency: in percent. split_half: the least congruence of a component of one half of the data and its counterpart
+    in the other; None where there are no halves to compare.
+    """
+
+    rank: int
+    relative_error: float
+    consistency: float
+    split_half: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether a model of this rank is trilinear, and is found in each half of the data."""
+        return self.consistency >= CONSISTENT_PERCENT and (self.split_half is None or self.split_half >= SIMILAR)
+
+
+def trials(data: Data, ranks: Sequence[int], *, l2: float, seed: int) -> Iterator[Trial] | None:
+    """What each rank comes to; None where searches would take longer than fits of the data. A collective.
+
+    Halves are every second row of the longest mode: Harshman and De Sarbo, in Law et al., Research Methods for
+    Multimode Data Analysis, 1984. A matrix has none, since its factors are never unique.
+    """
+    top = max(ranks)
+    whole = small(data, top, seed)
+    if whole is None:
+        return None
+    parts = halves(data) if len(data.share.shape) > 2 else []
+    targets = [(part, target) for part in parts if (target := small(part, top, seed)) is not None]
+    return _tried(data, whole, targets if len(targets) == 2 else [], ranks, l2, seed)
+
+
+def highest(tried: Iterable[Trial]) -> Trial:
+    """The trial of the highest rank that holds; the first one where none does. tried: one or more, ranks rising."""
+    first, *others = tried
+    return next((trial for trial in reversed([first, *others]) if trial.holds), first)
+
+
+def _tried(
+    data: Data, whole: Small, parts: list[tuple[Data, Small]], ranks: Sequence[int], l2: float, seed: int
+) -> Iterator[Trial]:
+    for rank in ranks:
+        plan, found = Plan(rank, False, l2, None, seed), Found()
+        model = _model(searched(data, whole, plan, found), data)
+        if isinstance(whole, Core):
+            inner = _model(found.factors, None)
+            consistency = core_consistency(Data.of(whole.tensor), inner)
+        else:
+            consistency = core_consistency(data, replace(model, weights=model.weights * data.norm))
+        both = [_model(searched(part, target, plan, Found()), part) for part, target in parts]
+        split_half = congruence(both[0], both[1], _divided(data)) if both else None
+        yield Trial(rank, found.error, consistency, split_half)
+
+
+def halves(data: Data) -> list[Data]:
+    """The even and the odd rows of the longest mode; none where a half holds nothing. A collective."""
+    try:
+        return [_half(data, odd) for odd in (0, 1)]
+    except UserError:  # Of a half that is all zero, or has no row.
+        return []
+
+
+def congruence(one: CPTensor, other: CPTensor, divided: int) -> float:
+    """The least congruence of matched components, the product of their columns' cosines in all modes but one."""
+    cosines = np.ones((one.rank, one.rank))
+    for mode, (left, right) in enumerate(zip(one.factors, other.factors, strict=True)):
+        if mode != divided:
+            columns = [(factor / factor.norm(dim=0).clamp_min(1e-300)).double().cpu() for factor in (left, right)]
+            cosines *= (columns[0].T @ columns[1]).numpy()
+    # A sign may stand in the divided mode, whose rows are others.
+    rows, places = linear_sum_assignment(-np.abs(cosines))
+    return float(np.abs(cosines)[rows, places].min())
+
+
+def _divided(data: Data) -> int:
+    share = data.share
+    return share.slab.mode if isinstance(share, DenseShare) else longest(share.shape)
+
+
+def _half(data: Data, odd: int) -> Data:
+    share, mode = data.share, _divided(data)
+    shape = list(share.shape)
+    shape[mode] = (shape[mode] + 1 - odd) // 2
+    if isinstance(share, SparseShare):
+        tensor = share.block.tensor
+        index = tensor.indices + torch.tensor([[layer.start] for layer in share.layers], device=share.device).int()
+        kept = index[mode] % 2 == odd
+        index = index[:, kept]
+        index[mode] //= 2
+        part: SparseTensor | Slab = SparseTensor(index, tensor.values[kept], tuple(shape))
+    else:
+        slab = share.slab
+        first = (odd - slab.start) % 2
+        local = _with_gaps(data).narrow(mode, first, max(0, slab.local.shape[mode] - first))
+        every = torch.arange(0, local.shape[mode], 2, device=share.device)
+        rows = local.index_select(mode, every).contiguous()
+        part = Slab(rows, tuple(shape), mode, (slab.start + 1 - odd) // 2)
+    return Data.of(part, data.world, observed=data.mask is not None)
+
+
+def _with_gaps(data: Data) -> Tensor:
+    """The slab's entries, NaN where they are unknown."""
+    assert isinstance(data.share, DenseShare)
+    local = data.share.slab.local
+    return local.masked_fill(data.mask.slab.local == 0, torch.nan) if isinstance(data.mask, DenseShare) else local
+
+
+def _model(factors: list[Tensor], data: Data | None) -> CPTensor:
+    """The model of factors, with weights of 1; whole where they are a rank's rows of data."""
+    model = CPTensor(torch.ones(factors[0].shape[1], dtype=torch.float64, device=factors[0].device), factors, 0.0)
+    return model if data is None else data.whole(model)
