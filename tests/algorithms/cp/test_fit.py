@@ -343,7 +343,7 @@ def test_rank_auto_asks_halves_of_what_it_searches(
         tmp_path, noisy, rank="auto", max_rank="4", method="auto", missing="mask" if form == "gaps" else "error"
     )
     printed = capsys.readouterr()
-    halves = re.findall(r"rank=(\d), train split_half <loss>=(\S+)", printed.out)
+    halves = re.findall(r"rank=(\d), train split_half <congruence>=(\S+)", printed.out)
     assert [int(rank) for rank, _ in halves] == [1, 2, 3, 4] and float(halves[1][1]) > 0.99
     assert model.tensor.rank == 2 and model.relative_error < 0.01
     assert "rank 2 is the highest with a consistent core that halves of the data agree on, of 1 to 4" in printed.err

@@ -24,7 +24,9 @@ ALGORITHM = Algorithm(
         Metric("train seconds_per_sweep", unit="seconds"),
         Metric("train loss", about="mean loss per entry, of lbfgs and adam"),
         Metric("train core_consistency", unit="percent", minimize=False, about="of each rank that rank=auto tries"),
-        Metric("train split_half", minimize=False, about="least congruence of two halves' components, of each rank"),
+        Metric(
+            "train split_half", unit="congruence", minimize=False, about="of two halves' components, of each such rank"
+        ),
         Metric("train final_relative_error", objective=True, about="of the model that is kept"),
     ),
     fit=fit,

@@ -91,7 +91,7 @@ def _best_rank(job: Job[Hyperparameters], data: Data, init: Init | None) -> tupl
             tried.append(next(searched))
         job.metric("train core_consistency", tried[-1].consistency, {"rank": rank}, unit="percent")
         if (split_half := tried[-1].split_half) is not None:
-            job.metric("train split_half", split_half, {"rank": rank})
+            job.metric("train split_half", split_half, {"rank": rank}, unit="congruence")
         if job.boundary(rank).stop:
             break
     best = highest(tried)

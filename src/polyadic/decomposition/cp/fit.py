@@ -26,11 +26,8 @@ from polyadic.tensor.arguments import Dense, checked, mode_of
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.dense import Slab
 from polyadic.tensor.dense_share import DenseShare
-from polyadic.tensor.kernels.threads import for_kernels
+from polyadic.tensor.kernels.threads import for_few
 from polyadic.tensor.sparse import SparseTensor
-
-FEW_ENTRIES = 2**20
-"""Entries of a dense tensor, all of whose products but our kernels' one thread makes."""
 
 Method: TypeAlias = Literal["auto", "als", "nls"]
 
@@ -90,17 +87,12 @@ def cp(
     data = Data.of(tensor, world, observed=observed)
     held = _fixed(fixed, len(data.share.shape))
     ends = Ends(max_iterations, stop_tol, after_sweep)
-    with for_kernels() if _few(data) else nullcontext():
+    entries = math.prod(data.share.shape)
+    with for_few(entries, data.share.device) if isinstance(data.share, DenseShare) else nullcontext():
         model = _fit(data, rank, method, nonnegative, l2, held, init, restarts, seed, progress, ends)
         model = model if held else canonical(model)
-        entries = math.prod(data.share.shape) if data.mask is None else observed_entries(data)
+        entries = entries if data.mask is None else observed_entries(data)
         return model if nonnegative else doubted(model, *model.doubts, entries=entries, l2=l2)
-
-
-def _few(data: Data) -> bool:
-    """Whether the entries are so few that to wake torch's threads takes longer than their work."""
-    share = data.share
-    return isinstance(share, DenseShare) and share.device.type == "cpu" and math.prod(share.shape) <= FEW_ENTRIES
 
 
 def _fit(

@@ -21,6 +21,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.tensor.arguments import Dense, checked, dense, numbers_of
 from polyadic.tensor.dense import Slab
+from polyadic.tensor.kernels.threads import for_few
 from polyadic.tensor.tucker_tensor import TuckerTensor
 
 Method: TypeAlias = Literal["st-hosvd", "hooi", "nonnegative"]
@@ -80,16 +81,17 @@ def tucker(
         raise UserError("the tensor has negative entries: method nonnegative needs none. Use st-hosvd or hooi")
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
     progress, sweep = progress or Progress(), nonnegative_sweep if method == "nonnegative" else hooi_sweep
-    if not progress.factors and method == "nonnegative":
-        progress.core, progress.factors = nonnegative_start(slab, ranks or (), norm, seed)
-    if not progress.factors:
-        kept = truncations(slab, ranks, tol, norm)
-        progress.core, progress.factors = st_hosvd(slab, kept, range_finder, seed, world)
-        explained = progress.core.double().square().sum().item()
-        progress.relative_error = relative_error(progress, slab, world, norm, explained)
-    if method != "st-hosvd":
-        _descend(progress, sweep, slab, world, norm, max_iterations, stop_tol, after_sweep)
-    return _finished(progress, slab, world, unit, turn=method != "nonnegative")
+    with for_few(math.prod(slab.shape), slab.local.device):
+        if not progress.factors and method == "nonnegative":
+            progress.core, progress.factors = nonnegative_start(slab, ranks or (), norm, seed)
+        if not progress.factors:
+            kept = truncations(slab, ranks, tol, norm)
+            progress.core, progress.factors = st_hosvd(slab, kept, range_finder, seed, world)
+            explained = progress.core.double().square().sum().item()
+            progress.relative_error = relative_error(progress, slab, world, norm, explained)
+        if method != "st-hosvd":
+            _descend(progress, sweep, slab, world, norm, max_iterations, stop_tol, after_sweep)
+        return _finished(progress, slab, world, unit, turn=method != "nonnegative")
 
 
 def _check(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ T = TypeVar("T")
 PARTS_PER_THREAD = 4
 PARTS_LEFT_ALONE = 1
 """A thread is helped where more parts than this wait for it, since something else then holds it up."""
+FEW_ENTRIES = 2**20
+"""Entries of a dense tensor, all of whose products but our kernels' one thread makes."""
 _reserved_threads: list[int] = []
 
 
@@ -39,6 +41,14 @@ def for_kernels() -> Iterator[None]:
     finally:
         _reserved_threads.pop()
         torch.set_num_threads(before)
+
+
+def for_few(entries: float, device: torch.device) -> AbstractContextManager[None]:
+    """`for_kernels` where a tensor on a CPU has so few entries that to wake torch's threads takes longer than its work.
+
+    Beside another busy process the threads that wait for one another take many times as long.
+    """
+    return for_kernels() if device.type == "cpu" and entries <= FEW_ENTRIES else nullcontext()
 
 
 def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: Any) -> None:
