@@ -56,6 +56,18 @@ def sparse(shape: tuple[int, ...], records: int) -> Callable[[Path], None]:
     return write
 
 
+def with_gaps(*shape: int) -> Callable[[Path], None]:
+    """A dense tensor, a third of whose entries are unknown."""
+
+    def write(path: Path) -> None:
+        random = np.random.default_rng(0)
+        tensor = random.random(shape, np.float32)
+        tensor[random.random(shape, np.float32) < 1 / 3] = np.nan
+        np.save(path, tensor)
+
+    return write
+
+
 def documents(count: int, terms: int) -> Callable[[Path], None]:
     """Documents of 12 words, by two of 40 topics each."""
 
@@ -97,6 +109,8 @@ CASES = {
     "cp-observed": Case(
         {"rank": "24", "entries": "missing", **SHORT}, "a.parquet", sparse((50_000, 20_000, 1_000), 500_000)
     ),
+    "cp-ratings": Case({"rank": "5", "entries": "missing", **SHORT}, "a.parquet", sparse((3000, 2000, 500), 4_000_000)),
+    "cp-gaps": Case({"rank": "8", "missing": "mask", **SHORT}, "a.npy", with_gaps(320, 320, 320)),
     "tucker": Case(
         {"algorithm": "tucker", "ranks": "[30,30,30]", "method": "hooi", **SHORT}, "a.npy", dense(350, 350, 350)
     ),
