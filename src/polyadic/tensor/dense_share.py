@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -56,6 +57,13 @@ class DenseShare:
         self._next: range | None = None
         self._room = self.slab.local.new_empty(0)
         self._modes, self._turns, self._products = list(range(len(self.shape))), False, 0
+
+    def with_entries(self, local: Tensor) -> DenseShare:
+        """The share of other entries of the same slab, of the same ranks."""
+        other = copy(self)
+        other.slab, other._room = replace(self.slab, local=local), local.new_empty(0)
+        other._partial, other._next = None, None
+        return other
 
     def sweep(self, number: int) -> list[int]:
         """The modes in the order in which sweep `number`, from 0, is to update them."""

@@ -97,6 +97,7 @@ def _best_rank(job: Job[Hyperparameters], data: Data, init: Init | None) -> tupl
     best = highest(tried)
     halves = "" if best.split_half is None else " that halves of the data agree on"
     job.note(f"cp: rank {best.rank} is the highest with a consistent core{halves}, of {ranks[0]} to {tried[-1].rank}")
+    searched = None  # It holds the halves of the data.
     fit, model = runs[best.rank] if best.rank in runs else run(best.rank)
     return model, fit.history, fit.ended()
 

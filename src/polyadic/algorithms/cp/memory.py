@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from polyadic.algorithms.cp.hyperparameters import Hyperparameters, Method
-from polyadic.decomposition.cp.entries import ENTRIES_PER_NUMBER, NEARLY_ALL, first_round
+from polyadic.decomposition.cp.entries import ENTRIES_PER_NUMBER, MOST_ROW_NUMBERS, NEARLY_ALL, first_round, row_numbers
 from polyadic.decomposition.cp.find import LEAST_WORK_OF_ENTRIES
 from polyadic.decomposition.cp.row_matrices import PIECE_BYTES
 from polyadic.decomposition.gcp.objective import MOST_ENTRIES
@@ -32,6 +32,8 @@ TRIANGLES = 4
 beside one for each row of every mode."""
 ROW_NUMBERS, LONGEST_NUMBERS = 2, 3
 """Of a matrix R x R in float64 for every row: triangles and inverses; and for each row of the longest mode."""
+SIDE_BY_SIDE = 2
+"""Starts whose rows' own matrices stand in memory at once, about."""
 SAMPLE_BYTES = 60
 """Of each index of a sample: as it is gathered, sorted and placed."""
 PIECES = 4.2
@@ -52,6 +54,9 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     }
     if method in ("auto", "nls") and (settings.entries == "missing" or settings.missing == "mask"):
         parts["steps"] = _steps(settings, head, rank, method)
+    if settings.rank is None and method == "auto" and settings.loss == "gaussian":
+        gaps = MASK_SHARE + 1 if settings.missing == "mask" else 0
+        parts["halves"] = head.bytes * (SPARSE_COPIES if head.sparse else 1 + gaps)
     return Need(parts, "lower rank, or set method=adam" if method == "lbfgs" else "lower rank")
 
 
@@ -59,17 +64,19 @@ def _steps(settings: Hyperparameters, head: TensorHead, rank: int, method: Metho
     """What Gauss-Newton steps hold where only observed entries count: their sample, and a matrix for every row."""
     entries, order = float(head.entries * head.ranks), len(head.shape)
     sample = min(entries, ENTRIES_PER_NUMBER * rank * sum(head.shape) / NEARLY_ALL)
-    if method == "auto" and first_round(sample, head.shape, rank) > LEAST_WORK_OF_ENTRIES:
+    blocks = row_numbers(head.shape, rank)
+    dear = first_round(sample, head.shape, rank) > LEAST_WORK_OF_ENTRIES or blocks > MOST_ROW_NUMBERS
+    if method == "auto" and dear:
         return 0.0
     matrices = rank**2 * (ROW_NUMBERS * sum(head.shape) + LONGEST_NUMBERS * max(head.shape))
     misfit = head.dtype.itemsize * head.entries * (order if head.sparse else 1)
-    return 8.0 * matrices + misfit + SAMPLE_BYTES * order * sample
+    return 8.0 * (matrices + 2 * SIDE_BY_SIDE * blocks) + misfit + SAMPLE_BYTES * order * sample
 
 
 def _swept(settings: Hyperparameters, head: TensorHead) -> bool:
     """Whether auto finishes by alternating least squares."""
     given = bool(settings.fixed_modes) or settings.init is not None
-    return given or (head.sparse and settings.entries == "zeros")
+    return given or (head.sparse and settings.entries == "zeros" and not settings.nonnegative)
 
 
 def _method(settings: Hyperparameters, head: TensorHead) -> Method:

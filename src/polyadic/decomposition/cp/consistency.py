@@ -50,7 +50,7 @@ def _of_slab(data: Data, share: DenseShare, held: list[Tensor], known: list[Tens
     core = share.slab.local.double()
     if known is not None:
         assert isinstance(data.mask, DenseShare)
-        core = (core - reconstruct(torch.ones_like(known[0][0]), known)) * data.mask.slab.local
+        core = (core - reconstruct(known[0].new_ones(known[0].shape[1]), known)) * data.mask.slab.local
     for rows in held:
         core = torch.tensordot(core, rows, dims=([0], [0]))
     return core

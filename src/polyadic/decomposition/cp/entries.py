@@ -22,6 +22,10 @@ ENTRIES_PER_NUMBER = 20
 """Entries of a sample for each number of the model: fewer know too little of it, more make its steps dear."""
 NEARLY_ALL = 0.7
 """A sample that would hold this part of the entries takes all of them."""
+LANES = 4
+"""Numbers that the kernels of steps take at a time."""
+MOST_ROW_NUMBERS = 2**22
+"""Of the matrices R x R of all rows, of which every start that descends has two sets: more are no small problem."""
 CHUNK_ENTRIES = 2**22
 """Entries that are looked at together."""
 ALIKE, ALIKE_ON_A_SAMPLE = 1e-3, 1e-2
@@ -102,6 +106,11 @@ def first_round(entries: float, shape: Sequence[int], rank: int) -> float:
     """About the multiplications of the first round of a search on so many observed entries, or a sample of them."""
     sample = min(entries, ENTRIES_PER_NUMBER * rank * sum(shape) / NEARLY_ALL)
     return 20.0 * sample * len(shape) * rank * (2 * CG_STEPS + rank)
+
+
+def row_numbers(shape: Sequence[int], rank: int) -> int:
+    """Numbers of the matrices of all rows, as the kernels hold them."""
+    return sum(shape) * (-(-rank // LANES) * LANES) ** 2
 
 
 def observed_entries(data: Data) -> int:

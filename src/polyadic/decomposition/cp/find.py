@@ -18,7 +18,7 @@ from torch import Tensor
 
 from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.compression import Core, compress
-from polyadic.decomposition.cp.entries import Entries, first_round, observed_entries
+from polyadic.decomposition.cp.entries import MOST_ROW_NUMBERS, Entries, first_round, observed_entries, row_numbers
 from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
@@ -74,10 +74,12 @@ class Found:
 def small(data: Data, rank: int, seed: int) -> Small | None:
     """What stands for the data, where a search of it takes no longer than a fit of them; or None. A collective."""
     if data.mask is not None:
-        if first_round(observed_entries(data), data.share.shape, rank) > LEAST_WORK_OF_ENTRIES:
+        shape = data.share.shape
+        dear = first_round(observed_entries(data), shape, rank) > LEAST_WORK_OF_ENTRIES
+        if dear or row_numbers(shape, rank) > MOST_ROW_NUMBERS:
             return None
         entries = Entries.of(data, rank)
-        return entries if affordable(entries, rank, LEAST_WORK_OF_ENTRIES) else None
+        return entries if entries.norm and affordable(entries, rank, LEAST_WORK_OF_ENTRIES) else None
     core = compress(data, rank, seed)
     if core is None or (isinstance(data.share, SparseShare) and 1 - core.missed <= LEAST_HELD):
         return None
@@ -164,7 +166,9 @@ def _nonnegative(data: Data, begin: Begin, plan: Plan, ends: Ends, progress: Pro
 
     No nonnegative model is better than the best one of any sign, so that one as good needs no other start.
     """
-    state, going = progress or NewtonProgress(), [True]
+    begun = progress is not None and bool(progress.factors or progress.best)
+    state: Progress = progress if progress is not None and begun else newton(progress)
+    going = [True]
 
     def after_step(now: Progress) -> bool:
         going[0] = ends.after_step(now)
@@ -172,22 +176,24 @@ def _nonnegative(data: Data, begin: Begin, plan: Plan, ends: Ends, progress: Pro
 
     watched = ends if ends.after_step is unwatched else replace(ends, after_step=after_step)
     if isinstance(state, NewtonProgress):
-        start = lambda _: _positive(data, _begun(data, begin))  # noqa: E731
-        model = nls(
-            data,
-            start,
-            nonnegative=True,
-            l2=plan.l2,
-            fixed=[],
-            restarts=1,
-            seed=plan.seed,
-            ends=watched,
-            progress=state,
-        )
-        if not going[0] or model.relative_error <= (1 + AS_GOOD) * found.error + AS_GOOD**2:
+        model = _projected(data, begin, plan, watched, state, found)
+        if not going[0] or model.relative_error <= (1 + AS_GOOD) * state.least_error + AS_GOOD**2:
             return model
         state = Progress(restart=1, best=state.better())
     return _swept(data, plan, plan.restarts or 1 + NONNEGATIVE_STARTS, watched, state)
+
+
+def _projected(data: Data, begin: Begin, plan: Plan, ends: Ends, state: NewtonProgress, found: Found) -> CPTensor:
+    """The nonnegative model that steps go on to from the best factors of any sign."""
+
+    def start(_: int) -> list[Tensor]:
+        factors = _positive(data, _begun(data, begin))
+        state.least_error = found.error
+        return factors
+
+    return nls(
+        data, start, nonnegative=True, l2=plan.l2, fixed=[], restarts=1, seed=plan.seed, ends=ends, progress=state
+    )
 
 
 def _positive(data: Data, factors: list[Tensor]) -> list[Tensor]:
@@ -222,8 +228,10 @@ def searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tensor
                 f"other starts ended at factors that fit as well but are not the same (least cosine {match:.2f}): at "
                 f"rank {rank} these are not the only ones. Lower rank, or set l2 (0.001, say)",
             )
-        found.error = math.sqrt(max(0.0, best.squares))
         # One rank's word: descents on different hardware may end in different places.
         stack = data.world.from_first_(torch.from_numpy(best.stack).to(data.share.device)).cpu()
         found.factors = unstacked(stack.numpy(), edges_of(target), rank)
+        lengths = torch.stack([factor.square().sum(0) for factor in found.factors]).prod(0).sum().item()
+        error = math.sqrt(max(0.0, best.squares - l2 * lengths))
+        found.error, found.doubts = data.world.from_first((error, found.doubts))
         return target.expanded(data, found.factors)

@@ -110,7 +110,12 @@ def _fit(
 ) -> CPTensor:
     """The model of a method, as it ends."""
     dense = isinstance(data.share, DenseShare)
-    swept = dense and progress is not None and bool(progress.factors) and not isinstance(progress, NewtonProgress)
+    swept = (
+        (dense or data.mask is not None)
+        and progress is not None
+        and bool(progress.factors)
+        and not isinstance(progress, NewtonProgress)
+    )
     given = bool(fixed) or init is not None or (swept and not nonnegative)
     target = small(data, rank, seed) if method == "auto" and not given else None
     if target is not None:

@@ -23,6 +23,8 @@ from polyadic.tensor.layout import Layer
 Preconditioner: TypeAlias = Callable[[list[Tensor]], list[Tensor]]
 
 MOST_CG_STEPS = 50
+LEAST_DAMPING = 1e-100
+"""Where every factor is zero, so that J^T J is."""
 CG_TOLERANCE = 1e-2
 """Conjugate gradients end when the residual's preconditioned norm is this part of the first one."""
 
@@ -93,7 +95,7 @@ def newton_step(model: Quadratic, damping: float) -> tuple[list[Tensor], float]:
     2013, section 4; Singh, Ma, Yang and Solomonik, SIAM J. Sci. Comput. 2021. A collective where a mode's rows are
     divided over ranks.
     """
-    damping = max(damping, len(model.grams[0]) * torch.finfo(torch.float64).eps * model.longest())
+    damping = max(damping, len(model.grams[0]) * torch.finfo(torch.float64).eps * model.longest(), LEAST_DAMPING)
     on_one = model.world.size == 1 or all(layer.everywhere for layer in model.layers)
     if type(model) is Quadratic and model.rows[0].device.type == "cpu" and on_one:
         return _by_kernel(model, damping)

@@ -19,6 +19,7 @@ from polyadic.decomposition.cp.sweep import by_kernels
 from polyadic.decomposition.cp.updates import column_lengths
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
+from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.kernels.threads import for_kernels
 
 FIRST_DAMPING = 1e-3
@@ -40,11 +41,13 @@ LENGTH_MARGIN = 0.5
 class NewtonProgress(Progress):
     """The state of a fit by Gauss-Newton steps: beside that of any fit, the damping of the next step.
 
-    growth: by how much the damping grows if that step is refused.
+    growth: by how much the damping grows if that step is refused. least_error: of a nonnegative fit, the relative error
+    of the best factors of any sign.
     """
 
     damping: float = 0.0
     growth: float = 2.0
+    least_error: float = 0.0
 
 
 @dataclass
@@ -115,7 +118,8 @@ def nls(
     while progress.restart < restarts:
         if not progress.factors:
             progress.factors, progress.damping, progress.growth = start(seed + progress.restart), 0.0, 2.0
-        with for_kernels() if by_kernels(data, progress.factors[0].shape[1]) else nullcontext():
+        alone = by_kernels(data, progress.factors[0].shape[1]) and not isinstance(data.mask, DenseShare)
+        with for_kernels() if alone else nullcontext():
             going = _descend(task, progress, ends)
         progress.relative_error = final_error(data, progress)
         if not going:
@@ -162,19 +166,21 @@ def _step(progress: NewtonProgress, point: _Point, task: Task, stop_tol: float) 
         model = _quadratic(point, task)
         step, promise = newton_step(model, progress.damping)
         if task.nonnegative:
-            step = [(own + change).clamp_min(0) - own for own, change in zip(point.rows, step, strict=True)]
+            step = [
+                (own + change).clamp_min(0) - own if moves else change
+                for own, change, moves in zip(point.rows, step, task.moves, strict=True)
+            ]
             promise = model.promise(step)
         change = point.relative_error - math.sqrt(max(0.0, point.relative_error**2 - promise))
-        if promise > 0 and _small(change, point.relative_error, SMALL_PROMISE * stop_tol):
+        projected = task.nonnegative and promise < 0  # A projection may lead upwards; of a short step it does not.
+        if not projected and (not promise > 0 or _small(change, point.relative_error, SMALL_PROMISE * stop_tol)):
             return None
-        trial = _point(task, _moved(point, step, task)) if promise > 0 else point
-        kept = (point.squares - trial.squares) / promise
+        trial = point if projected else _point(task, _moved(point, step, task))
+        kept = 0.0 if projected else (point.squares - trial.squares) / promise
         if kept > ACCEPTED_RATIO:
             progress.damping *= 0.2 if kept > GOOD_RATIO else max(1 / 3, 1 - (2 * kept - 1) ** 3)
             progress.growth = 2.0
             return _balanced(trial, task)
-        if not promise > 0 and not task.nonnegative:
-            return None
         progress.damping, progress.growth = progress.damping * progress.growth, progress.growth * 2
     return None
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from polyadic.decomposition.cp.newton import Preconditioner, Quadratic
 from polyadic.decomposition.cp.row_matrices import pairs, symmetric
-from polyadic.decomposition.data import Data
+from polyadic.decomposition.data import Data, overflow
 from polyadic.tensor.dense import reconstruct
 from polyadic.tensor.dense_share import DenseShare
 
@@ -25,17 +26,19 @@ class Observed:
         """|X - Y|² / |X|² over the observed entries, and half its gradient: own rows of each mode, float64."""
         data, share = self.data, self.data.share
         if isinstance(share, DenseShare):
-            model = reconstruct(torch.ones_like(factors[0][0]), factors)
-            missed = self._of(model.sub_(share.slab.local, alpha=1 / data.norm))
+            missed = self._of(_less(_sum_of(factors), share.slab.local, data.norm))
             squares, products = missed.square(), _products(missed, factors)
         else:
             squares, products = torch.zeros((), dtype=torch.float64, device=share.device), []
             for mode in range(len(factors)):
-                misses = share.entries(mode, factors).sub_(share.trees[mode].values, alpha=1 / data.norm)
+                misses = _less(share.entries(mode, factors), share.trees[mode].values, data.norm)
                 products.append(share.mttkrp_of(misses, mode, factors))
                 squares = squares if mode else misses.double().square().sum()
             squares = data.world.sum_(squares)
-        return data.world.from_first_(squares).item(), self._combined(products)
+        total = data.world.from_first_(squares).item()
+        if not math.isfinite(total):
+            raise overflow(share.dtype)
+        return total, self._combined(products)
 
     def image(self, factors: list[Tensor], v: list[Tensor]) -> list[Tensor]:
         """J^T J v: own rows of each mode, float64; v: own rows."""
@@ -46,7 +49,7 @@ class Observed:
         wide = [torch.cat([held[m] if m == n else factors[m] for n in modes], 1) for m in modes]
         share = self.data.share
         if isinstance(share, DenseShare):
-            change = self._of(reconstruct(torch.ones_like(wide[0][0]), wide))
+            change = self._of(_sum_of(wide))
             return self._combined(_products(change, factors))
         changes = [share.entries(mode, wide) for mode in modes]
         return self._combined([share.mttkrp_of(changes[mode], mode, factors) for mode in modes])
@@ -62,12 +65,24 @@ class Observed:
         """The share of other entries of the slab, which become zeros where none was observed."""
         share, mask = self.data.share, self.data.mask
         assert isinstance(share, DenseShare) and isinstance(mask, DenseShare)
-        return DenseShare(replace(share.slab, local=entries.mul_(mask.slab.local)), self.data.world)
+        return share.with_entries(entries.mul_(mask.slab.local))
 
     def _combined(self, products: Sequence[Tensor]) -> list[Tensor]:
         """The own rows of products of held rows, in float64."""
         layers = self.data.share.layers
         return [layer.combine(product).double() for layer, product in zip(layers, products, strict=True)]
+
+
+def _sum_of(factors: list[Tensor]) -> Tensor:
+    """The tensor of factors, with weights of 1."""
+    return reconstruct(factors[0].new_ones(factors[0].shape[1]), factors)
+
+
+def _less(model: Tensor, entries: Tensor, norm: float) -> Tensor:
+    """model - entries / norm, in place of the model."""
+    if norm * torch.finfo(model.dtype).max > 1:
+        return model.sub_(entries, alpha=1 / norm)
+    return model.sub_((entries.double() / norm).to(model.dtype))  # 1 / norm is no number of the model's type.
 
 
 def _products(share: DenseShare, factors: list[Tensor]) -> list[Tensor]:
@@ -114,8 +129,9 @@ class ObservedQuadratic(Quadratic):
         blocks = []
         for n in modes:
             own = symmetric(self.matrices[n], rank) + torch.diag(self._ridge(n, n)) + damping * eye
-            lower = torch.linalg.cholesky_ex(own)[0]
-            blocks.append(torch.cholesky_inverse(lower))
+            # A row with fewer entries than components has a matrix that is singular up to the round-off of its sums.
+            shift = rank * torch.finfo(self.held[n].dtype).eps * own.diagonal(dim1=1, dim2=2).amax(1)
+            blocks.append(torch.cholesky_inverse(torch.linalg.cholesky(own + shift[:, None, None] * eye)))
         return lambda v: [torch.bmm(v[n][:, None], blocks[n])[:, 0] for n in modes]
 
     def _ridge(self, n: int, m: int) -> Tensor:

@@ -28,6 +28,9 @@ from polyadic.tensor.sparse_share import SparseShare
 SIMILAR = 0.85
 """Components of so much congruence or more are similar: Lorenzo-Seva and ten Berge, Methodology 2006."""
 
+FEWEST_ROWS = 4
+"""Of the longest mode: a half of one row is a matrix."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -77,16 +80,24 @@ def _tried(
         model = _model(searched(data, whole, plan, found), data)
         if isinstance(whole, Core):
             inner = _model(found.factors, None)
-            consistency = core_consistency(Data.of(whole.tensor), inner)
+            consistency = data.world.from_first(core_consistency(Data.of(whole.tensor), inner))
         else:
             consistency = core_consistency(data, replace(model, weights=model.weights * data.norm))
-        both = [_model(searched(part, target, plan, Found()), part) for part, target in parts]
-        split_half = congruence(both[0], both[1], _divided(data)) if both else None
-        yield Trial(rank, found.error, consistency, split_half)
+        of_halves = [Found() for _ in parts]
+        both = [
+            _model(searched(part, target, plan, each), part)
+            for (part, target), each in zip(parts, of_halves, strict=True)
+        ]
+        # A half may be too small to have factors of its own at a rank that the whole supports.
+        compared = bool(both) and not any(each.doubts for each in of_halves)
+        split_half = congruence(both[0], both[1], _divided(data)) if compared else None
+        yield Trial(rank, found.error, consistency, None if split_half is None else data.world.from_first(split_half))
 
 
 def halves(data: Data) -> list[Data]:
-    """The even and the odd rows of the longest mode; none where a half holds nothing. A collective."""
+    """The even and the odd rows of the longest mode; none where a half would hold little. A collective."""
+    if data.share.shape[_divided(data)] < FEWEST_ROWS:
+        return []
     try:
         return [_half(data, odd) for odd in (0, 1)]
     except UserError:  # Of a half that is all zero, or has no row.
@@ -123,8 +134,8 @@ def _half(data: Data, odd: int) -> Data:
         part: SparseTensor | Slab = SparseTensor(index, tensor.values[kept], tuple(shape))
     else:
         slab = share.slab
-        first = (odd - slab.start) % 2
-        local = _with_gaps(data).narrow(mode, first, max(0, slab.local.shape[mode] - first))
+        first = min((odd - slab.start) % 2, slab.local.shape[mode])
+        local = _with_gaps(data).narrow(mode, first, slab.local.shape[mode] - first)
         every = torch.arange(0, local.shape[mode], 2, device=share.device)
         rows = local.index_select(mode, every).contiguous()
         part = Slab(rows, tuple(shape), mode, (slab.start + 1 - odd) // 2)

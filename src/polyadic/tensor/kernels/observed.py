@@ -63,7 +63,11 @@ def _evaluate(places, values, edges, stack, l2, others, gradient):
 
 @jit
 def _ridge(stack, edges, l2, ridge):
-    """ridge[n, r] = l2 times the squared lengths of column r in all modes but n (N x W): l2's part of J^T J."""
+    """ridge[n, r] = l2 times the squared lengths of column r in all modes but n (N x W).
+
+    It is the diagonal of l2's part of J^T J, which stands for the whole part: steps may be too bold for that, and are
+    then refused.
+    """
     modes = len(edges) - 1
     for r in range(stack.shape[1]):
         for n in range(modes):
