@@ -83,15 +83,19 @@ def _tried(
             consistency = data.world.from_first(core_consistency(Data.of(whole.tensor), inner))
         else:
             consistency = core_consistency(data, replace(model, weights=model.weights * data.norm))
-        of_halves = [Found() for _ in parts]
-        both = [
-            _model(searched(part, target, plan, each), part)
-            for (part, target), each in zip(parts, of_halves, strict=True)
-        ]
-        # A half may be too small to have factors of its own at a rank that the whole supports.
-        compared = bool(both) and not any(each.doubts for each in of_halves)
-        split_half = congruence(both[0], both[1], _divided(data)) if compared else None
+        split_half = None
+        if parts and all(_may_be_unique(part.share.shape, rank) for part, _ in parts):
+            both = [_model(searched(part, target, plan, Found()), part) for part, target in parts]
+            split_half = congruence(both[0], both[1], _divided(data))
         yield Trial(rank, found.error, consistency, None if split_half is None else data.world.from_first(split_half))
+
+
+def _may_be_unique(shape: Sequence[int], rank: int) -> bool:
+    """Whether factors in general position are the only ones: Kruskal, Linear Algebra and its Applications 1977.
+
+    A half may be too small for that at a rank that the whole supports.
+    """
+    return rank == 1 or sum(min(rows, rank) for rows in shape) >= 2 * rank + len(shape) - 1
 
 
 def halves(data: Data) -> list[Data]:
