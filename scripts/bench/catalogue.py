@@ -41,6 +41,7 @@ BENCHES = {
         Bench("cp_success", DECOMPOSITIONS, "CP: the best fit from one call", ("tensorly", "pyttb")),
         Bench("success", DECOMPOSITIONS, "Other fits from one call", ("tensorly",)),
         Bench("cp_time_to_fit", DECOMPOSITIONS, "CP of large tensors: the time to a fit"),
+        Bench("cp_real", DECOMPOSITIONS, "CP of measured tensors: errors and factors over seeds", ("tensorly",)),
         Bench("load", DECOMPOSITIONS, "Fits beside a busy process"),
         Bench("cp_sparse", DECOMPOSITIONS, "CP of a sparse tensor", ("pyttb",)),
         Bench("cp_sampled", DECOMPOSITIONS, "CP of a sparse tensor, sampled by leverage"),
