@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from polyadic.decomposition.cp.compression import Core
@@ -110,6 +109,8 @@ def halves(data: Data) -> list[Data]:
 
 def congruence(one: CPTensor, other: CPTensor, divided: int) -> float:
     """The least congruence of matched components, the product of their columns' cosines in all modes but one."""
+    from scipy.optimize import linear_sum_assignment  # Here, so that the library's import is not its.
+
     cosines = np.ones((one.rank, one.rank))
     for mode, (left, right) in enumerate(zip(one.factors, other.factors, strict=True)):
         if mode != divided:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from polyadic.distributed import World
@@ -42,12 +42,14 @@ def spectral_cores(
     observed = world.sum_(torch.tensor(len(values), device=values.device)).item()
     if numbers > MOST_NUMBERS or observed < ENTRIES_PER_NUMBER * numbers:
         return None
+    from scipy.sparse import csr_array  # Here, so that the library's import is not its.
+
     index = indices.cpu().numpy()
     places = [np.ravel_multi_index(tuple(part), sizes) for part, sizes in _halves(index, shape, cut)]
     matrix = csr_array((values.double().cpu().numpy(), tuple(places)), shape=(rows, columns))
     turned = csr_array(matrix.T)
 
-    def times(some: csr_array, right: Tensor) -> Tensor:
+    def times(some: Any, right: Tensor) -> Tensor:
         product = torch.from_numpy(some @ right.numpy())
         return world.sum_(product.to(world.device)).cpu()
 
