@@ -27,9 +27,12 @@ def living(is_base: Callable[[bytes], bool]) -> list[int]:
 def _environment(entry: Path) -> bytes:
     """The environment of a process, once it has one: between exec and its first instruction Linux shows none."""
     deadline = time.monotonic() + START_SECONDS
-    while not (text := (entry / "environ").read_bytes()) and _starts(entry) and time.monotonic() < deadline:
+    while True:
+        starts = _starts(entry)  # Before it is read: what has started meanwhile is read once more.
+        text = (entry / "environ").read_bytes()
+        if text or not starts or time.monotonic() > deadline:
+            return text
         time.sleep(0.001)
-    return text
 
 
 def _starts(entry: Path) -> bool:
