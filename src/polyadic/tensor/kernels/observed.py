@@ -11,15 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from polyadic.tensor.kernels.gauss_newton import (
-    LANES,
-    accept,
-    begun,
-    ended,
-    inverse,
-    judged,
-    lengths,
-)
+from polyadic.tensor.kernels.damping import begun, ended, judged
+from polyadic.tensor.kernels.gauss_newton import LANES, accept, inverse, lengths
 from polyadic.tensor.kernels.jit import jit
 from polyadic.tensor.kernels.vectors import added, entry, load, multiplied, product, scaled, store, total, zeros
 
