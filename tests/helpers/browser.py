@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
@@ -49,6 +53,38 @@ def show(driver: webdriver.Chrome, url: str, width: int, height: int, dark: bool
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     driver.get(url)
+
+
+def awaited(driver: WebDriver, condition: Callable[[WebDriver], bool], seconds: float = 20) -> None:
+    """Waits for a condition; one whose element the page has exchanged meanwhile is tried again."""
+    WebDriverWait(driver, seconds, 0.1, [StaleElementReferenceException]).until(condition)
+
+
+def press(driver: WebDriver, selector: str) -> None:
+    """Clicks what a CSS selector finds, as soon as it is there."""
+    awaited(driver, lambda driver: driver.find_element(By.CSS_SELECTOR, selector).click() is None)
+
+
+def give(driver: WebDriver, selector: str, text: str) -> None:
+    """Types a text into a field instead of the one in it."""
+
+    def typed(driver: WebDriver) -> bool:
+        field = driver.find_element(By.CSS_SELECTOR, selector)
+        field.clear()
+        field.send_keys(text)
+        return True
+
+    awaited(driver, typed)
+
+
+def choose(driver: WebDriver, selector: str, text: str) -> None:
+    """Chooses an option of a field by the text that it shows."""
+
+    def chosen(driver: WebDriver) -> bool:
+        Select(driver.find_element(By.CSS_SELECTOR, selector)).select_by_visible_text(text)
+        return True
+
+    awaited(driver, chosen)
 
 
 def screenshot(url: str, path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:

@@ -12,15 +12,14 @@ import pytest
 from PIL import Image
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.helpers import browser
+from tests.helpers.browser import awaited
 from tests.helpers.pages import colours_of
 from tests.local_mode.conftest import make_archive
 from tests.local_mode.front_door.conftest import Door, asked, ended, job, make_config, make_model, settled
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
-SECONDS = 20
 SIZES = [(1280, 900), (360, 740)]
 
 
@@ -62,10 +61,6 @@ def quiet(chromium: WebDriver) -> Iterator[WebDriver]:
     assert chromium.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
-def awaited(driver: WebDriver, condition: Callable[[WebDriver], bool]) -> None:
-    WebDriverWait(driver, SECONDS, 0.1).until(condition)
-
-
 def text_of(driver: WebDriver, name: str) -> str:
     return str(driver.execute_script("return document.getElementById(arguments[0])?.textContent ?? ''", name))
 
@@ -75,13 +70,11 @@ def weights(door: Door) -> dict[str, float]:
 
 
 def press(driver: WebDriver, action: str) -> None:
-    driver.find_element(By.CSS_SELECTOR, f"form[action$='/ab/{action}'] button").click()
+    browser.press(driver, f"form[action$='/ab/{action}'] button")
 
 
 def give(driver: WebDriver, variant: str, weight: str) -> None:
-    field = driver.find_element(By.NAME, f"weight.{variant}")
-    field.clear()
-    field.send_keys(weight)
+    browser.give(driver, f"[name='weight.{variant}']", weight)
 
 
 def test_a_click_moves_the_traffic_and_another_takes_it_back(served: Door, quiet: WebDriver) -> None:
@@ -101,7 +94,7 @@ def test_a_click_moves_the_traffic_and_another_takes_it_back(served: Door, quiet
 
 def test_a_promotion_that_is_refused_is_insisted_on_with_a_reason(served: Door, quiet: WebDriver) -> None:
     browser.show(quiet, served.url, *SIZES[0])
-    Select(quiet.find_element(By.NAME, "variant")).select_by_visible_text("B")
+    browser.choose(quiet, "[name='variant']", "B")
     press(quiet, "promote")
     awaited(quiet, lambda driver: "promote:" in text_of(driver, "message-ab"))
     assert "Promote B all the same" in text_of(quiet, "message-ab")
@@ -134,9 +127,8 @@ def test_it_follows_without_being_loaded_again(served: Door, quiet: WebDriver) -
 
 def test_what_is_typed_and_scrolled_stays_while_it_follows(served: Door, quiet: WebDriver) -> None:
     browser.show(quiet, served.url, *SIZES[1])
-    field = quiet.find_element(By.NAME, "weight.A")
-    field.clear()
-    field.send_keys("0.12")
+    give(quiet, "A", "0.12")
+    field = quiet.find_element(By.NAME, "weight.A")  # It is being written in: nothing is exchanged under a hand.
     scroll = "const box = document.getElementById('numbers-ab').parentElement; {} return box.scrollLeft"
     assert quiet.execute_script(scroll.format("box.scrollLeft = 80;")) == 80
     change = [{"VariantName": "B", "DesiredWeight": 0.3}]
@@ -157,7 +149,8 @@ def test_what_is_typed_and_scrolled_stays_while_it_follows(served: Door, quiet: 
 def test_a_job_shows_its_curve_and_its_log_until_it_has_ended(served: Door, quiet: WebDriver) -> None:
     browser.show(quiet, f"{served.url}/_page/training/running", *SIZES[0])
     awaited(quiet, lambda driver: "39 of 40 epochs" in text_of(driver, "training"))
-    box = quiet.find_element(By.CSS_SELECTOR, "svg .line").rect
+    box: dict[str, float] = {}
+    awaited(quiet, lambda driver: box.update(driver.find_element(By.CSS_SELECTOR, "svg .line").rect) is None)
     assert box["width"] > 100 and box["height"] > 50
     assert "epoch=39" in text_of(quiet, "log") and "waiting" in text_of(quiet, "log")
     served.client("sagemaker").stop_training_job(TrainingJobName="running")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from local_mode.front_door import surroundings
 from local_mode.front_door.page.comparison import ComparisonView
@@ -102,15 +101,15 @@ def test_the_verdict_comes_to_the_page_and_a_click_promotes(won: Door, chromium:
     fill(won)
     said = ask(won, "--loss", "squared-error", "--history", str(tmp_path / "weights.jsonl"))
     assert said.returncode == 0, said.stderr
-    WebDriverWait(chromium, SECONDS, 0.2).until(lambda driver: "Comparison: better" in compared(driver))
+    browser.awaited(chromium, lambda driver: "Comparison: better" in compared(driver), SECONDS)
     words = compared(chromium)
     assert "B is better than A" in words and "as the weights say" in words and "B less A" in words
     assert chromium.find_elements(By.CSS_SELECTOR, "#comparison-won svg path.band")
-    Select(chromium.find_element(By.CSS_SELECTOR, "form[action$='/won/promote'] select")).select_by_visible_text("B")
-    chromium.find_element(By.CSS_SELECTOR, "form[action$='/won/promote'] button").click()
-    WebDriverWait(chromium, SECONDS, 0.2).until(lambda _: weights(won) == {"A": 0.0, "B": 1.0})
+    browser.choose(chromium, "form[action$='/won/promote'] select", "B")
+    browser.press(chromium, "form[action$='/won/promote'] button")
+    browser.awaited(chromium, lambda _: weights(won) == {"A": 0.0, "B": 1.0}, SECONDS)
     message = chromium.find_element(By.ID, "message-won")
-    WebDriverWait(chromium, SECONDS, 0.2).until(lambda _: "B is better than A" in message.text)
+    browser.awaited(chromium, lambda _: "B is better than A" in message.text, SECONDS)
 
 
 def test_a_mismatch_is_a_problem_and_what_is_not_known_is_left_out() -> None:
