@@ -12,8 +12,8 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -62,7 +62,12 @@ def awaited(driver: WebDriver, condition: Callable[[WebDriver], bool], seconds: 
 
 def press(driver: WebDriver, selector: str) -> None:
     """Clicks what a CSS selector finds, as soon as it is there."""
-    awaited(driver, lambda driver: driver.find_element(By.CSS_SELECTOR, selector).click() is None)
+
+    def clicked(driver: WebDriver) -> bool:
+        driver.find_element(By.CSS_SELECTOR, selector).click()
+        return True
+
+    awaited(driver, clicked)
 
 
 def give(driver: WebDriver, selector: str, text: str) -> None:
