@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import tensorly
 import torch
@@ -41,3 +43,27 @@ def test_nonnegative_is_as_good_as_tensorlys() -> None:
     expected = float(torch.from_numpy(tensorly.tucker_to_tensor(theirs) - tensor.numpy()).norm() / tensor.norm())
     model = tucker(tensor, (3, 3, 3), method="nonnegative", max_iterations=50, stop_tol=0)
     assert model.relative_error < expected + 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "ranks", "noise"),
+    [((40, 40, 40), (4, 3, 2), 0.1), ((20, 20, 20, 20), (3, 2, 3, 2), 0.1), ((30, 8, 9), (5, 2, 3), 0.5)],
+)
+def test_a_planted_tensor_is_found_from_any_seed(shape: tuple[int, ...], ranks: tuple[int, ...], noise: float) -> None:
+    for seed in range(5):
+        signal = low_rank(shape, ranks, seed=50 + seed, positive=True)[0]
+        rough = torch.randn(shape, generator=torch.Generator().manual_seed(90 + seed)).double()
+        tensor = (signal + noise * rough * signal.norm() / rough.norm()).clamp_min(0)
+        model = tucker(tensor, ranks, method="nonnegative", seed=seed)
+        assert model.relative_error <= 1.02 * float((tensor - signal).norm() / tensor.norm())
+
+
+@pytest.mark.parametrize("limit", ["LARGEST_CORE", "LEAST_ROW_NUMBERS", "SEARCH_WORK"])
+def test_a_search_that_would_be_no_small_work_is_left_out(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("polyadic.decomposition.tucker.nonnegative")
+    tensor = low_rank((9, 8, 7), (2, 3, 2), 0.3, positive=True)[0]
+    found = tucker(tensor, (2, 3, 2), method="nonnegative", max_iterations=1)
+    monkeypatch.setattr(module, limit, 1)
+    model = tucker(tensor, (2, 3, 2), method="nonnegative", max_iterations=1)
+    assert found.relative_error < model.relative_error < 1

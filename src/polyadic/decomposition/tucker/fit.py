@@ -16,6 +16,7 @@ from polyadic.decomposition.tucker.error import relative_error
 from polyadic.decomposition.tucker.nonnegative import nonnegative_start, nonnegative_sweep
 from polyadic.decomposition.tucker.orthogonal import RangeFinder, hooi_sweep, st_hosvd, truncations
 from polyadic.decomposition.tucker.progress import Progress
+from polyadic.decomposition.tucker.small_sweeps import SmallSweeps
 from polyadic.decomposition.tucker.subspaces import ordered
 from polyadic.distributed import World
 from polyadic.errors import UserError
@@ -31,6 +32,11 @@ SAFE_NORM = 1e8
 """The squares of the squares of norms between 1 / SAFE_NORM and SAFE_NORM stay within float32."""
 
 
+def unwatched(_: Progress) -> bool:
+    """What sees the sweeps of a fit that nobody watches: several may then be made at once."""
+    return True
+
+
 @checked()
 def tucker(
     tensor: Dense | Slab,
@@ -44,7 +50,7 @@ def tucker(
     stop_tol: float = 1e-6,
     seed: int = 0,
     progress: Progress | None = None,
-    after_sweep: Callable[[Progress], bool] = lambda _: True,
+    after_sweep: Callable[[Progress], bool] = unwatched,
 ) -> TuckerTensor:
     """The Tucker decomposition of a dense tensor, with given ranks or within a bound on the relative error.
 
@@ -55,7 +61,8 @@ def tucker(
     method: st-hosvd truncates the modes one after the other, each on what the earlier ones left: Vannieuwenhoven,
     Vandebril and Meerbergen, SIAM J. Sci. Comput. 2012. hooi goes on from there by sweeps of subspace iteration:
     De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000. nonnegative keeps core and factors
-    nonnegative, by sweeps from a random start: Phan and Cichocki, Neurocomputing 2011.
+    nonnegative, by sweeps: Phan and Cichocki, Neurocomputing 2011. They begin at the best of several starts on a small
+    core that stands for the data, or at a random one where that core would not be small.
     range_finder: where st-hosvd takes the subspace of a mode from. "gram": a Gram matrix, or a QR decomposition where
     round-off would matter. "randomized": a random sketch, for given ranks, mended by one HOOI sweep in the place of a
     power step. "auto": a sketch for modes with far more rows than rank, a Gram matrix for the others.
@@ -80,17 +87,17 @@ def tucker(
     if method == "nonnegative" and world.any(bool((slab.local < 0).any())):
         raise UserError("the tensor has negative entries: method nonnegative needs none. Use st-hosvd or hooi")
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
-    progress, sweep = progress or Progress(), nonnegative_sweep if method == "nonnegative" else hooi_sweep
+    progress = progress or Progress()
     with for_few(math.prod(slab.shape), slab.local.device):
         if not progress.factors and method == "nonnegative":
-            progress.core, progress.factors = nonnegative_start(slab, ranks or (), norm, seed)
+            progress.core, progress.factors = nonnegative_start(slab, ranks or (), norm, seed, world)
         if not progress.factors:
             kept = truncations(slab, ranks, tol, norm)
             progress.core, progress.factors = st_hosvd(slab, kept, range_finder, seed, world)
             explained = progress.core.double().square().sum().item()
             progress.relative_error = relative_error(progress, slab, world, norm, explained)
         if method != "st-hosvd":
-            _descend(progress, sweep, slab, world, norm, max_iterations, stop_tol, after_sweep)
+            _descend(progress, method, slab, world, norm, max_iterations, stop_tol, after_sweep)
         return _finished(progress, slab, world, unit, turn=method != "nonnegative")
 
 
@@ -127,7 +134,7 @@ def _check_ranks(shape: Sequence[int], ranks: Sequence[int], method: Method) -> 
 
 def _descend(
     progress: Progress,
-    sweep: Sweep,
+    method: Method,
     slab: Slab,
     world: World,
     norm: float,
@@ -136,13 +143,34 @@ def _descend(
     after_sweep: Callable[[Progress], bool],
 ) -> None:
     """Sweeps until the fit converges or the caller ends it."""
+    nonnegative = method == "nonnegative"
+    small = SmallSweeps.of_all(slab, progress.core.shape, norm, world, nonnegative=nonnegative)
+    if small is None:
+        _round(progress, slab.local.dtype)
+    sweep = nonnegative_sweep if nonnegative else hooi_sweep
     while progress.iteration < max_iterations and not progress.converged(stop_tol):
-        began, progress.error_before = time.perf_counter(), progress.relative_error
-        progress.core, explained = sweep(slab, progress.factors, progress.core, world)
-        progress.relative_error = relative_error(progress, slab, world, norm, explained)
-        progress.iteration, progress.seconds = progress.iteration + 1, time.perf_counter() - began
+        began, before = time.perf_counter(), progress.iteration
+        if small is not None:
+            small.go_on(progress, max_iterations if after_sweep is unwatched else before + 1, stop_tol)
+            if not small.trusted:
+                progress.relative_error = relative_error(progress, slab, world, norm, norm**2)
+        else:
+            progress.error_before = progress.relative_error
+            progress.core, explained = sweep(slab, progress.factors, progress.core, world)
+            progress.relative_error = relative_error(progress, slab, world, norm, explained)
+            progress.iteration += 1
+        progress.seconds = (time.perf_counter() - began) / (progress.iteration - before)
         if not after_sweep(progress):
-            return
+            break
+    if small is not None:  # Its sweeps are in float64.
+        _round(progress, slab.local.dtype)
+        if progress.relative_error**2 < TRUSTED_ROUND_OFFS * torch.finfo(slab.local.dtype).eps:
+            progress.relative_error = relative_error(progress, slab, world, norm, norm**2)
+
+
+def _round(progress: Progress, dtype: torch.dtype) -> None:
+    """Core and factors in the precision of the data."""
+    progress.core, progress.factors = progress.core.to(dtype), [factor.to(dtype) for factor in progress.factors]
 
 
 def _finished(progress: Progress, slab: Slab, world: World, unit: float, *, turn: bool) -> TuckerTensor:

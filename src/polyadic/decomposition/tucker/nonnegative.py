@@ -11,29 +11,91 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from polyadic.decomposition.tucker.orthogonal import st_hosvd
+from polyadic.decomposition.tucker.small_sweeps import SmallSweeps
+from polyadic.decomposition.tucker.subspaces import Truncation
 from polyadic.decomposition.tucker.sweep import sweep
 from polyadic.decomposition.tucker.unfoldings import rows_of
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
+from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.products import mode_product, multi_mode_product
 
 COLUMN_PASSES = 5
 """Passes over the columns of a factor in one sweep: they are cheap beside the products with the data."""
 CORE_STEPS = 20
 """Gradient steps of the core in one sweep, which are cheap as well."""
+SPARE_COLUMNS = 2
+"""Columns of a mode beyond the rank in the core that stands for the data."""
+LARGEST_CORE = 2**16
+"""Numbers of such a core: a search on a larger one is no small work."""
+LEAST_ROW_NUMBERS, ROW_SHARE = 2**17, 1 / 16
+"""Numbers of all rows that a search may hold: the larger of 1 MB and a part of the tensor's own."""
+MOST_STARTS = 4
+ROUND_SWEEPS = 50, 150, 1000
+"""Sweeps of each start that is left; after a round the worse half is dropped."""
+SEARCH_WORK = 1e10
+"""Multiplications of a search whose every start is kept to its end: no start is made beyond."""
+SEARCH_TOLERANCE = 1e-8
+"""The change of the relative error in a sweep at which a start of a search has ended."""
 
 
-def nonnegative_start(slab: Slab, ranks: Sequence[int], norm: float, seed: int) -> tuple[Tensor, list[Tensor]]:
-    """A random core, and this rank's rows of random factors: the same rows for any number of ranks.
+def nonnegative_start(
+    slab: Slab, ranks: Sequence[int], norm: float, seed: int, world: World
+) -> tuple[Tensor, list[Tensor]]:
+    """A core and this rank's rows of factors, the same for any number of ranks.
 
-    All entries are uniform on [0, 1); the core is then scaled to give the model the norm of the data.
+    The best ones of a small core that stands for the data, where it is small; random ones elsewhere.
     """
+    if (found := _searched(slab, ranks, norm, seed, world)) is None:
+        found = _random(slab.shape, ranks, norm, seed)
+    core, factors = found
+    factors[slab.mode] = factors[slab.mode][slab.rows]
+    return core.to(slab.local), [factor.to(slab.local) for factor in factors]
+
+
+def _random(shape: Sequence[int], ranks: Sequence[int], norm: float, seed: int) -> tuple[Tensor, list[Tensor]]:
+    """A core and factors whose entries are uniform on [0, 1); the core is then scaled to a model of this norm."""
     random = torch.Generator().manual_seed(seed)
-    shapes = [list(ranks), *([rows, rank] for rows, rank in zip(slab.shape, ranks, strict=True))]
+    shapes = [list(ranks), *([rows, rank] for rows, rank in zip(shape, ranks, strict=True))]
     core, *factors = [torch.rand(shape, generator=random, dtype=torch.float64) for shape in shapes]
     square = (core * multi_mode_product(core, [factor.T @ factor for factor in factors])).sum()
-    factors[slab.mode] = factors[slab.mode][slab.rows]
-    return (core * norm / square.sqrt()).to(slab.local), [factor.to(slab.local) for factor in factors]
+    return core * norm / square.sqrt(), factors
+
+
+def _searched(
+    slab: Slab, ranks: Sequence[int], norm: float, seed: int, world: World
+) -> tuple[Tensor, list[Tensor]] | None:
+    """The best core and factors, whole, of some random starts on the data's own Tucker core; None where it is large.
+
+    A low-rank approximation first, whose noise is gone and whose sweeps cost little: Zhou, Cichocki and Xie, IEEE
+    Trans. Signal Process. 2012. Of the starts the worse are dropped as they fall behind.
+    """
+    wide = [min(rows, rank + SPARE_COLUMNS) for rows, rank in zip(slab.shape, ranks, strict=True)]
+    for mode, columns in enumerate(wide):  # No more than the other modes of the core have entries together.
+        wide[mode] = min(columns, math.prod(wide) // columns)
+    rows = sum(slab.shape) * (max(wide) + 4 * max(ranks))
+    if math.prod(wide) > LARGEST_CORE or rows > max(LEAST_ROW_NUMBERS, ROW_SHARE * math.prod(slab.shape)):
+        return None
+    kept = [Truncation(columns, 0.0) for columns in wide]
+    core, bases = st_hosvd(slab, kept, "auto", seed, world)
+    bases[slab.mode] = world.gather_rows(bases[slab.mode])
+    sweeps = SmallSweeps(core.cpu(), ranks, norm, [basis.cpu() for basis in bases])
+    count = min(MOST_STARTS, int(SEARCH_WORK / (sweeps.work * sum(ROUND_SWEEPS))))
+    if not count:
+        return None
+    models = [_random(slab.shape, ranks, norm, (seed + number) % 2**63) for number in range(count)]
+    with for_kernels():
+        for most in ROUND_SWEEPS:
+            tried = []
+            for model in models:
+                sweeps.begin(*model)
+                sweeps(most, SEARCH_TOLERANCE)
+                tried.append((sweeps.error, sweeps.model()))
+            tried.sort(key=lambda one: one[0])
+            models = [model for _, model in tried[: max(1, len(tried) // 2)]]
+    found, *factors = [world.from_first_(part.to(core.device)) for part in (models[0][0], *models[0][1])]
+    return found, factors
 
 
 def nonnegative_sweep(slab: Slab, factors: list[Tensor], core: Tensor, world: World) -> tuple[Tensor, float]:
@@ -81,7 +143,7 @@ def _core(core: Tensor, target: Tensor, grams: list[Tensor]) -> Tensor:
     In float64: in float32 round-off would decide where it starts anew, and so the number of ranks.
     Beck and Teboulle, SIAM J. Imaging Sci. 2009, with the restart of O'Donoghue and Candès, Found. Comput. Math. 2015.
     """
-    bound = math.prod(torch.linalg.matrix_norm(gram, 2).item() for gram in grams)
+    bound = math.prod(gram.sum(1).max().item() for gram in grams)  # No less than the largest eigenvalues.
     best, ahead, momentum = core, core, 1.0
     best_image = ahead_image = multi_mode_product(core, grams)
     value = float((core * (best_image / 2 - target)).sum())

@@ -21,7 +21,7 @@ def sweep(slab: Slab, factors: list[Tensor], world: World, update: Callable[[int
 
     One product with the factors of the right half of the modes serves the left half, and the other way round.
     """
-    cut, last = _cut(slab.shape, [factor.shape[1] for factor in factors]), len(factors) - 1
+    cut, last = cut_of(slab.shape, [factor.shape[1] for factor in factors]), len(factors) - 1
     left, right = range(cut), range(cut, len(factors))
     product = slab.local
     for half, others in ((left, right), (right, left)):
@@ -36,7 +36,7 @@ def sweep(slab: Slab, factors: list[Tensor], world: World, update: Callable[[int
     return world.sum_(core) if last == slab.mode else core
 
 
-def _cut(shape: Sequence[int], ranks: Sequence[int]) -> int:
+def cut_of(shape: Sequence[int], ranks: Sequence[int]) -> int:
     """The number of modes in the left half with which the two partial products are smallest together."""
 
     def size(cut: int) -> int:
