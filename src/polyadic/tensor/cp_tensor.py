@@ -16,6 +16,11 @@ from polyadic.tensor.dense import khatri_rao, reconstruct
 from polyadic.tensor.low_rank import in_words, indices_of, rows_of, slabs_of
 from polyadic.tensor.tensorly_module import tensorly_module
 
+SOUND = 1e-6
+"""The least eigenvalue of normal equations in orthonormal coordinates that costs no digits worth naming."""
+BATCHED_NUMBERS = 2**16
+"""Numbers of a Khatri-Rao product that may be formed to take all residuals at once."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CPTensor:
@@ -88,10 +93,14 @@ class CPTensor:
         if bool(slabs.isnan().any()):
             return least_squares(khatri_rao(others), slabs.reshape(len(slabs), -1))
         gram = torch.stack([factor.T @ factor for factor in others]).prod(0)
-        rows = _contracted(slabs.double(), others) @ torch.linalg.pinv(gram, hermitian=True)
-        pairs = zip(slabs.double(), rows, strict=True)
-        misses = torch.tensor([(slab - reconstruct(row, others)).norm() for slab, row in pairs]).to(rows)
-        size = slabs.double().flatten(1).norm(dim=1)
+        data = slabs.double()
+        rows = _contracted(data, others) @ torch.linalg.pinv(gram, hermitian=True)
+        if math.prod(data.shape[1:]) * len(self.weights) <= BATCHED_NUMBERS:
+            misses = (data.flatten(1) - rows @ khatri_rao(others).T).norm(dim=1)
+        else:
+            pairs = zip(data, rows, strict=True)
+            misses = torch.tensor([(slab - reconstruct(row, others)).norm() for slab, row in pairs]).to(rows)
+        size = data.flatten(1).norm(dim=1)
         return rows, misses / torch.where(size == 0, 1, size)
 
     def to_tensorly(self) -> Any:
@@ -140,9 +149,30 @@ def least_squares(basis: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     if bool(seen.all()):
         coefficients = filled @ torch.linalg.pinv(basis).T
     else:
-        coefficients = torch.stack(
-            [torch.linalg.pinv(basis[mask]) @ row[mask] for row, mask in zip(filled, seen, strict=True)]
-        )
+        coefficients = _over_the_observed(basis, filled, seen)
     misses = torch.where(seen, filled - coefficients @ basis.T, 0.0).norm(dim=1)
     size = filled.norm(dim=1)
     return coefficients, misses / torch.where(size == 0, 1, size)
+
+
+def _over_the_observed(basis: Tensor, filled: Tensor, seen: Tensor) -> Tensor:
+    """The coefficients B x R of targets (B x K, 0 where not seen), the shortest of several solutions.
+
+    By normal equations in orthonormal coordinates, whose condition is that of what was seen alone. Where that is bad,
+    or the basis nearly short of rank, by the pseudoinverse of the rows that were seen, which takes many times as long.
+    """
+    turned, upper = torch.linalg.qr(basis)
+    parts = [turned[mask] for mask in seen]
+    grams = torch.stack([part.T @ part for part in parts])
+    sums = torch.stack([part.T @ row[mask] for part, row, mask in zip(parts, filled, seen, strict=True)])
+    diagonal = upper.diagonal().abs()
+    sound = torch.linalg.eigvalsh(grams)[:, 0] > SOUND
+    sound &= len(basis) >= basis.shape[1] and bool(diagonal.min() > SOUND * diagonal.max())
+    coefficients = basis.new_zeros(len(filled), basis.shape[1])
+    if sound.any():
+        inside = torch.linalg.solve(grams[sound], sums[sound][..., None])[..., 0]
+        coefficients[sound] = torch.linalg.solve_triangular(upper, inside.T, upper=True).T
+    for number in (~sound).nonzero()[:, 0].tolist():
+        mask = seen[number]
+        coefficients[number] = torch.linalg.pinv(basis[mask]) @ filled[number, mask]
+    return coefficients

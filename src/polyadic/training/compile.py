@@ -41,6 +41,9 @@ def _jobs(algorithm: Algorithm) -> Iterator[tuple[Mapping[str, str], Files]]:
         yield {**given, "dtype": dtype}, channels
         if "tensor.npy" in channels["train"]:
             yield {**given, "dtype": dtype}, {"train": {"tensor.npy": npy.encode(_large())}}
+        if algorithm.name == "tucker":
+            for method in ("hooi", "nonnegative"):
+                yield {**given, "dtype": dtype, "method": method}, channels
         if algorithm.name == "cp":
             for rank in ("2", "12"):
                 yield {**given, "dtype": dtype, "method": "als", "rank": rank}, channels
