@@ -19,6 +19,9 @@ from polyadic.tensor.numbered_names import in_order, numbered
 P = TypeVar("P")
 Rows = Callable[[list[Tensor]], list[Tensor]]
 
+FACTORS = ("factors", "previous")
+"""The fields whose tensors are this rank's rows of factors."""
+
 
 def same(factors: list[Tensor]) -> list[Tensor]:
     """The rows of a fit whose factors are whole on every rank (`whole` and `held` of such a fit)."""
@@ -37,7 +40,7 @@ def freeze(progress: Any, step: int, whole: Rows = same) -> Snapshot:
         if isinstance(value, Tensor):
             tensors[field.name] = value
         elif isinstance(value, list):
-            tensors |= numbered(field.name, whole(value) if field.name == "factors" else value)
+            tensors |= numbered(field.name, whole(value) if field.name in FACTORS and value else value)
         elif isinstance(value, CPTensor):
             tensors |= {
                 f"{field.name}_weights": value.weights,
@@ -68,5 +71,5 @@ def thaw(kind: type[P], snapshot: Snapshot, device: torch.device, held: Rows = s
             values[name] = CPTensor(tensors[f"{name}_weights"], factors, snapshot.numbers[f"{name}_relative_error"])
         elif f"{name}_0" in tensors:
             rows = in_order(name, tensors)
-            values[name] = held(rows) if name == "factors" else rows
+            values[name] = held(rows) if name in FACTORS else rows
     return kind(**values)

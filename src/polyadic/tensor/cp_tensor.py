@@ -146,10 +146,8 @@ def least_squares(basis: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     basis, targets = basis.double(), targets.double()
     seen = ~targets.isnan()
     filled = targets.nan_to_num(0.0)
-    if bool(seen.all()):
-        coefficients = filled @ torch.linalg.pinv(basis).T
-    else:
-        coefficients = _over_the_observed(basis, filled, seen)
+    whole = bool(seen.all())
+    coefficients = filled @ torch.linalg.pinv(basis).T if whole else _over_the_observed(basis, filled, seen)
     misses = torch.where(seen, filled - coefficients @ basis.T, 0.0).norm(dim=1)
     size = filled.norm(dim=1)
     return coefficients, misses / torch.where(size == 0, 1, size)

@@ -122,13 +122,15 @@ class DenseShare:
         rank = factors[0].shape[1]
         summed: Tensor | None = None
         if not self._serves(mode, factors):
+            resumed = self._next is not None
             modes = self._choose(mode, rank)
             if modes is None:
                 self._products += 1
                 return self._by_pieces(mode, factors)
             used = [factors[m] for m in modes]
             self._partial = None  # Its memory is used for the new one.
-            first = factors[0] if mode and modes.start else None
+            # A fit that was never stopped would have the product, and sum it as below.
+            first = factors[0] if mode and modes.start and not resumed else None
             product, summed = self._contract(modes, used, first)
             self._partial = _Partial(modes, used, product)
         self._products += 1

@@ -14,6 +14,8 @@ FACTOR_COPIES = {"auto": 24, "als": 4, "nls": 24, "sampled-als": 4, "lbfgs": 53 
 """Factors that a method holds: those of a sweep, the best ones, whole ones for the model. The 10 pairs of vectors, the
 bounds and the points of L-BFGS-B are 53 times the factors in float64: of float32 ones 106 times. That of adam was
 measured once: 0.87 GB taken where 0.65 were said. Gauss-Newton steps hold twelve in float64."""
+MOMENTUM_COPIES = 2
+"""Factors beside those of sweeps, where these begin ahead."""
 SPARSE_COPIES = 5.5
 """Records that a sparse tensor becomes: as they are read, dealt out, and in a tree for each mode."""
 SAMPLED_COPIES = 12
@@ -44,6 +46,8 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     """The peak of a rank."""
     rank, method = settings.rank or settings.max_rank, _method(settings, head)
     copies = FACTOR_COPIES["als" if method == "auto" and _swept(settings, head) else method]
+    if method == "als" and (settings.entries == "missing" or settings.missing == "mask"):
+        copies += MOMENTUM_COPIES
     if head.dtype.itemsize == 8 and copies == FACTOR_COPIES[method] and method in ("lbfgs", "auto", "nls"):
         copies //= 2
     parts = {

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from polyadic.decomposition.cp.dense_sweep import DenseSweep, fits
 from polyadic.decomposition.cp.error import final_error
+from polyadic.decomposition.cp.momentum import sweep_ahead
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
 from polyadic.decomposition.cp.sweep import Sweep
@@ -41,7 +42,8 @@ def als(
     normalised into the weights: Kolda and Bader, SIAM Review 2009, figure 3.3. The error follows from
     |X - Y|² = |X|² + |Y|² - 2 <X, Y>, with <X, Y> from the last MTTKRP; by reconstruction where that difference would
     be round-off. In a dense tensor the last two modes may change places from one sweep to the next, which saves passes
-    over the data; in one of few entries, modes are updated from the shortest to the longest.
+    over the data; in one of few entries, modes are updated from the shortest to the longest. With unknown entries,
+    sweeps begin ahead of the factors (`momentum`).
     """
     modes = [mode for mode in range(len(data.share.shape)) if mode not in (fixed or [])]
     dense, progress = fits(data, rank), progress or Progress()
@@ -71,6 +73,8 @@ def _descend(
     while progress.iteration < max_iterations and not progress.converged(stop_tol):
         if isinstance(sweep, DenseSweep):
             sweep(progress, max_iterations if after_sweep is unwatched else progress.iteration + 1, stop_tol)
+        elif sweep.data.mask is not None:
+            sweep_ahead(sweep, progress)
         else:
             sweep(progress)
         if not after_sweep(progress):

@@ -22,6 +22,8 @@ class Progress:
     copy one to keep it. grams: the Gram matrices of the whole factors, R x R, float64.
     relative_error and error_before: after the last sweep and the one before. seconds: of the last sweep, or the mean of
     those made at once.
+    previous: the factors before the last sweep, where sweeps begin ahead (`momentum`); by push times their change, and
+    bound is the most that it may become.
     best: the best model of the finished restarts, as this rank's rows.
     """
 
@@ -33,6 +35,9 @@ class Progress:
     relative_error: float = float("inf")
     error_before: float = float("inf")
     seconds: float = 0.0
+    previous: list[Tensor] = field(default_factory=list)
+    push: float = 0.5
+    bound: float = 1.0
     best: CPTensor | None = None
 
     def better(self) -> CPTensor:
@@ -53,7 +58,8 @@ class Progress:
     def next_restart(self) -> None:
         """Keeps the better model, and clears the state for another restart."""
         self.best = self.better()
-        self.restart, self.iteration, self.factors, self.grams = self.restart + 1, 0, [], []
+        self.restart, self.iteration, self.factors, self.grams, self.previous = self.restart + 1, 0, [], [], []
+        self.push, self.bound = 0.5, 1.0
         self.relative_error = self.error_before = float("inf")
 
     def converged(self, stop_tol: float) -> bool:

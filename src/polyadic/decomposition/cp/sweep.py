@@ -22,6 +22,7 @@ from polyadic.decomposition.cp.updates import (
     sums_of,
 )
 from polyadic.decomposition.data import Data
+from polyadic.tensor.dense_share import DenseShare
 from polyadic.tensor.kernels.threads import for_kernels
 from polyadic.tensor.rows import Sums, scale_, times
 from polyadic.tensor.skinny import MOST_KERNEL_COLUMNS
@@ -52,12 +53,29 @@ class Sweep:
             progress.factors = [factor.abs() if mode in self.modes else factor for mode, factor in factors]
         if not len(progress.weights) or not progress.iteration:
             progress.weights = torch.ones(rank, dtype=torch.float64, device=share.device)
-        share.seek(progress.iteration, [mode for mode in share.order() if mode in self.modes], rank)
+        self.seek(progress.iteration, rank)
         if not progress.grams:
             progress.grams = [
                 layer.total(gram_of(factor[layer.own]), self.data.world)
                 for factor, layer in zip(progress.factors, share.layers, strict=True)
             ]
+
+    def seek(self, sweeps: int, rank: int) -> None:
+        """Begins anew after so many sweeps: no product that another one left is used."""
+        share, mask = self.data.share, self.data.mask
+        modes = [mode for mode in share.order() if mode in self.modes]
+        share.seek(sweeps, modes, rank)
+        if isinstance(mask, DenseShare):
+            mask.seek(sweeps, modes, rank * (rank + 1) // 2)
+
+    def objective(self, progress: Progress) -> float:
+        """What sweeps lower, over |X|²: the squared error, and l2 times the squared lengths of the components."""
+        lengths = (progress.weights / self.data.norm).square().sum().item() if self.l2 else 0.0
+        return progress.relative_error**2 + self.l2 * lengths
+
+    def order(self, progress: Progress) -> list[int]:
+        """The modes in the order in which the next sweep updates them."""
+        return self.data.share.sweep(progress.iteration)
 
     def __call__(self, progress: Progress) -> None:
         """Makes one sweep, and takes its error and its seconds."""
