@@ -344,9 +344,18 @@ def test_rank_auto_asks_halves_of_what_it_searches(
     )
     printed = capsys.readouterr()
     halves = re.findall(r"rank=(\d), train split_half <congruence>=(\S+)", printed.out)
-    assert [int(rank) for rank, _ in halves] == [1, 2, 3, 4] and float(halves[1][1]) > 0.99
+    # Of ranks whose core is not consistent no halves are asked.
+    assert [int(rank) for rank, _ in halves] == [1, 2] and float(halves[1][1]) > 0.99
     assert model.tensor.rank == 2 and model.relative_error < 0.01
     assert "rank 2 is the highest with a consistent core that halves of the data agree on, of 1 to 4" in printed.err
+
+
+def test_rank_auto_says_that_no_rank_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(5).normal(size=(12, 9, 8))
+    model = fit(tmp_path, noise, rank="auto", max_rank="3", method="auto")
+    said = capsys.readouterr().err
+    rank = model.tensor.rank
+    assert f"no rank of 1 to 3 has a consistent core that halves of the data agree on: rank {rank} is taken, on" in said
 
 
 def test_a_fit_begins_at_an_earlier_model(tmp_path: Path) -> None:

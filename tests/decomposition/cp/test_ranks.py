@@ -110,7 +110,28 @@ def test_congruence_is_of_the_best_match_whatever_the_order_and_signs() -> None:
     assert congruence(one, CPTensor(torch.ones(3), turned, 0.0), 0) == pytest.approx(0, abs=1e-9)
 
 
-def test_the_highest_that_holds_is_taken_and_else_the_first() -> None:
+def test_a_component_in_two_parts_is_not_found_again() -> None:
+    """Each part is near its counterpart, but no nearer than to the other part's; parts that lean are told apart."""
+    random = np.random.default_rng(3)
+
+    def compared(lean: float, rough: float) -> float:
+        columns = [random.standard_normal((12, 3)) for _ in range(3)]
+        for column in columns:
+            column[:, 1] = lean * column[:, 0] + (1 - lean**2) ** 0.5 * column[:, 1]
+        noisy = [[column + rough * random.standard_normal(column.shape) for column in columns] for _ in range(2)]
+        one, other = [CPTensor(torch.ones(3), [torch.from_numpy(each) for each in half], 0.0) for half in noisy]
+        return congruence(one, other, 0)
+
+    assert compared(0.999, 0.1) == 0
+    assert compared(0.9, 0.01) > 0.99
+    assert compared(0.99, 0.01) > 0.99
+
+
+def test_the_highest_that_holds_is_taken_and_else_where_halves_agree_most_and_else_the_first() -> None:
+    some = [Trial(1, 0.5, 100.0, 0.1), Trial(2, 0.4, 99.0, 0.715), Trial(3, 0.3, 99.0, 0.72), Trial(4, 0.2, 90.0, 0.5)]
+    assert highest(some).rank == 3
+    assert highest([*some, Trial(5, 0.1, 85.0, 0.719), Trial(6, 0.05, 1.0, 0.8)]).rank == 5
+    assert highest([Trial(2, 0.3, 10.0, None), Trial(3, 0.2, 5.0, None)]).rank == 2
     given = [Trial(1, 0.5, 100.0, 1.0), Trial(2, 0.3, 95.0, None), Trial(3, 0.2, 99.0, 0.5), Trial(4, 0.1, 10.0, 1.0)]
     assert highest(given).rank == 2 and highest(given[2:]).rank == 3
 

@@ -95,11 +95,19 @@ def _best_rank(job: Job[Hyperparameters], data: Data, init: Init | None) -> tupl
         if job.boundary(rank).stop:
             break
     best = highest(tried)
-    halves = "" if best.split_half is None else " that halves of the data agree on"
-    job.note(f"cp: rank {best.rank} is the highest with a consistent core{halves}, of {ranks[0]} to {tried[-1].rank}")
+    job.note(f"cp: {_reason(best, ranks[0], tried[-1].rank)}")
     searched = None  # It holds the halves of the data.
     fit, model = runs[best.rank] if best.rank in runs else run(best.rank)
     return model, fit.history, fit.ended()
+
+
+def _reason(best: Trial, lowest: int, highest: int) -> str:
+    """Why a rank was taken."""
+    halves = "" if best.split_half is None else " that halves of the data agree on"
+    if best.holds:
+        return f"rank {best.rank} is the highest with a consistent core{halves}, of {lowest} to {highest}"
+    match = "" if best.split_half is None else f", on which halves agree most (congruence {best.split_half:.2f})"
+    return f"no rank of {lowest} to {highest} has a consistent core{halves}: rank {best.rank} is taken{match}"
 
 
 def _searches(settings: Hyperparameters, init: Init | None) -> bool:

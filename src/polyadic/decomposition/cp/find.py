@@ -23,7 +23,7 @@ from polyadic.decomposition.cp.error import exact_error
 from polyadic.decomposition.cp.newton import unstacked
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
-from polyadic.decomposition.cp.search import affordable, edges_of, least_match, polish, search
+from polyadic.decomposition.cp.search import MOST_STARTS, affordable, edges_of, least_match, polish, search
 from polyadic.decomposition.data import Data
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.kernels.threads import for_kernels
@@ -53,13 +53,18 @@ AS_GOOD = 1e-3
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search is asked for: the arguments of `fit.cp`, but for those of its ends."""
+    """What a search is asked for: the arguments of `fit.cp`, but for those of its ends.
+
+    most: starts where restarts are not given. effort: the part of a search's work that it may take.
+    """
 
     rank: int
     nonnegative: bool
     l2: float
     restarts: int | None
     seed: int
+    most: int = MOST_STARTS
+    effort: float = 1.0
 
 
 @dataclass
@@ -216,12 +221,18 @@ def searched(data: Data, target: Small, plan: Plan, found: Found) -> list[Tensor
     """This rank's rows of the factors (J_n x R, float64) that the best model of the search stands for, over |X|."""
     rank = plan.rank
     with for_kernels():
-        work = LEAST_WORK_OF_ENTRIES if isinstance(target, Entries) else search_work(data, rank)
+        work = plan.effort * (LEAST_WORK_OF_ENTRIES if isinstance(target, Entries) else search_work(data, rank))
         l2 = plan.l2 * (target.part if isinstance(target, Entries) else 1.0)
         # Of nonnegative factors, restarts are those of sweeps.
         restarts = None if plan.nonnegative else plan.restarts
         best, *others = search(
-            target, rank, l2=l2, seed=plan.seed, restarts=restarts, work=math.inf if restarts else work
+            target,
+            rank,
+            l2=l2,
+            seed=plan.seed,
+            restarts=restarts,
+            most=plan.most,
+            work=math.inf if restarts else work,
         )
         if not l2 and (match := least_match(target, rank, best, others)) < LEAST_MATCH:
             found.doubts += (

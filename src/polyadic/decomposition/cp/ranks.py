@@ -27,6 +27,14 @@ from polyadic.tensor.sparse_share import SparseShare
 SIMILAR = 0.85
 """Components of so much congruence or more are similar: Lorenzo-Seva and ten Berge, Methodology 2006."""
 
+STARTS = 8
+"""Of each search: a rank that is too high may have as many ends as starts."""
+EFFORT = 0.25
+"""The part of the work of a fit's search that each of them may take."""
+NEARER = 0.5
+"""A component's counterpart is at most so many times as far from it as any other component is."""
+NEARLY = 0.99
+"""Ranks on whose components halves agree by this part of the best, or more, are as good."""
 FEWEST_ROWS = 4
 """Of the longest mode: a half of one row is a matrix."""
 
@@ -66,16 +74,24 @@ def trials(data: Data, ranks: Sequence[int], *, l2: float, seed: int) -> Iterato
 
 
 def highest(tried: Iterable[Trial]) -> Trial:
-    """The trial of the highest rank that holds; the first one where none does. tried: one or more, ranks rising."""
+    """The trial of the highest rank that holds. tried: one or more, ranks rising.
+
+    Where none does, that on which halves agree most, or nearly so; the first one where none of them is consistent.
+    """
     first, *others = tried
-    return next((trial for trial in reversed([first, *others]) if trial.holds), first)
+    trials = [first, *others]
+    if any(trial.holds for trial in trials):
+        return next(trial for trial in reversed(trials) if trial.holds)
+    consistent = [trial for trial in trials if trial.consistency >= CONSISTENT_PERCENT and trial.split_half is not None]
+    best = NEARLY * max((trial.split_half or 0.0 for trial in consistent), default=0.0)
+    return next((trial for trial in reversed(consistent) if (trial.split_half or 0.0) >= best), first)
 
 
 def _tried(
     data: Data, whole: Small, parts: list[tuple[Data, Small]], ranks: Sequence[int], l2: float, seed: int
 ) -> Iterator[Trial]:
     for rank in ranks:
-        plan, found = Plan(rank, False, l2, None, seed), Found()
+        plan, found = Plan(rank, False, l2, None, seed, STARTS, EFFORT), Found()
         model = _model(searched(data, whole, plan, found), data)
         if isinstance(whole, Core):
             inner = _model(found.factors, None)
@@ -83,7 +99,8 @@ def _tried(
         else:
             consistency = core_consistency(data, replace(model, weights=model.weights * data.norm))
         split_half = None
-        if parts and all(_may_be_unique(part.share.shape, rank) for part, _ in parts):
+        trilinear = consistency >= CONSISTENT_PERCENT
+        if trilinear and parts and all(_may_be_unique(part.share.shape, rank) for part, _ in parts):
             both = [_model(searched(part, target, plan, Found()), part) for part, target in parts]
             split_half = congruence(both[0], both[1], _divided(data))
         yield Trial(rank, found.error, consistency, None if split_half is None else data.world.from_first(split_half))
@@ -108,7 +125,10 @@ def halves(data: Data) -> list[Data]:
 
 
 def congruence(one: CPTensor, other: CPTensor, divided: int) -> float:
-    """The least congruence of matched components, the product of their columns' cosines in all modes but one."""
+    """The least congruence of matched components, the product of their columns' cosines in all modes but one.
+
+    0 where one is nearly as near to the counterpart of another.
+    """
     from scipy.optimize import linear_sum_assignment  # Here, so that the library's import is not its.
 
     cosines = np.ones((one.rank, one.rank))
@@ -117,8 +137,13 @@ def congruence(one: CPTensor, other: CPTensor, divided: int) -> float:
             columns = [(factor / factor.norm(dim=0).clamp_min(1e-300)).double().cpu() for factor in (left, right)]
             cosines *= (columns[0].T @ columns[1]).numpy()
     # A sign may stand in the divided mode, whose rows are others.
-    rows, places = linear_sum_assignment(-np.abs(cosines))
-    return float(np.abs(cosines)[rows, places].min())
+    sizes = np.abs(cosines)
+    rows, places = linear_sum_assignment(-sizes)
+    matched = sizes[rows, places]
+    sizes[rows, places] = 0.0
+    # A component in two parts is found in both halves, but the parts are as near to each other.
+    apart = 1 - matched <= NEARER * (1 - np.maximum(sizes.max(0)[places], sizes.max(1)[rows]))
+    return float(np.where(apart, matched, 0.0).min())
 
 
 def _divided(data: Data) -> int:

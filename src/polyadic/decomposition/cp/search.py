@@ -113,17 +113,24 @@ class Candidate:
 
 
 def search(
-    target: Target, rank: int, *, l2: float, seed: int, restarts: int | None, work: float = math.inf
+    target: Target,
+    rank: int,
+    *,
+    l2: float,
+    seed: int,
+    restarts: int | None,
+    most: int = MOST_STARTS,
+    work: float = math.inf,
 ) -> list[Candidate]:
     """The candidates of all races that reached their end, or the end of the work, the best one first.
 
     restarts: how many starts there are; where it is None, races go on until enough of them agree that no better model
-    is in reach, or MOST_STARTS have been made. work: multiplications after which no round and no race begins.
+    is in reach, or `most` have been made. work: multiplications after which no round and no race begins.
     """
     ended, seed = list[Candidate](), seed % 2**63
     made, steps = 0, work / target.step_work(rank)
-    while made < (restarts or MOST_STARTS) and (not made or steps > 0):
-        count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or MOST_STARTS) - made)
+    while made < (restarts or most) and (not made or steps > 0):
+        count = min(FIRST_STARTS if not made else LATER_STARTS, (restarts or most) - made)
         grows = bool(ended) and ended[0].longest(edges_of(target)) > LONGEST * target.size
         starts = _starts(target, rank, seed, made, count, ridged=grows)
         ended = sorted(ended + _race(target, starts, l2, steps), key=lambda candidate: candidate.squares)
