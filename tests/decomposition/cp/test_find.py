@@ -323,6 +323,32 @@ def test_a_method_that_does_not_exist_is_refused() -> None:
         cp(torch.rand(4, 3, 5), 2, method=unknown)
 
 
+def restarts_of(tensor: SparseTensor, **how: Any) -> tuple[CPTensor, set[int]]:
+    """A fit, and the restarts that it made."""
+    seen = set[int]()
+
+    def after(state: Any) -> bool:
+        seen.add(state.restart)
+        return True
+
+    return cp(tensor, 2, seed=3, after_sweep=after, **how), seen
+
+
+def test_sweeps_of_few_entries_whose_core_is_of_no_use_have_several_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise in a large tensor, where the end of a start is luck; its core holds next to nothing of it."""
+    monkeypatch.setattr(find, "LEAST_HELD", 0.5)
+    random = np.random.default_rng(2)
+    index = np.unique(random.integers(0, (3000, 4000, 5000), (4000, 3)), axis=0).T
+    values = torch.from_numpy(random.lognormal(0, 1, index.shape[1]))
+    tensor = SparseTensor(torch.from_numpy(index.astype(np.int32)), values, (3000, 4000, 5000))
+    model, seen = restarts_of(tensor)
+    assert seen == set(range(find.MOST_STARTS_OF_SWEEPS))
+    alone = [cp(tensor, 2, seed=3 + start, method="als").relative_error for start in range(8)]
+    assert model.relative_error == pytest.approx(min(alone), abs=1e-9) and max(alone) > min(alone) + 1e-5
+    assert restarts_of(tensor, method="als")[1] == restarts_of(tensor, init="random")[1] == {0}
+    assert restarts_of(tensor, restarts=2)[1] == {0, 1}
+
+
 def on_a_rank(world: World, kind: str) -> CPTensor:
     tensor = low_rank((20, 18, 16), 3, noise=0.1)[0]
     part = slab_of(tensor, world.rank, world.size) if kind == "dense" else part_of(SparseTensor.of(tensor), world)

@@ -45,6 +45,8 @@ LEAST_WORK, MOST_WORK = 2e9, 2e11
 """Multiplications of a search: part of a second, and part of a minute."""
 LEAST_WORK_OF_ENTRIES = 1e10
 """The same where entries are unknown: what sweeps end at there is often not the best fit, and each costs more."""
+MOST_STARTS_OF_SWEEPS = 8
+"""Restarts of sweeps where a search is not possible, at most."""
 NONNEGATIVE_STARTS = 3
 """Random starts of a nonnegative fit whose error is not that of the best factors of any sign."""
 AS_GOOD = 1e-3
@@ -96,6 +98,14 @@ def search_work(data: Data, rank: int) -> float:
     share = data.share
     entries = share.nonzeros if isinstance(share, SparseShare) else math.prod(share.shape)
     return min(max(LEAST_WORK, 2.0 * SWEEPS_OF_A_FIT * entries * rank), MOST_WORK)
+
+
+def starts_of_sweeps(data: Data, rank: int) -> int:
+    """How many restarts of sweeps the work of a small search allows, where nothing small stands for the data."""
+    share = data.share
+    entries = share.nonzeros if isinstance(share, SparseShare) else math.prod(share.shape)
+    each = 2.0 * SWEEPS_OF_A_FIT * entries * rank * (rank if data.mask is not None else 1)
+    return max(1, min(MOST_STARTS_OF_SWEEPS, int(LEAST_WORK / each)))
 
 
 def find(data: Data, target: Small, plan: Plan, ends: Ends, progress: Progress | None) -> CPTensor:

@@ -14,7 +14,7 @@ from polyadic.decomposition.cp.als import als, unwatched
 from polyadic.decomposition.cp.canonical import canonical
 from polyadic.decomposition.cp.doubts import doubted
 from polyadic.decomposition.cp.entries import observed_entries
-from polyadic.decomposition.cp.find import Plan, find, small
+from polyadic.decomposition.cp.find import Plan, find, small, starts_of_sweeps
 from polyadic.decomposition.cp.nls import Ends, NewtonProgress, newton, nls
 from polyadic.decomposition.cp.progress import Progress
 from polyadic.decomposition.cp.start import Init, begin
@@ -70,7 +70,8 @@ def cp(
     vectors of the unfoldings (in the first restart), or at a model of the same shape and rank.
     stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep or step on the data, or after
     `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until
-    enough of them find the same, in no more time than about a fit of the data; the other methods make one.
+    enough of them find the same, in no more time than about a fit of the data, or up to eight of sweeps over few
+    entries; the other methods make one.
     progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data
     (of a small tensor that is searched: once, at the end), and ends the fit by returning False; torch may have one
     thread meanwhile.
@@ -142,7 +143,7 @@ def _fit(
         init=init or "random",
         max_iterations=ends.max_iterations,
         stop_tol=ends.stop_tol,
-        restarts=restarts or 1,
+        restarts=restarts or (starts_of_sweeps(data, rank) if method == "auto" and init is None and not fixed else 1),
         seed=seed,
         progress=progress,
         after_sweep=ends.after_step,
