@@ -16,7 +16,7 @@ from polyadic.tensor.kernels.threads import in_parallel
 
 FIRST_STARTS = 2
 """Starts of the first race, algebraic where the tensor has such."""
-LATER_STARTS = 4
+LATER_STARTS = 6
 """Starts of each later race, all random."""
 MOST_STARTS = 38
 """Starts in all where the caller gives no number."""
