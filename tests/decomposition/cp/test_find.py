@@ -343,7 +343,7 @@ def test_sweeps_of_few_entries_whose_core_is_of_no_use_have_several_starts(monke
     tensor = SparseTensor(torch.from_numpy(index.astype(np.int32)), values, (3000, 4000, 5000))
     model, seen = restarts_of(tensor)
     assert seen == set(range(find.MOST_STARTS_OF_SWEEPS))
-    alone = [cp(tensor, 2, seed=3 + start, method="als").relative_error for start in range(8)]
+    alone = [cp(tensor, 2, seed=3 + start, method="als").relative_error for start in range(find.MOST_STARTS_OF_SWEEPS)]
     assert model.relative_error == pytest.approx(min(alone), abs=1e-9) and max(alone) > min(alone) + 1e-5
     assert restarts_of(tensor, method="als")[1] == restarts_of(tensor, init="random")[1] == {0}
     assert restarts_of(tensor, restarts=2)[1] == {0, 1}

@@ -45,7 +45,7 @@ LEAST_WORK, MOST_WORK = 2e9, 2e11
 """Multiplications of a search: part of a second, and part of a minute."""
 LEAST_WORK_OF_ENTRIES = 1e10
 """The same where entries are unknown: what sweeps end at there is often not the best fit, and each costs more."""
-MOST_STARTS_OF_SWEEPS = 8
+MOST_STARTS_OF_SWEEPS = 16
 """Restarts of sweeps where a search is not possible, at most."""
 NONNEGATIVE_STARTS = 3
 """Random starts of a nonnegative fit whose error is not that of the best factors of any sign."""

@@ -70,7 +70,7 @@ def cp(
     vectors of the unfoldings (in the first restart), or at a model of the same shape and rank.
     stop_tol: a restart ends when the fit, 1 - relative error, changes by less in a sweep or step on the data, or after
     `max_iterations` of them. restarts: starts of which the best is kept; where it is None, auto makes more until
-    enough of them find the same, in no more time than about a fit of the data, or up to eight of sweeps over few
+    enough of them find the same, in no more time than about a fit of the data, or up to 16 of sweeps over few
     entries; the other methods make one.
     progress: the state of an earlier fit to resume. after_sweep: sees the state after each sweep or step on the data
     (of a small tensor that is searched: once, at the end), and ends the fit by returning False; torch may have one
