@@ -160,9 +160,12 @@ def _over_the_observed(basis: Tensor, filled: Tensor, seen: Tensor) -> Tensor:
     or the basis nearly short of rank, by the pseudoinverse of the rows that were seen, which takes many times as long.
     """
     turned, upper = torch.linalg.qr(basis)
-    parts = [turned[mask] for mask in seen]
-    grams = torch.stack([part.T @ part for part in parts])
-    sums = torch.stack([part.T @ row[mask] for part, row, mask in zip(parts, filled, seen, strict=True)])
+    inner, outer = [], []
+    for row, mask in zip(filled, seen, strict=True):
+        part = turned[mask]
+        inner.append(part.T @ part)
+        outer.append(part.T @ row[mask])
+    grams, sums = torch.stack(inner), torch.stack(outer)
     diagonal = upper.diagonal().abs()
     sound = torch.linalg.eigvalsh(grams)[:, 0] > SOUND
     sound &= len(basis) >= basis.shape[1] and bool(diagonal.min() > SOUND * diagonal.max())

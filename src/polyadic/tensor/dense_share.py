@@ -84,10 +84,11 @@ class DenseShare:
         few = room <= max(MOST_ROOM, math.prod(self.shape) // PARTIAL_DIVISOR)
         return self.device.type == "cpu" and len(self.shape) > 2 and rank <= MOST_KERNEL_COLUMNS and few
 
-    def seek(self, sweeps: int, modes: Sequence[int], rank: int) -> None:
+    def seek(self, sweeps: int, modes: Sequence[int], rank: int, *, keeps: bool = True) -> None:
         """Begins or resumes a fit of rank R = `rank` after so many sweeps over `modes`.
 
         A resumed fit then makes the same products, in the same order, as a fit that was never stopped, to the bit.
+        keeps: whether partial products are kept, as they are where factors that do not change are the same objects.
         """
         self._modes, self._products, self._partial = list(modes), 0, None
         last = list(modes[-2:])
@@ -99,7 +100,7 @@ class DenseShare:
                 if kept is None or mode in kept:
                     kept = self._contracted(mode, rank)
                 self._products += 1
-        self._next = kept
+        self._next = kept if keeps else None
 
     def square(self) -> Tensor:
         """|X|² over all ranks, a number in float64, without a copy of the tensor in float64; a collective."""
@@ -122,7 +123,7 @@ class DenseShare:
         rank = factors[0].shape[1]
         summed: Tensor | None = None
         if not self._serves(mode, factors):
-            resumed = self._next is not None
+            resumed = self._next is not None and mode not in self._next
             modes = self._choose(mode, rank)
             if modes is None:
                 self._products += 1

@@ -132,6 +132,7 @@ def test_the_highest_that_holds_is_taken_and_else_where_halves_agree_most_and_el
     assert highest(some).rank == 3
     assert highest([*some, Trial(5, 0.1, 85.0, 0.719), Trial(6, 0.05, 1.0, 0.8)]).rank == 5
     assert highest([Trial(2, 0.3, 10.0, None), Trial(3, 0.2, 5.0, None)]).rank == 2
+    assert highest([Trial(1, 0.9, 100.0, 0.0), Trial(2, 0.8, 99.0, 0.1)]).rank == 1
     given = [Trial(1, 0.5, 100.0, 1.0), Trial(2, 0.3, 95.0, None), Trial(3, 0.2, 99.0, 0.5), Trial(4, 0.1, 10.0, 1.0)]
     assert highest(given).rank == 2 and highest(given[2:]).rank == 3
 

@@ -15,6 +15,7 @@ from polyadic.decomposition.tucker import small_sweeps
 from polyadic.decomposition.tucker.fit import Method, tucker
 from polyadic.decomposition.tucker.nonnegative import nonnegative_sweep
 from polyadic.decomposition.tucker.orthogonal import hooi_sweep
+from polyadic.decomposition.tucker.progress import Progress
 from polyadic.decomposition.tucker.small_sweeps import SmallSweeps
 from polyadic.distributed import World
 from polyadic.tensor.dense import Slab
@@ -114,7 +115,56 @@ def test_a_fit_that_nobody_watches_is_the_same_in_calls_of_any_length(
 
 def test_data_of_more_entries_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     slab = Slab.whole(torch.rand(6, 5, 4))
-    assert SmallSweeps.of_all(slab, (2, 2, 2), 1.0, World.alone(), nonnegative=False) is not None
-    monkeypatch.setattr(small_sweeps, "MOST_ORTHOGONAL", 119)
-    assert SmallSweeps.of_all(slab, (2, 2, 2), 1.0, World.alone(), nonnegative=False) is None
-    assert SmallSweeps.of_all(slab, (2, 2, 2), 1.0, World.alone(), nonnegative=True) is not None
+    assert SmallSweeps.of_all(slab, (2, 2, 2), World.alone(), nonnegative=False) is not None
+    monkeypatch.setitem(small_sweeps.MOST_WORK, False, 239)
+    assert SmallSweeps.of_all(slab, (2, 2, 2), World.alone(), nonnegative=False) is None
+    assert SmallSweeps.of_all(slab, (2, 2, 2), World.alone(), nonnegative=True) is not None
+
+
+def test_ranks_that_follow_from_tol_may_be_above_the_product_of_the_others() -> None:
+    """Of a diagonal matrix, whose modes are truncated one after the other."""
+    model = tucker(torch.diag(torch.tensor([10.0, 1.0, 1.0])), tol=0.15, method="hooi")
+    assert model.relative_error == pytest.approx(0.140028, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "ranks"), [((12, 100, 20, 1), (1, 87, 1, 1)), ((4, 2, 100), (1, 1, 20)), ((9, 8, 7), (9, 8, 7))]
+)
+def test_nonnegative_ranks_of_any_size_are_fitted(shape: tuple[int, ...], ranks: tuple[int, ...]) -> None:
+    tensor = low_rank(shape, [1] * len(shape), 0.1, positive=True)[0]
+    model = tucker(tensor, ranks, method="nonnegative", max_iterations=5)
+    assert model.relative_error < 0.2 and model.core.shape == ranks
+
+
+def test_ranks_beyond_those_of_small_kernels_are_left_to_torch() -> None:
+    slab = Slab.whole(torch.rand(30, 30, 30))
+    assert SmallSweeps.of_all(slab, (20, 2, 20), World.alone(), nonnegative=True) is None
+    assert SmallSweeps.of_all(slab, (2, 1, 5), World.alone(), nonnegative=False) is None
+
+
+@pytest.mark.parametrize("method", ["hooi", "nonnegative"])
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-4])
+def test_the_error_of_every_sweep_of_float32_is_true(method: Method, noise: float) -> None:
+    tensor = low_rank((12, 10, 9), (2, 2, 2), noise, positive=True)[0].float()
+    seen: list[tuple[float, float]] = []
+
+    def after(state: Progress) -> bool:
+        model = multi_mode_product(state.core.double(), [factor.double() for factor in state.factors])
+        misses = (tensor.double() - model).norm() / tensor.double().norm()
+        seen.append((state.relative_error, float(misses)))
+        return True
+
+    tucker(tensor, (2, 2, 2), method=method, max_iterations=4, stop_tol=0, after_sweep=after)
+    for told, true in seen:
+        assert told == pytest.approx(true, abs=3e-7)
+
+
+def test_a_fit_that_was_ended_goes_on_to_the_bit() -> None:
+    """In float32 too, though the model that it returned then was rounded."""
+    tensor = low_rank((6, 7, 8), (3, 3, 3), 0.5, positive=True)[0].float()
+    how = {"method": "nonnegative", "stop_tol": 0.0}
+    expected = tucker(tensor, (2, 3, 2), max_iterations=8, **how)  # type: ignore[arg-type]
+    state = Progress()
+    tucker(tensor, (2, 3, 2), max_iterations=3, progress=state, **how)  # type: ignore[arg-type]
+    resumed = tucker(tensor, (2, 3, 2), max_iterations=8, progress=state, **how)  # type: ignore[arg-type]
+    assert torch.equal(resumed.core, expected.core) and all(map(torch.equal, resumed.factors, expected.factors))

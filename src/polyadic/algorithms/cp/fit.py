@@ -12,7 +12,7 @@ from polyadic.algorithms.cp.memory import needs
 from polyadic.algorithms.cp.model import builder, cp_tensor
 from polyadic.algorithms.cp.solvers import Run
 from polyadic.decomposition.cp.consistency import core_consistency
-from polyadic.decomposition.cp.ranks import Trial, highest, trials
+from polyadic.decomposition.cp.ranks import LEAST_AGREED, Trial, highest, trials
 from polyadic.decomposition.cp.start import Init
 from polyadic.decomposition.data import Data
 from polyadic.errors import UserError
@@ -106,8 +106,10 @@ def _reason(best: Trial, lowest: int, highest: int) -> str:
     halves = "" if best.split_half is None else " that halves of the data agree on"
     if best.holds:
         return f"rank {best.rank} is the highest with a consistent core{halves}, of {lowest} to {highest}"
-    match = "" if best.split_half is None else f", on which halves agree most (congruence {best.split_half:.2f})"
-    return f"no rank of {lowest} to {highest} has a consistent core{halves}: rank {best.rank} is taken{match}"
+    why = "the lowest"
+    if best.split_half is not None and best.split_half >= LEAST_AGREED:
+        why = f"on which halves agree most (congruence {best.split_half:.2f})"
+    return f"no rank of {lowest} to {highest} has a consistent core{halves}: rank {best.rank} is taken, {why}"
 
 
 def _searches(settings: Hyperparameters, init: Init | None) -> bool:

@@ -46,10 +46,11 @@ def needs(settings: Hyperparameters, head: TensorHead) -> Need:
     """The peak of a rank."""
     rank, method = settings.rank or settings.max_rank, _method(settings, head)
     copies = FACTOR_COPIES["als" if method == "auto" and _swept(settings, head) else method]
-    if method == "als" and (settings.entries == "missing" or settings.missing == "mask"):
-        copies += MOMENTUM_COPIES
     if head.dtype.itemsize == 8 and copies == FACTOR_COPIES[method] and method in ("lbfgs", "auto", "nls"):
         copies //= 2
+    swept = method == "als" or (method == "auto" and _swept(settings, head))
+    if swept and (settings.entries == "missing" or settings.missing == "mask"):
+        copies += MOMENTUM_COPIES
     parts = {
         "tensor": head.bytes,
         "factors": copies * head.factor_bytes(rank),

@@ -31,8 +31,11 @@ STARTS = 8
 """Of each search: a rank that is too high may have as many ends as starts."""
 EFFORT = 0.25
 """The part of the work of a fit's search that each of them may take."""
-NEARER = 0.5
-"""A component's counterpart is at most so many times as far from it as any other component is."""
+LEANING, NEARER = 0.5, 0.5
+"""Where another component of the other half is nearer than this to one, its counterpart is to be at most so many times
+as far from it."""
+LEAST_AGREED = 0.5
+"""Halves that agree by less than this agree on nothing: those of noise do as much."""
 NEARLY = 0.99
 """Ranks on whose components halves agree by this part of the best, or more, are as good."""
 FEWEST_ROWS = 4
@@ -44,7 +47,7 @@ class Trial:
     """What a rank comes to: its relative error on what stands for the data, and what speaks for it.
 
     consistency: in percent. split_half: the least congruence of a component of one half of the data and its counterpart
-    in the other; None where there are no halves to compare.
+    in the other; None where there are no halves to compare, or the consistency tells enough.
     """
 
     rank: int
@@ -76,7 +79,7 @@ def trials(data: Data, ranks: Sequence[int], *, l2: float, seed: int) -> Iterato
 def highest(tried: Iterable[Trial]) -> Trial:
     """The trial of the highest rank that holds. tried: one or more, ranks rising.
 
-    Where none does, that on which halves agree most, or nearly so; the first one where none of them is consistent.
+    Where none does, that on which halves agree most, or nearly so; the first one where they agree on none at all.
     """
     first, *others = tried
     trials = [first, *others]
@@ -84,7 +87,8 @@ def highest(tried: Iterable[Trial]) -> Trial:
         return next(trial for trial in reversed(trials) if trial.holds)
     consistent = [trial for trial in trials if trial.consistency >= CONSISTENT_PERCENT and trial.split_half is not None]
     best = NEARLY * max((trial.split_half or 0.0 for trial in consistent), default=0.0)
-    return next((trial for trial in reversed(consistent) if (trial.split_half or 0.0) >= best), first)
+    some = consistent if best >= LEAST_AGREED else []
+    return next((trial for trial in reversed(some) if (trial.split_half or 0.0) >= best), first)
 
 
 def _tried(
@@ -97,7 +101,8 @@ def _tried(
             inner = _model(found.factors, None)
             consistency = data.world.from_first(core_consistency(Data.of(whole.tensor), inner))
         else:
-            consistency = core_consistency(data, replace(model, weights=model.weights * data.norm))
+            whole_model = replace(model, weights=model.weights * data.norm)
+            consistency = data.world.from_first(core_consistency(data, whole_model))
         split_half = None
         trilinear = consistency >= CONSISTENT_PERCENT
         if trilinear and parts and all(_may_be_unique(part.share.shape, rank) for part, _ in parts):
@@ -142,7 +147,8 @@ def congruence(one: CPTensor, other: CPTensor, divided: int) -> float:
     matched = sizes[rows, places]
     sizes[rows, places] = 0.0
     # A component in two parts is found in both halves, but the parts are as near to each other.
-    apart = 1 - matched <= NEARER * (1 - np.maximum(sizes.max(0)[places], sizes.max(1)[rows]))
+    others = np.maximum(sizes.max(0)[places], sizes.max(1)[rows])
+    apart = (others < LEANING) | (1 - matched <= NEARER * (1 - others))
     return float(np.where(apart, matched, 0.0).min())
 
 

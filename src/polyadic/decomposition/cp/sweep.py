@@ -66,7 +66,7 @@ class Sweep:
         modes = [mode for mode in share.order() if mode in self.modes]
         share.seek(sweeps, modes, rank)
         if isinstance(mask, DenseShare):
-            mask.seek(sweeps, modes, rank * (rank + 1) // 2)
+            mask.seek(sweeps, modes, rank * (rank + 1) // 2, keeps=False)
 
     def objective(self, progress: Progress) -> float:
         """What sweeps lower, over |X|²: the squared error, and l2 times the squared lengths of the components."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor
 
 from polyadic.decomposition.data import WITHOUT_GAPS, check_norm, check_shape, overflow
 from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS, in_safe_unit, sum_of_squares
@@ -26,7 +26,6 @@ from polyadic.tensor.kernels.threads import for_few
 from polyadic.tensor.tucker_tensor import TuckerTensor
 
 Method: TypeAlias = Literal["st-hosvd", "hooi", "nonnegative"]
-Sweep: TypeAlias = Callable[[Slab, list[Tensor], Tensor, World], tuple[Tensor, float]]
 
 SAFE_NORM = 1e8
 """The squares of the squares of norms between 1 / SAFE_NORM and SAFE_NORM stay within float32."""
@@ -62,7 +61,7 @@ def tucker(
     Vandebril and Meerbergen, SIAM J. Sci. Comput. 2012. hooi goes on from there by sweeps of subspace iteration:
     De Lathauwer, De Moor and Vandewalle, SIAM J. Matrix Anal. Appl. 2000. nonnegative keeps core and factors
     nonnegative, by sweeps: Phan and Cichocki, Neurocomputing 2011. They begin at the best of several starts on a small
-    core that stands for the data, or at a random one where that core would not be small.
+    core that stands for the data, or at a random one where such a search would be no little work.
     range_finder: where st-hosvd takes the subspace of a mode from. "gram": a Gram matrix, or a QR decomposition where
     round-off would matter. "randomized": a random sketch, for given ranks, mended by one HOOI sweep in the place of a
     power step. "auto": a sketch for modes with far more rows than rank, a Gram matrix for the others.
@@ -98,7 +97,7 @@ def tucker(
             progress.relative_error = relative_error(progress, slab, world, norm, explained)
         if method != "st-hosvd":
             _descend(progress, method, slab, world, norm, max_iterations, stop_tol, after_sweep)
-        return _finished(progress, slab, world, unit, turn=method != "nonnegative")
+        return _finished(progress, slab, world, norm, unit, turn=method != "nonnegative")
 
 
 def _check(
@@ -144,7 +143,7 @@ def _descend(
 ) -> None:
     """Sweeps until the fit converges or the caller ends it."""
     nonnegative = method == "nonnegative"
-    small = SmallSweeps.of_all(slab, progress.core.shape, norm, world, nonnegative=nonnegative)
+    small = SmallSweeps.of_all(slab, progress.core.shape, world, nonnegative=nonnegative)
     if small is None:
         _round(progress, slab.local.dtype)
     sweep = nonnegative_sweep if nonnegative else hooi_sweep
@@ -162,10 +161,6 @@ def _descend(
         progress.seconds = (time.perf_counter() - began) / (progress.iteration - before)
         if not after_sweep(progress):
             break
-    if small is not None:  # Its sweeps are in float64.
-        _round(progress, slab.local.dtype)
-        if progress.relative_error**2 < TRUSTED_ROUND_OFFS * torch.finfo(slab.local.dtype).eps:
-            progress.relative_error = relative_error(progress, slab, world, norm, norm**2)
 
 
 def _round(progress: Progress, dtype: torch.dtype) -> None:
@@ -173,12 +168,17 @@ def _round(progress: Progress, dtype: torch.dtype) -> None:
     progress.core, progress.factors = progress.core.to(dtype), [factor.to(dtype) for factor in progress.factors]
 
 
-def _finished(progress: Progress, slab: Slab, world: World, unit: float, *, turn: bool) -> TuckerTensor:
+def _finished(progress: Progress, slab: Slab, world: World, norm: float, unit: float, *, turn: bool) -> TuckerTensor:
     """The model whole on every rank, in the unit of the data; `turn` says whether its factors are to be ordered."""
-    factors = list(progress.factors)
+    dtype = slab.local.dtype
+    rounded = replace(progress)
+    _round(rounded, dtype)
+    if progress.core.dtype != dtype and progress.relative_error**2 < TRUSTED_ROUND_OFFS * torch.finfo(dtype).eps:
+        rounded.relative_error = relative_error(rounded, slab, world, norm, norm**2)
+    factors = list(rounded.factors)
     factors[slab.mode] = world.gather_rows(factors[slab.mode])
-    core, factors = ordered(progress.core, factors) if turn else (progress.core, factors)
+    core, factors = ordered(rounded.core, factors) if turn else (rounded.core, factors)
     core = core * unit * unit
     if not core.isfinite().all():
         raise overflow(core.dtype)
-    return TuckerTensor(core, factors, progress.relative_error)
+    return TuckerTensor(core, factors, rounded.relative_error)

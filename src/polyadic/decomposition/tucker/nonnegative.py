@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from polyadic.decomposition.precision import TRUSTED_ROUND_OFFS
 from polyadic.decomposition.tucker.orthogonal import st_hosvd
-from polyadic.decomposition.tucker.small_sweeps import SmallSweeps
+from polyadic.decomposition.tucker.small_sweeps import SmallSweeps, sweep_work
 from polyadic.decomposition.tucker.subspaces import Truncation
 from polyadic.decomposition.tucker.sweep import sweep
 from polyadic.decomposition.tucker.unfoldings import rows_of
@@ -34,7 +35,7 @@ LEAST_ROW_NUMBERS, ROW_SHARE = 2**17, 1 / 16
 MOST_STARTS = 4
 ROUND_SWEEPS = 50, 150, 1000
 """Sweeps of each start that is left; after a round the worse half is dropped."""
-SEARCH_WORK = 1e10
+SEARCH_WORK = 4e9
 """Multiplications of a search whose every start is kept to its end: no start is made beyond."""
 SEARCH_TOLERANCE = 1e-8
 """The change of the relative error in a sweep at which a start of a search has ended."""
@@ -45,7 +46,7 @@ def nonnegative_start(
 ) -> tuple[Tensor, list[Tensor]]:
     """A core and this rank's rows of factors, the same for any number of ranks.
 
-    The best ones of a small core that stands for the data, where it is small; random ones elsewhere.
+    The best ones of a small core that stands for the data, where a search of it is little work; random ones elsewhere.
     """
     if (found := _searched(slab, ranks, norm, seed, world)) is None:
         found = _random(slab.shape, ranks, norm, seed)
@@ -66,7 +67,7 @@ def _random(shape: Sequence[int], ranks: Sequence[int], norm: float, seed: int) 
 def _searched(
     slab: Slab, ranks: Sequence[int], norm: float, seed: int, world: World
 ) -> tuple[Tensor, list[Tensor]] | None:
-    """The best core and factors, whole, of some random starts on the data's own Tucker core; None where it is large.
+    """The best core and factors, whole, of some random starts on the data's own Tucker core; None where that is dear.
 
     A low-rank approximation first, whose noise is gone and whose sweeps cost little: Zhou, Cichocki and Xie, IEEE
     Trans. Signal Process. 2012. Of the starts the worse are dropped as they fall behind.
@@ -74,16 +75,17 @@ def _searched(
     wide = [min(rows, rank + SPARE_COLUMNS) for rows, rank in zip(slab.shape, ranks, strict=True)]
     for mode, columns in enumerate(wide):  # No more than the other modes of the core have entries together.
         wide[mode] = min(columns, math.prod(wide) // columns)
-    rows = sum(slab.shape) * (max(wide) + 4 * max(ranks))
-    if math.prod(wide) > LARGEST_CORE or rows > max(LEAST_ROW_NUMBERS, ROW_SHARE * math.prod(slab.shape)):
+    held = sum(slab.shape) * (max(wide) + 4 * max(ranks))
+    large = math.prod(wide) > LARGEST_CORE or held > max(LEAST_ROW_NUMBERS, ROW_SHARE * math.prod(slab.shape))
+    count = min(MOST_STARTS, int(SEARCH_WORK / (sweep_work(wide, ranks, slab.shape) * sum(ROUND_SWEEPS))))
+    if large or not count or any(columns < rank for columns, rank in zip(wide, ranks, strict=True)):
         return None
-    kept = [Truncation(columns, 0.0) for columns in wide]
-    core, bases = st_hosvd(slab, kept, "auto", seed, world)
+    core, bases = st_hosvd(slab, [Truncation(columns, 0.0) for columns in wide], "auto", seed, world)
     bases[slab.mode] = world.gather_rows(bases[slab.mode])
-    sweeps = SmallSweeps(core.cpu(), ranks, norm, [basis.cpu() for basis in bases])
-    count = min(MOST_STARTS, int(SEARCH_WORK / (sweeps.work * sum(ROUND_SWEEPS))))
-    if not count:
-        return None
+    explained = core.double().square().sum().item()
+    missed = norm**2 - explained  # What is round-off of float32 is nothing.
+    squares = explained + (missed if missed > TRUSTED_ROUND_OFFS * torch.finfo(core.dtype).eps * norm**2 else 0.0)
+    sweeps = SmallSweeps(core.cpu(), ranks, math.sqrt(squares), [basis.cpu() for basis in bases])
     models = [_random(slab.shape, ranks, norm, (seed + number) % 2**63) for number in range(count)]
     with for_kernels():
         for most in ROUND_SWEEPS:

@@ -13,8 +13,9 @@ from torch import Tensor
 class Progress:
     """The state of a fit, which changes it in place: it holds all that is needed to resume the fit exactly.
 
-    core: R_1 x ... x R_N. factors: I_n x R_n, this rank's rows of the divided mode, and all rows of the others.
-    relative_error and error_before: after the last sweep and the one before. seconds: of the last sweep.
+    core: R_1 x ... x R_N. factors: I_n x R_n, this rank's rows of the divided mode, and all rows of the others; in
+    float64 where the data are small. relative_error and error_before: after the last sweep and the one before.
+    seconds: of the last sweep, or the mean of those made at once.
     """
 
     iteration: int = 0

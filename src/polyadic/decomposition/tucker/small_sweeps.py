@@ -17,8 +17,10 @@ from polyadic.tensor.dense import Slab
 
 MOST_AT_ONCE = 2**27
 """Multiplications that one call of the kernel makes, about: a tenth of a second."""
-MOST_ORTHOGONAL, MOST_NONNEGATIVE = 2**17, 2**20
-"""Entries of data up to which a sweep takes less time here than by products of torch."""
+MOST_WORK = {False: 2**19, True: 2**22}
+MOST_RANK = {False: 6, True: 16}
+"""Entries of data times the largest rank, and that rank, up to which a sweep takes less time here than by products of
+torch: of orthonormal factors, and of nonnegative ones."""
 
 
 class SmallSweeps:
@@ -52,16 +54,20 @@ class SmallSweeps:
             self._cone = np.zeros((at[-1], width)), at, np.zeros((order * width, width)), columns, based
         largest = max(core, *(numbers // shape[mode] * ranks[mode] for mode in (0, cut)))
         self._rooms = np.zeros((kernels.tucker.ROOMS, largest))
-        self._small = np.zeros((3, max(width, *rows, *(core // rank for rank in ranks)), width))
-        self._errors = np.full(2, math.inf)
+        self._small = np.zeros((3, max(width, *rows) if bases is not None else 0, width))
+        self._errors, self._work = np.full(2, math.inf), sweep_work(shape, ranks, rows if bases is not None else None)
         self.sweeps, self.trusted = 0, True
 
     @staticmethod
-    def of_all(slab: Slab, ranks: Sequence[int], norm: float, world: World, *, nonnegative: bool) -> SmallSweeps | None:
+    def of_all(slab: Slab, ranks: Sequence[int], world: World, *, nonnegative: bool) -> SmallSweeps | None:
         """Sweeps of data whose every rank is one on a CPU, and that are so small that they take less time here."""
-        most = MOST_NONNEGATIVE if nonnegative else MOST_ORTHOGONAL
-        if world.size > 1 or slab.local.device.type != "cpu" or slab.local.numel() > most:
+        rank = max(ranks)
+        large = slab.local.numel() * rank > MOST_WORK[nonnegative] or rank > MOST_RANK[nonnegative]
+        if world.size > 1 or slab.local.device.type != "cpu" or large:
             return None
+        if not nonnegative and any(rank > math.prod(ranks) // rank for rank in ranks):  # As tol may have it.
+            return None
+        norm = float(slab.local.double().norm())  # That of float32 hides small errors.
         return SmallSweeps(slab.local, ranks, norm, [None] * len(ranks) if nonnegative else None)
 
     def begin(self, core: Tensor, factors: Sequence[Tensor], errors: Sequence[float] = (math.inf, math.inf)) -> None:
@@ -77,7 +83,7 @@ class SmallSweeps:
 
         Ends at the first sweep whose error is round-off: it is not `trusted` then.
         """
-        end, some = kernels.tucker.GOING, max(1, int(MOST_AT_ONCE / self.work))
+        end, some = kernels.tucker.GOING, max(1, int(MOST_AT_ONCE / self._work))
         while self.sweeps < most and end == kernels.tucker.GOING:  # A call is not interrupted.
             arrays = self._x, self._sizes, self._model, self._cone, self._rooms, self._small
             count = min(some, most - self.sweeps)
@@ -98,19 +104,18 @@ class SmallSweeps:
         """The relative error after the last sweep."""
         return float(self._errors[1])
 
-    @property
-    def work(self) -> float:
-        """The multiplications of a sweep, about."""
-        (_, ranks, _), core = self._sizes, len(self._model[2])
-        products = 2.0 * len(self._x) * int(ranks.max())
-        if self._cone is None:
-            return products * 2
-        steps = kernels.tucker.CORE_STEPS * core * int(ranks.sum())
-        return products + steps + 2.0 * self._cone[3].size * int(ranks.max())
-
     def model(self) -> tuple[Tensor, list[Tensor]]:
         """The core and the factors, copied."""
         (inside, within, core), ranks = self._model, self._sizes[1].tolist()
         columns, at = (inside, within) if self._cone is None else self._cone[:2]
         factors = [torch.from_numpy(columns[at[n] : at[n + 1], :rank].copy()) for n, rank in enumerate(ranks)]
         return torch.from_numpy(core.reshape(ranks).copy()), factors
+
+
+def sweep_work(shape: Sequence[int], ranks: Sequence[int], rows: Sequence[int] | None) -> float:
+    """The multiplications of a sweep over X of this shape, about; rows: of nonnegative factors, None for others."""
+    kernel = kernels.tucker
+    numbers, core, most = math.prod(shape), math.prod(ranks), max(ranks)
+    if rows is None:
+        return 4.0 * numbers * most + 2.0 * kernel.POWER_STEPS * core * sum(ranks)
+    return 2.0 * numbers * most + 1.0 * kernel.CORE_STEPS * core * sum(ranks) + 2.0 * sum(rows) * max(shape) * most

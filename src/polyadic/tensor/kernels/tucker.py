@@ -8,8 +8,8 @@ and with columns of no meaning after the rank; rows `at[n]` to `at[n + 1]` of it
 `model`: the factors (J_n x R_n), their rows `at`, and the core G (R_1 ... R_N).
 `cone`: None for orthonormal factors. For nonnegative ones, those of the larger tensor, A (I_n x R_n), of which the
 model has U^T A; their rows; the Gram matrices of A; U (I_n x J_n); flags, 0 for a mode whose U is the identity.
-`rooms`: ROOMS flat arrays of as many numbers as G, or a product of X with one factor. `small`: three matrices of as
-many rows as a mode or an unfolding of G has, and as many columns as a rank.
+`rooms`: ROOMS flat arrays of as many numbers as G, or a product of X with one factor: no rank is above its mode's J.
+`small`: for nonnegative factors, three matrices of as many rows as a mode has, or a rank, and as many columns as ranks.
 """
 
 from __future__ import annotations
@@ -120,17 +120,18 @@ def _orthonormal(matrix, top, rows, columns):
             if length <= LOST**2 * before or before == 0.0:
                 for row in range(rows):
                     matrix[top + row, column] = 1.0 if row == spare else 0.0
-                spare, passes, before = spare + 1, 0, 1.0
-        length = math.sqrt(length)
+                spare, passes, before = spare + 1, 0 if spare < rows else 2, 1.0
+        length = math.sqrt(length) if spare <= rows else 1.0  # More columns than rows: what is left over is zeros.
         for row in range(rows):
             matrix[top + row, column] /= length
 
 
 @within
-def _powers(projected, left, rows, right, columns, factors, top, inner):
+def _powers(projected, left, rows, right, columns, factors, top):
     """Subspace iteration on the unfolding of `projected` (left x rows x right), which begins at a factor's columns."""
+    inner = np.empty((left * right, columns))
     for _ in range(POWER_STEPS):
-        inner[: left * right, :columns] = 0.0
+        inner[:] = 0.0
         for before in range(left):
             for row in range(rows):
                 begin = (before * rows + row) * right
@@ -298,7 +299,7 @@ def sweeps(x, sizes, model, cone, rooms, small, squares, most, tolerance, errors
                 projected = _project(shared, dims, factors, at, ranks, begin, end, mode, rooms, MODE_ROOM)
                 if cone is None:
                     left, right = _sides(dims, mode)
-                    _powers(projected, left, dims[mode], right, ranks[mode], factors, at[mode], small[0])
+                    _powers(projected, left, dims[mode], right, ranks[mode], factors, at[mode])
                 else:
                     _nonnegative_factor(projected, dims, mode, ranks, model, cone, rooms, small)
         target, explained = rooms[TARGET_ROOM], 0.0
