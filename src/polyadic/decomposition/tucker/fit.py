@@ -87,7 +87,7 @@ def tucker(
         raise UserError("the tensor has negative entries: method nonnegative needs none. Use st-hosvd or hooi")
     slab, norm, unit = in_safe_unit(slab, norm, SAFE_NORM)
     progress = progress or Progress()
-    with for_few(math.prod(slab.shape), slab.local.device):
+    with for_few(math.prod(slab.shape), slab.local.device, most=1):
         if not progress.factors and method == "nonnegative":
             progress.core, progress.factors = nonnegative_start(slab, ranks or (), norm, seed, world)
         if not progress.factors:

@@ -28,13 +28,13 @@ def threads() -> int:
 
 
 @contextmanager
-def for_kernels() -> Iterator[None]:
-    """Leaves the threads to the kernels: within it, torch's own products run on the calling thread alone.
+def for_kernels(most: int | None = None) -> Iterator[None]:
+    """Leaves the threads, or `most` of them, to the kernels: torch's own products run on the calling thread alone.
 
     Torch's threads would wait busily after each product, on the cores that the kernels need next.
     """
     before = torch.get_num_threads()
-    _reserved_threads.append(threads())
+    _reserved_threads.append(min(threads(), most or threads()))
     torch.set_num_threads(1)
     try:
         yield
@@ -43,12 +43,12 @@ def for_kernels() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def for_few(entries: float, device: torch.device) -> AbstractContextManager[None]:
+def for_few(entries: float, device: torch.device, most: int | None = None) -> AbstractContextManager[None]:
     """`for_kernels` where a tensor on a CPU has so few entries that to wake torch's threads takes longer than its work.
 
     Beside another busy process the threads that wait for one another take many times as long.
     """
-    return for_kernels() if device.type == "cpu" and entries <= FEW_ENTRIES else nullcontext()
+    return for_kernels(most) if device.type == "cpu" and entries <= FEW_ENTRIES else nullcontext()
 
 
 def in_parallel(kernel: Callable[..., None], edges: Sequence[int], *arguments: Any) -> None:
