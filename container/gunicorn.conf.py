@@ -22,6 +22,8 @@ graceful_timeout = 20
 keepalive = 65
 backlog = 512
 preload_app = False
+# Nobody but the platform steers this server: no socket to do so is opened.
+control_socket_disable = True
 loglevel = "warning"
 # The heartbeat file on a disk may block the worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

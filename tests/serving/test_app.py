@@ -382,3 +382,45 @@ def test_a_request_that_is_too_large_as_a_whole_is_the_client_s_fault(monkeypatc
     answer = client.post("/invocations", json={"instances": [1, 2, 3]})
     assert (answer.status_code, json.loads(answer.data)) == (400, {"error": "3 instances: send 2 at most"})
     assert client.post("/invocations", json={"instances": [1, 2]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [(None, "variant=B"), ("user=7", "user=7,variant=B"), ("u" * 1015, "variant=B")],
+)
+def test_the_variant_is_added_to_the_attributes_of_the_request(
+    given: str | None, answered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = ready(monkeypatch, Echo(), MODEL_VARIANT="B")
+    headers = {} if given is None else {serving.ATTRIBUTES: given}
+    answer = client.post("/invocations", json={"instances": [1]}, headers=headers)
+    assert answer.headers[serving.ATTRIBUTES] == answered
+
+
+@pytest.mark.slow
+def test_a_request_past_its_deadline_is_never_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    go, seen = threading.Event(), list[Any]()
+
+    class Slow(Echo):
+        def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+            seen.append(instances)
+            go.wait(20)
+            return super().predict(instances)
+
+    client = ready(monkeypatch, Slow(), MODEL_SERVER_TIMEOUT="6")
+    answers = list[int]()
+
+    def ask(number: int) -> None:
+        other = client.application.test_client()
+        answers.append(other.post("/invocations", json={"instances": [number]}).status_code)
+
+    asking = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
+    for thread in asking:
+        thread.start()
+        threading.Event().wait(0.2)
+    for thread in asking:
+        thread.join()
+    go.set()
+    assert answers == [503, 503]
+    threading.Event().wait(0.2)
+    assert seen == [[0]]

@@ -88,3 +88,18 @@ def test_batches_stay_small_but_a_large_request_goes_alone() -> None:
     assert [len(one.result(5)) for one in works] == [1, LARGEST_BATCH + 5, 40, 40]
     assert LARGEST_BATCH + 5 in model.batches
     assert 80 not in model.batches
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_not_predicted() -> None:
+    model = Doubler()
+    batcher = Batcher(model, slots=3)  # type: ignore[arg-type]  # It is asked to predict alone.
+    first = submitted(batcher, [1])
+    while batcher._waiting:
+        threading.Event().wait(0.005)
+    left, kept = submitted(batcher, [2, 3]), submitted(batcher, [4])
+    assert left.cancel() and not first.cancel()
+    model.go.set()
+    assert first.result(5) == [{"value": 2}] and kept.result(5) == [{"value": 8}]
+    assert model.batches == [1, 1]
+    for _ in range(3):  # The place of the one that was cancelled is free again.
+        assert submitted(batcher, [5]).result(5) == [{"value": 10}]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from polyadic.jobs.model import Model
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+MOST_ATTRIBUTE_CHARACTERS = 1024
 BOOT_ERROR = 3
 """The exit code of a worker that makes gunicorn give up instead of starting another."""
 MOST_DRAINED_BYTES = 128 * 2**20
@@ -117,6 +118,7 @@ class Service:
         except UserError as error:
             raise Refusal(400, str(error)) from None
         except TimeoutError:
+            answer.cancel()  # What nobody waits for any more is not predicted.
             raise Refusal(
                 503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
             ) from None
@@ -180,9 +182,14 @@ class Service:
         )
 
     def sign(self, response: Response) -> Response:
-        """Echoes the variant, which the platform does not tell a client of the container itself."""
+        """Echoes the variant, which the platform does not tell a client of the container itself.
+
+        It is added to the attributes of the request, where both together are not longer than the platform passes on.
+        """
         if self.settings.variant:
-            response.headers[ATTRIBUTES] = f"variant={self.settings.variant}"
+            own, given = f"variant={self.settings.variant}", request.headers.get(ATTRIBUTES, "")
+            both = f"{given},{own}" if given else own
+            response.headers[ATTRIBUTES] = both if len(both) <= MOST_ATTRIBUTE_CHARACTERS else own
         return response
 
 

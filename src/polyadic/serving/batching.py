@@ -53,7 +53,10 @@ class Batcher:
             self._taken -= 1
 
     def submit(self, instances: list[Any]) -> Future[list[dict[str, Any]]]:
-        """Queues a request that has a place, which is free again once it is predicted."""
+        """Queues a request that has a place, which is free again once it is predicted.
+
+        An answer that nobody waits for any more may be cancelled: a request that has not begun is then never predicted.
+        """
         work = Work(instances)
         with self._arrival:
             self._waiting.append(work)
@@ -63,7 +66,9 @@ class Batcher:
     def _serve(self) -> None:
         while True:
             batch = self._next()
-            self._predict(batch)
+            wanted = [work for work in batch if work.answer.set_running_or_notify_cancel()]
+            if wanted:
+                self._predict(wanted)
             with self._arrival:
                 self._taken -= len(batch)
 
