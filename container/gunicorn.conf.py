@@ -14,7 +14,7 @@ from polyadic.serving import places, settings
 _settings = settings.read()
 
 bind = f"0.0.0.0:{_settings.port}"
-worker_class = "gthread"
+worker_class = "polyadic.serving.worker.Worker"
 workers = _settings.workers
 threads = _settings.threads
 timeout = max(120, 2 * _settings.timeout)

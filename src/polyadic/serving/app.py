@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -200,5 +201,6 @@ def _answer(wanted: Format, value: Any, status: int = 200, headers: Mapping[str,
 def _drain() -> None:
     """Reads what the client is still sending: a connection cut in mid-body would hide the answer from it."""
     stream, left = request.environ["wsgi.input"], MOST_DRAINED_BYTES
-    while left > 0 and (chunk := stream.read(min(left, 2**20))):
-        left -= len(chunk)
+    with contextlib.suppress(Exception):  # Each server has errors of its own for a body that breaks off.
+        while left > 0 and (chunk := stream.read(min(left, 2**20))):
+            left -= len(chunk)

@@ -17,7 +17,7 @@ from tests.helpers.image_jobs import OptMl, lay_out
 from tests.helpers.image_sdk import REPOSITORY, free_port
 
 DATA = REPOSITORY.parent / "shared" / "data"
-MED4 = {"algorithm": "cp", "rank": "8", "max_iterations": "10", "stop_tol": "0", "dtype": "float64", "seed": "3"}
+MED4 = {"algorithm": "cp", "method": "als", "rank": "8", "max_iterations": "10", "stop_tol": "0", "dtype": "float64"}
 
 
 def real(name: str) -> Path:
@@ -45,7 +45,7 @@ def test_two_hosts_with_a_shard_each_equal_one_process_with_all(engine: Engine, 
     assert [code for code, _ in ends.values()] == [0, 0], ends
     found = tns.read_coordinates(DATA / "med4.tns", 0, 1)
     index, values = torch.from_numpy(found.indices), torch.from_numpy(found.values).double()
-    whole = cp(SparseTensor(index.int(), values, found.rows), 8, max_iterations=10, stop_tol=0, seed=3)
+    whole = cp(SparseTensor(index.int(), values, found.rows), 8, method="als", max_iterations=10, stop_tol=0)
     printed = re.findall(r"iteration=10, train relative_error <loss>=(\S+)", ends["algo-1"][1])
     assert [float(value) for value in printed] == pytest.approx([whole.relative_error], rel=1e-5)
     tensors = jobs["algo-1"].tensors()
