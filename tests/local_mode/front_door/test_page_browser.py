@@ -178,12 +178,12 @@ def test_it_works_without_scripts(served: Door) -> None:
         give(driver, "A", "0.7")
         give(driver, "B", "0.3")
         press(driver, "split")
-        assert "split:" in driver.find_element(By.CSS_SELECTOR, "#message-ab .done").text
+        awaited(driver, lambda driver: "split:" in driver.find_element(By.CSS_SELECTOR, "#message-ab .done").text)
         assert weights(served) == pytest.approx({"A": 0.7, "B": 0.3})
         press(driver, "rollback")
-        assert "rollback:" in driver.find_element(By.CSS_SELECTOR, "#message-ab .done").text
+        awaited(driver, lambda driver: "rollback:" in driver.find_element(By.CSS_SELECTOR, "#message-ab .done").text)
         driver.find_element(By.LINK_TEXT, "running").click()
-        assert "train:loss" in driver.find_element(By.CSS_SELECTOR, "figcaption").text
+        awaited(driver, lambda driver: "train:loss" in driver.find_element(By.CSS_SELECTOR, "figcaption").text)
 
 
 def test_it_says_that_the_front_door_has_gone_and_goes_on_with_the_next(
