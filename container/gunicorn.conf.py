@@ -34,8 +34,11 @@ raw_env = [
 
 
 def when_ready(server):
-    """The folder where workers tell that they are ready."""
-    os.environ.setdefault(places.FOLDER_VARIABLE, tempfile.mkdtemp(prefix="polyadic-ready-"))
+    """The folder where workers tell that they are ready, and one below it for what they count."""
+    folder = Path(os.environ.setdefault(places.FOLDER_VARIABLE, tempfile.mkdtemp(prefix="polyadic-ready-")))
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(figures)
 
 
 def pre_fork(server, worker):
@@ -50,6 +53,13 @@ def post_fork(server, worker):
     devices = visible.split(",") if visible else [str(number) for number in range(count_gpus())]
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[worker.place % len(devices)]
+
+
+def child_exit(server, worker):
+    """What a worker that has ended had under way counts no more."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
 
 
 def on_exit(server):

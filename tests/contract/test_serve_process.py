@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import urllib3
 
 from polyadic.algorithms import choose, forecaster
 from polyadic.algorithms.forecaster.model import Model as ForecasterModel
@@ -26,45 +25,11 @@ from polyadic.jobs.model import Model
 from polyadic.lowrank.model import DecompositionModel
 from polyadic.tensor.cp_tensor import CPTensor
 from polyadic.tensor.numbered_names import numbered
-from tests.helpers.opt_ml import FORECASTER, OptMl, Process, free_ports, low_rank, waves
+from tests.helpers.opt_ml import FORECASTER, OptMl, low_rank, waves
+from tests.helpers.serving import JSON, Server, http
 from tests.helpers.small_models import build_cp
 
-JSON = {"Content-Type": "application/json"}
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
-http = urllib3.PoolManager(retries=False, timeout=60)
-
-
-class Server:
-    """A server of one variant."""
-
-    def __init__(self, job: OptMl, **environ: str) -> None:
-        self.port = free_ports()
-        self.run: Process = job.start(
-            "serve",
-            **{
-                "SAGEMAKER_BIND_TO_PORT": str(self.port),
-                "MODEL_VARIANT": "tt-lstm",
-                "MODEL_SERVER_WORKERS": "1",
-                **environ,
-            },
-        )
-
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
-        return http.request(method, f"http://127.0.0.1:{self.port}{path}", body=body, headers=headers or JSON)
-
-    def ping(self) -> int:
-        try:
-            return int(self.send("GET", "/ping").status)
-        except urllib3.exceptions.HTTPError:
-            return 0
-
-    def ready(self) -> Server:
-        self.run.until(lambda: self.ping() == 200)
-        return self
-
-    def stop(self) -> None:
-        self.run.process.send_signal(signal.SIGTERM)
-        assert self.run.wait(30) == 0, self.run.output
 
 
 def cp_model(tensor: CPTensor) -> DecompositionModel:
@@ -256,7 +221,7 @@ def test_ping_is_200_only_when_no_worker_would_refuse(tensor: CPTensor, tmp_path
 def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
     answer = server.send("GET", "/invocation")
     assert answer.status == 404
-    assert "Here are GET /ping, POST /invocations and GET /execution-parameters" in error_of(answer)
+    assert "Here are GET /execution-parameters, GET /metrics, GET /ping, POST /invocations" in error_of(answer)
 
 
 def slow_forecaster() -> Model:
@@ -339,3 +304,42 @@ def test_a_broken_model_ends_the_server_with_the_reason(tmp_path: Path, tensor: 
     }
     assert f"error: {reasons[harm]}" in server.run.output or reasons[harm] in server.run.output
     assert "Traceback" not in server.run.output
+
+
+def test_a_long_answer_in_lines_begins_before_it_is_computed(tmp_path: Path) -> None:
+    server = Server(model_folder(tmp_path, slow_forecaster())).ready()
+    series = b"".join(json.dumps(one).encode() + b"\n" for one in waves(1)) * 300
+    began = time.monotonic()
+    answer = http.request(
+        "POST",
+        f"http://127.0.0.1:{server.port}/invocations",
+        body=series,
+        headers={"Content-Type": "application/jsonlines"},
+        preload_content=False,
+    )
+    assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
+    first = answer.read1()
+    came = time.monotonic() - began
+    rest = answer.read()
+    whole = time.monotonic() - began
+    assert (first + rest).count(b"\n") == 300 > first.count(b"\n") > 0
+    assert came < whole / 2
+    server.stop()
+
+
+def test_who_leaves_while_his_request_waits_is_not_computed_for(tmp_path: Path) -> None:
+    server = Server(model_folder(tmp_path, slow_forecaster())).ready()
+    body = json.dumps({"instances": waves(1) * 60, "configuration": {"num_samples": 100}}).encode()
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    first = threading.Thread(target=lambda: server.send("POST", "/invocations", body, **JSON))
+    first.start()
+    time.sleep(0.2)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(head % len(body) + body)
+            time.sleep(0.05)
+    first.join()
+    server.run.until(lambda: server.run.output.count('"code":499') == 5)
+    figures = server.send("GET", "/metrics").data.decode()
+    assert 'polyadic_batch_instances_sum{algorithm="forecaster",variant="tt-lstm"} 60.0' in figures
+    server.stop()

@@ -17,7 +17,8 @@ from polyadic.errors import UserError
 from polyadic.formats import npy
 from polyadic.serving import app as serving
 from polyadic.serving import places, settings
-from polyadic.serving.batching import Batcher
+from polyadic.serving.one import One
+from polyadic.serving.served import Served
 from tests.helpers.small_models import PEOPLE, small_cp
 
 
@@ -39,14 +40,11 @@ class Faulty:
 def ready(monkeypatch: pytest.MonkeyPatch, model: Any, **environ: str) -> FlaskClient:
     """A client of an application that serves the model."""
 
-    def load(service: serving.Service) -> None:
-        service.batcher = Batcher(model, 2)
-        service.loaded.set()
-
-    monkeypatch.setattr(serving.Service, "load", load)
-    client = serving.application(settings.read(environ)).test_client()
+    given = settings.read({"MODEL_SERVER_THREADS": "6", **environ})
+    monkeypatch.setattr(One, "load", lambda one: one.serve(Served(model, given)))
+    client = serving.application(given).test_client()
     while client.get("/ping").status_code != 200:
-        pass
+        threading.Event().wait(0.001)
     return client
 
 
@@ -64,7 +62,7 @@ def test_a_fault_is_answered_with_an_id_that_the_log_has(
 
 @pytest.mark.slow
 def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving.Service, "load", lambda service: None)
+    monkeypatch.setattr(One, "load", lambda service: None)
     client = serving.application(settings.read({"MODEL_SERVER_TIMEOUT": "6"})).test_client()
     assert client.get("/ping").status_code == 503
     answer = client.post("/invocations", json={"instances": [1]})
@@ -72,14 +70,14 @@ def test_until_the_model_is_warm_everything_is_503(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_request_waits_for_a_model_that_is_still_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    go, load = threading.Event(), serving.Service.load
+    go, load = threading.Event(), One.load
 
-    def late(service: serving.Service) -> None:
+    def late(service: One) -> None:
         go.wait(10)
         load(service)
 
-    monkeypatch.setattr(serving.Service, "load", late)
-    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder: Echo())
+    monkeypatch.setattr(One, "load", late)
+    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder, given: Served(ECHO, given))
     client = serving.application(settings.read({})).test_client()
     assert client.get("/ping").status_code == 503
     threading.Timer(0.3, go.set).start()
@@ -89,7 +87,7 @@ def test_a_request_waits_for_a_model_that_is_still_being_loaded(monkeypatch: pyt
 def test_ping_waits_for_every_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(places.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setenv(places.PLACE_VARIABLE, "1")
-    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder: Echo())
+    monkeypatch.setattr("polyadic.serving.repository.load", lambda folder, given: Served(ECHO, given))
     client = serving.application(settings.read({"MODEL_SERVER_WORKERS": "2"})).test_client()
     assert client.post("/invocations", json={"instances": [1]}).status_code == 200
     assert client.get("/ping").status_code == 503
@@ -105,6 +103,9 @@ class Echo:
 
     def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
         return [{"value": instance} for instance in instances]
+
+
+ECHO: Any = Echo()
 
 
 @pytest.mark.parametrize(("batch", "end"), [("true", b'{"value":2}'), ("false", b'{"value":2}\n')])
@@ -125,7 +126,11 @@ def test_a_transform_job_s_lines_end_without_a_break(monkeypatch: pytest.MonkeyP
         ("application/json; charset=utf-8", "application/json"),
         ("*", "application/jsonlines"),
         ("*/*;q=0.8", "application/jsonlines"),
-        ("text/html, application/*;q=0.5", "application/json"),
+        ("text/html, application/*;q=0.5", "application/jsonlines"),
+        ("application/jsonlines;q=0, */*", "application/json"),
+        ("application/json, application/jsonlines", "application/json"),
+        ("*/*, application/jsonlines;q=0.2", "application/json"),
+        ("application/json;q=nan, application/jsonlines;q=2, */*;q=0.001", "application/jsonlines"),
         ("APPLICATION/JSON", "application/json"),
         ("application/jsonlines;q=0, application/json", "application/json"),
         ("application/json;q=0.1, application/jsonlines;q=0.9", "application/jsonlines"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from polyadic.artifact import Artifact
+if TYPE_CHECKING:
+    from polyadic.artifact import Artifact
 
 
 class Model(Protocol):
@@ -39,6 +40,20 @@ class Tabular(Protocol):
 
         Raises UserError for answers that are no rows of numbers.
         """
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A model whose instances differ in what they cost; those of another model count as one each."""
+
+    most_weight: int
+    """What is predicted together, unless one instance has more: from where on more at once is no faster."""
+
+    def weight(self, query: Any) -> int:
+        """What a parsed instance adds to that, in memory and time: 1 or more."""
+
+    def numbers(self, query: Any) -> int:
+        """How many numbers its answer holds."""
 
 
 @runtime_checkable

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from polyadic.lowrank.answers import about_row_0, answer, answer_entries, as_tab
 from polyadic.lowrank.fold_in import FoldIn
 from polyadic.lowrank.indices import Mode, Modes
 from polyadic.lowrank.queries import Query, parse_query
-from polyadic.lowrank.questions import LARGEST_ANSWER_ENTRIES, Entries, Entry
+from polyadic.lowrank.questions import LARGEST_ANSWER_ENTRIES, Entries, Entry, Question, Top
 from polyadic.tensor.low_rank import LowRank
 
 FINAL_ERROR = "train:final_relative_error"
@@ -49,6 +50,7 @@ class DecompositionModel:
     history: Sequence[float] = ()
     seconds: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    most_weight: ClassVar[int] = LARGEST_ANSWER_ENTRIES
 
     @staticmethod
     def load(artifact: Artifact, build: Build) -> DecompositionModel:
@@ -123,6 +125,21 @@ class DecompositionModel:
             else:
                 answers.append(answer(self.tensor, query))
         return answers
+
+    def weight(self, query: Query) -> int:
+        """The entries that are evaluated or solved for."""
+        if not isinstance(query, FoldIn):
+            return _entries(query)
+        others = math.prod(mode.rows for mode in self.modes if mode.number != query.mode) if query.zeros else 0
+        return max(others, query.values.size) + (_entries(query.question) if query.question else 0)
+
+    def numbers(self, query: Query) -> int:
+        """The values of an answer, and those of an embedding."""
+        if not isinstance(query, FoldIn):
+            return query.size or _entries(query)
+        return self.parameters(query.mode).numel() // self.modes[query.mode].rows + (
+            query.question.size or _entries(query.question) if query.question else 0
+        )
 
     def from_table(self, table: Any) -> list[Any]:
         """The instances of indices: one instance per row of a list, or a single instance for all rows of an array.
@@ -218,3 +235,10 @@ class DecompositionModel:
         if isinstance(question, (Entry, Entries)):
             return described | next(answer_entries(new_row, [question], self._device))
         return described | answer(new_row, question)
+
+
+def _entries(question: Question) -> int:
+    """The entries that a question looks at."""
+    if isinstance(question, Top):
+        return question.mode.rows
+    return len(question.index) if isinstance(question, Entries) else max(1, question.size)

@@ -1,30 +1,74 @@
-"""What a request is written in, and what its answer shall be written in: Content-Type and Accept -> formats."""
+"""What a request is written in, and what its answer shall be written in: headers -> formats, bodies and encodings."""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from flask import request
+from flask import Response, request
 
-from polyadic.formats import Format
+from polyadic.formats import Form, Format
 from polyadic.serving.instances import Refusal, names_of
+from polyadic.serving.settings import MIB
+
+MOST_DRAINED_BYTES = 128 * MIB
+LEAST_PACKED_BYTES = 8192
+"""A shorter answer is not gzipped: it fits into a few packets as it is."""
+GZIP_LEVEL, GZIP_WINDOW = 1, 31
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+"""What a text may be written in, as Python calls it."""
+TEXTS = (Form.DOCUMENT, Form.LINES, Form.TABLE)
 
 
-def unpacked(body: bytes, limit: int) -> bytes | None:
-    """A body without its Content-Encoding, of which gzip is known; None where it is longer than `limit`.
+def body(limit: int) -> bytes:
+    """The body of the request under way, unpacked.
 
-    Refused with 415 for another encoding, and with 400 for gzip that is broken or ends early.
+    Refused with 413 where it is larger than `limit` bytes, with 415 for an unknown Content-Encoding, with 400 where it
+    is cut or broken.
     """
+    stated, read = request.content_length or 0, b""
+    too_large = Refusal(413, f"the body is larger than {limit / MIB:g} MiB: send fewer instances a request")
+    try:
+        if stated <= limit:
+            read = request.environ["wsgi.input"].read(limit + 1)  # A chunked body states no length.
+    except Exception as error:  # Each server has errors of its own for a body that it cannot read.
+        text = f"the body breaks off, or its chunks are broken: {error}"
+        raise Refusal(400, text.rstrip(": "), connection="close") from None
+    if stated > limit or len(read) > limit:
+        drain()
+        raise too_large
+    if len(read) < stated:
+        raise Refusal(400, f"the body ends after {len(read)} of {stated} bytes: send it whole", connection="close")
+    unpacked = _unpacked(read, limit)
+    if unpacked is None:
+        raise too_large
+    return unpacked
+
+
+def drain() -> None:
+    """Reads what the client is still sending: a connection cut in mid-body would hide the answer from it."""
+    stream, left = request.environ["wsgi.input"], MOST_DRAINED_BYTES
+    with contextlib.suppress(Exception):  # Each server has errors of its own for a body that breaks off.
+        while left > 0 and (chunk := stream.read(min(left, MIB))):
+            left -= len(chunk)
+
+
+def _unpacked(packed: bytes, limit: int) -> bytes | None:
+    """A body without its Content-Encoding, of which gzip is known; None where it is longer than `limit`."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
-        return body
+        return packed
     if encoding not in ("gzip", "x-gzip"):
         raise Refusal(415, f"Content-Encoding {encoding!r} is not taken here: send the body as it is, or gzip")
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
             plain = file.read(limit + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise Refusal(400, f"the body is not gzip, as its Content-Encoding says: {error}") from None
@@ -39,21 +83,91 @@ def request_format(spoken: Sequence[Format]) -> Format:
     return asked
 
 
+def in_utf8(text: bytes, asked: Format) -> bytes:
+    """A text in UTF-8, whatever charset its Content-Type names; 415 for an unknown one, 400 where it is not in it."""
+    charset = request.mimetype_params.get("charset", "utf-8")
+    if asked.form not in TEXTS or charset.lower() in ("utf-8", "us-ascii"):
+        return text
+    try:
+        name = codecs.lookup(charset).name
+    except (LookupError, UnicodeError, ValueError):
+        name = charset
+    if name not in CHARSETS:
+        raise Refusal(415, f"charset {charset!r} is not taken here: send UTF-8")
+    try:
+        return text.decode(name).encode()
+    except UnicodeError as error:
+        raise Refusal(400, f"the body is not written in {charset}, as its Content-Type says: {error}") from None
+
+
 def answer_format(spoken: Sequence[Format], asked: Format, default: str | None) -> Format:
-    """The format that Accept asks for; where it asks for nothing, the server's default or that of the request."""
+    """The format that Accept wants most; of several equal ones the server's default or that of the request.
+
+    Each format has the quality of the most specific range that it matches (RFC 9110, 12.5.1); parameters that are not
+    understood exclude none. 406 where none is left.
+    """
     usual = _by_content_type(default, spoken) if default else asked
-    accepted = [_bare(kind) for kind, quality in request.accept_mimetypes if quality > 0]
-    for kind in accepted or ["*/*"]:
-        if kind in ("*/*", "*"):
-            if usual is None:
-                raise Refusal(
-                    406, f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r} cannot be met: ask for {names_of(spoken)}"
-                )
-            return usual
-        wanted = next((each for each in spoken if any(_matches(kind, own) for own in each.content_types)), None)
-        if wanted is not None:
-            return wanted
-    raise Refusal(406, f"Accept {request.headers.get('Accept')!r} cannot be met: ask for {names_of(spoken)}")
+    ranges = [(_bare(kind), quality) for kind, quality in _accepted()] or [("*/*", 1.0)]
+    if usual is None and all(kind in ("*/*", "*") for kind, _ in ranges):
+        raise Refusal(
+            406, f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r} cannot be met: ask for {names_of(spoken)}"
+        )
+    wishes = {each.name: _wish(each, ranges) for each in spoken}
+    best = max(spoken, key=lambda each: (wishes[each.name], each is usual))  # Of equal ones the first.
+    if wishes[best.name][0] <= 0:
+        raise Refusal(406, f"Accept {request.headers.get('Accept')!r} cannot be met: ask for {names_of(spoken)}")
+    return best
+
+
+def _accepted() -> list[tuple[str, float]]:
+    """The ranges of Accept in the order in which they are written, each with its quality."""
+    accepted = []
+    for part in request.headers.get("Accept", "").split(","):
+        kind, *parameters = (text.strip() for text in part.split(";"))
+        quality = next((text[2:] for text in parameters if text.lower().startswith("q=")), "1")
+        if kind and QUALITY.fullmatch(quality):
+            accepted.append((kind, float(quality)))
+    return accepted
+
+
+def _wish(of: Format, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """How much a format is wanted: its quality, and how early the range is written that it matches."""
+    matching = [
+        (kind != "*/*" and kind != "*", not kind.endswith("/*"), -place, quality)
+        for place, (kind, quality) in enumerate(ranges)
+        if any(_matches(kind, own) for own in of.content_types)
+    ]
+    if not matching:
+        return 0.0, 0
+    *_, place, quality = max(matching)
+    return quality, place
+
+
+def respond(
+    wanted: Format, data: bytes | Iterable[bytes], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer in a format, whole or in parts; a long text is gzipped where the client asks for it."""
+    packs = wanted.form in TEXTS and request.accept_encodings["gzip"] > 0
+    answer: Any = data
+    if packs and isinstance(data, bytes):
+        packs = len(data) >= LEAST_PACKED_BYTES
+        answer = gzip.compress(data, GZIP_LEVEL, mtime=0) if packs else data
+    elif packs:
+        answer = _packed(data)
+    response = Response(answer, status, dict(headers or {}), content_type=wanted.content_types[0])
+    if packs:
+        response.headers["Content-Encoding"] = "gzip"
+    if wanted.form in TEXTS:
+        response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+def _packed(parts: Iterable[Any]) -> Iterator[bytes]:
+    """Gzip of a stream, each part readable as soon as it has come."""
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW)
+    for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 def _bare(content_type: str) -> str:
@@ -62,7 +176,7 @@ def _bare(content_type: str) -> str:
 
 
 def _matches(wanted: str, content_type: str) -> bool:
-    return wanted == content_type or (wanted.endswith("/*") and content_type.startswith(wanted[:-1]))
+    return wanted in (content_type, "*/*", "*") or (wanted.endswith("/*") and content_type.startswith(wanted[:-1]))
 
 
 def _by_content_type(content_type: str | None, spoken: Sequence[Format]) -> Format | None:

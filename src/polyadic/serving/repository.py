@@ -1,20 +1,29 @@
-"""/opt/ml/model -> a model, warm."""
+"""A folder with a model's files -> a model that is served, warm."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from polyadic import algorithms
 from polyadic.artifact import Artifact
 from polyadic.jobs.model import Model
+from polyadic.serving import metrics
+from polyadic.serving.served import Served
+from polyadic.serving.settings import Settings
 
 
-def load(folder: Path) -> Model:
-    """The model in a folder, after a first prediction, which takes longer than those that follow."""
+def load(folder: Path, settings: Settings, name: str = "") -> Served:
+    """The model in a folder, after a first prediction, which takes longer than those that follow.
+
+    name: of the model where there are several. Raises UserError for what is no model.
+    """
+    began = time.monotonic()
     artifact = Artifact.read(folder)
     model = algorithms.named(artifact.algorithm).load(artifact)
     warm_up(model)
-    return model
+    metrics.loaded(artifact.algorithm, time.monotonic() - began)
+    return Served(model, settings, artifact.algorithm, name)
 
 
 def warm_up(model: Model) -> None:

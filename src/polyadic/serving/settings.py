@@ -13,6 +13,7 @@ from polyadic.devices import count_gpus
 from polyadic.errors import UserError
 
 MIB = 2**20
+WORKERS = ("SAGEMAKER_MODEL_SERVER_WORKERS", "MODEL_SERVER_WORKERS")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Settings:
     """What the environment says about serving."""
 
     model_folder: Path
+    models_folder: Path
+    many_models: bool
     variant: str | None
     port: int
     workers: int
@@ -28,6 +31,7 @@ class Settings:
     timeout: int
     largest_body: int
     batch_transform: bool
+    access_log: bool
     default_accept: str | None
     default_configuration: Mapping[str, Any]
 
@@ -46,16 +50,23 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this container, by the names that SageMaker and its other containers use."""
     gpus = count_gpus(environ)
     cores = os.cpu_count() or 1
+    base = Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    many_models = _switch(environ, "SAGEMAKER_MULTI_MODEL", False)
+    # Each of several processes would hold the models of its own, and hear only of some of them.
+    workers = 1 if many_models else gpus or min(cores, 8)
     return Settings(
-        model_folder=Path(environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "model",
+        model_folder=base / "model",
+        models_folder=base / "models",
+        many_models=many_models,
         variant=environ.get("MODEL_VARIANT"),
         port=_whole(environ, ("SAGEMAKER_BIND_TO_PORT",), 8080),
-        workers=_whole(environ, ("SAGEMAKER_MODEL_SERVER_WORKERS", "MODEL_SERVER_WORKERS"), gpus or min(cores, 8)),
+        workers=workers if many_models else _whole(environ, WORKERS, workers),
         threads=_whole(environ, ("MODEL_SERVER_THREADS",), 16),
         threads_per_worker=_whole(environ, ("OMP_NUM_THREADS",), 1),
         timeout=_whole(environ, ("SAGEMAKER_MODEL_SERVER_TIMEOUT", "MODEL_SERVER_TIMEOUT"), 60),
         largest_body=_largest_body(environ),
-        batch_transform=environ.get("SAGEMAKER_BATCH", "").lower() == "true",
+        batch_transform=_switch(environ, "SAGEMAKER_BATCH", False),
+        access_log=_switch(environ, "MODEL_SERVER_ACCESS_LOG", True),
         default_accept=environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"),
         default_configuration=_configuration(environ),
     )
@@ -78,6 +89,14 @@ def _configuration(environ: Mapping[str, str]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"DEEPAR_INFERENCE_CONFIG is {text!r}: it must be a JSON object")
     return value
+
+
+def _switch(environ: Mapping[str, str], name: str, default: bool) -> bool:
+    """A variable that is true or false, in any letters: SageMaker writes `true`, its SDK's local mode `True`."""
+    text = environ.get(name, "").strip().lower()
+    if text not in ("", "true", "false"):
+        raise UserError(f"{name} is {environ[name]!r}: it must be true or false")
+    return text == "true" if text else default
 
 
 def _whole(environ: Mapping[str, str], names: tuple[str, ...], default: int) -> int:

@@ -90,6 +90,15 @@ class Line:
             self.sendall(data)
         return len(data)
 
+    def there(self) -> bool:
+        """Whether the client still is: it has not closed the connection since its request came."""
+        with contextlib.suppress(OSError):
+            try:
+                return self.sock.recv(1, socket.MSG_PEEK) != b""
+            except BlockingIOError:
+                return not self.lost
+        return False
+
     def flush(self) -> bool:
         """Sends more; whether all is sent. Raises OSError where the client has gone."""
         with self._room:

@@ -24,6 +24,7 @@ from polyadic.readers.series.records import read_series
 from polyadic.reports.forecast import write_report
 
 NAME = "forecaster"
+USUAL_SAMPLES = 100
 
 
 class Model:
@@ -33,6 +34,8 @@ class Model:
     those of its context. evaluation: what the test channel said; None where there was none. history: the losses of each
     epoch, in training and in validation.
     """
+
+    most_weight = 64 * USUAL_SAMPLES
 
     def __init__(
         self, *, settings: Hyperparameters, network: Network, fixed: Scale | None, metrics: dict[str, float]
@@ -73,6 +76,15 @@ class Model:
             for number, mean_P, samples_SP in zip(numbers, forecasts.mean_BP, forecasts.samples_BSP, strict=True):
                 answers[number] = answer(instances[number], mean_P, samples_SP)
         return answers
+
+    def weight(self, query: Query) -> int:
+        """The sample paths; fewer than usual hardly cost less."""
+        return max(query.samples, USUAL_SAMPLES)
+
+    def numbers(self, query: Query) -> int:
+        """For each step its mean, its quantiles and its samples, where they are asked for."""
+        sizes = {"mean": 1, "quantiles": len(query.quantiles), "samples": query.samples}
+        return self.settings.prediction_length * sum(sizes[output] for output in query.outputs)
 
     def forecast(self, series: list[Series], paths: int) -> Forecasts:
         """The P = prediction_length points after each of B series: means (B x P) and sample paths (B x S x P)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Model:
     vocabulary: Sequence[str] | None = None
     coherences: Sequence[float] = ()
     sample_mixtures: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    most_weight: ClassVar[int] = 2**17
 
     def artifact(self) -> Artifact:
         """`beta` (K x V) and `alpha` (K), both float32."""
@@ -64,6 +65,14 @@ class Model:
         documents = [(corpus.words.tolist(), corpus.counts.tolist()) for corpus in instances]
         mixtures_DK = mixtures(Corpus.of(documents, self.topics.terms), self.topics)
         return [{"topic_mixture": mixture} for mixture in mixtures_DK.tolist()]
+
+    def weight(self, query: Corpus) -> int:
+        """The document itself and its distinct words."""
+        return 1 + len(query.words)
+
+    def numbers(self, query: Corpus) -> int:
+        """One for each topic."""
+        return len(self.topics.alpha)
 
     def from_table(self, table: Any) -> list[Any]:
         """One document per row, one count per term."""
