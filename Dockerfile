@@ -35,6 +35,7 @@ RUN /opt/venv/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /dist /package
 
 FROM ${BASE_IMAGE}
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      com.amazonaws.sagemaker.capabilities.multi-models=true \
       org.opencontainers.image.title="polyadic" \
       org.opencontainers.image.description="Tensor methods as a SageMaker container" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -49,7 +49,8 @@ class Many:
         self._lock, self._loading = threading.Condition(), threading.RLock()
         self._known = self._remembered()
         self._served = OrderedDict[str, Served]()
-        self._users, self._took, self._ratio = Counter[str](), dict[str, float](), dict[str, float]()
+        self._users, self._held = Counter[str](), dict[str, float]()
+        self._takes, self._ratios = dict[str, float](), dict[str, float]()
 
     def join(self, app: Flask) -> None:
         """Adds the paths to the application, and imports beside it what models need."""
@@ -195,8 +196,7 @@ class Many:
         try:
             algorithm = str(read_description(folder)["algorithm"]) if (folder / FILES[0]).exists() else ""
             files = sum((folder / file).stat().st_size for file in FILES if (folder / file).exists())
-            key = str(folder)
-            need = self._took.get(key, files * self._ratio.get(algorithm, FIRST_RATIO))
+            need = self._takes.get(str(folder), files * self._ratios.get(algorithm, FIRST_RATIO))
             self._make_room(need + SPARE_BYTES, name)
             before = metrics.resident_bytes()
             served = repository.load(folder, self.settings, name)
@@ -205,20 +205,23 @@ class Many:
         except MemoryError:
             raise self._no_room(name, 0) from None
         if files >= MEASURED_BYTES:
-            grown = metrics.resident_bytes() - before
-            self._took[key] = files + max(files, grown)  # The files are read before they are used.
-            self._ratio[algorithm] = self._took[key] / files
+            need = files + max(files, metrics.resident_bytes() - before)  # The files are read before they are used.
+            self._ratios[algorithm] = need / files
+        self._takes[str(folder)] = self._held[name] = need
         return served
 
     def _make_room(self, need: float, name: str) -> None:
-        """Lets models that nobody is asking leave memory, until so much is free."""
-        while room().bytes < need:
+        """Lets models that nobody is asking leave memory, until so much is free; none where that would not do."""
+        while (left := room().bytes) < need:
             with self._lock:
-                idle = (other for other in self._served if not self._users[other])
-                leaving = next((other for other in idle if not self._served[other].batcher.busy), None)
-                if leaving is None:
+                idle = [
+                    other
+                    for other, served in self._served.items()
+                    if not self._users[other] and not served.batcher.busy
+                ]
+                if not idle or left + sum(self._held[other] for other in idle) < need:
                     raise self._no_room(name, need)
-                leaver = [self._served.pop(leaving)]
+                leaver = [self._served.pop(idle[0])]
                 metrics.unloaded()
             leaver.pop().batcher.close()
             _give_back()

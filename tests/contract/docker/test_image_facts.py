@@ -33,6 +33,7 @@ def test_root_user_and_labels(facts: dict[str, Any]) -> None:
     labels = facts["Config"]["Labels"]
     assert facts["Config"]["User"] in ("", "root")
     assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert labels["com.amazonaws.sagemaker.capabilities.multi-models"] == "true"
     assert labels["org.opencontainers.image.title"] == "polyadic"
 
 
