@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from polyadic.artifact import Artifact
@@ -54,6 +54,22 @@ class Weighed(Protocol):
 
     def numbers(self, query: Any) -> int:
         """How many numbers its answer holds."""
+
+
+class Schemas(NamedTuple):
+    """JSON Schemas (draft 2020-12) of an instance, of a request's configuration, and of a prediction."""
+
+    instance: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+    prediction: Mapping[str, Any]
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A model that describes what it is asked and what it answers, for /openapi.json."""
+
+    def schemas(self) -> Schemas:
+        """What every valid instance and every prediction is like; an instance may be wrong in other ways."""
 
 
 @runtime_checkable

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
+from polyadic.jobs.model import Schemas
 from polyadic.lowrank.answers import about_row_0, answer, answer_entries, as_table, evaluate
 from polyadic.lowrank.fold_in import FoldIn
 from polyadic.lowrank.indices import Mode, Modes
 from polyadic.lowrank.queries import Query, parse_query
 from polyadic.lowrank.questions import LARGEST_ANSWER_ENTRIES, Entries, Entry, Question, Top
+from polyadic.lowrank.schemas import schemas
 from polyadic.tensor.low_rank import LowRank
 
 FINAL_ERROR = "train:final_relative_error"
@@ -140,6 +142,10 @@ class DecompositionModel:
         return self.parameters(query.mode).numel() // self.modes[query.mode].rows + (
             query.question.size or _entries(query.question) if query.question else 0
         )
+
+    def schemas(self) -> Schemas:
+        """Those of the modes of this tensor."""
+        return schemas(self.modes)
 
     def from_table(self, table: Any) -> list[Any]:
         """The instances of indices: one instance per row of a list, or a single instance for all rows of an array.

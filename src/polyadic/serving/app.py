@@ -10,7 +10,6 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from polyadic.formats import json
 from polyadic.serving import content, metrics
 from polyadic.serving import settings as configuration
 from polyadic.serving.instances import Refusal
@@ -52,15 +51,12 @@ class Service:
 
     def execution_parameters(self) -> Response:
         """What a transform job should send."""
-        return content.respond(
-            json.FORMAT,
-            json.encode(
-                {
-                    "MaxConcurrentTransforms": self.settings.workers,
-                    "BatchStrategy": "MULTI_RECORD",
-                    "MaxPayloadInMB": min(6, self.settings.largest_body // configuration.MIB or 1),
-                }
-            ),
+        return content.document(
+            {
+                "MaxConcurrentTransforms": self.settings.workers,
+                "BatchStrategy": "MULTI_RECORD",
+                "MaxPayloadInMB": min(6, self.settings.largest_body // configuration.MIB or 1),
+            }
         )
 
     def metrics(self) -> Response:
@@ -120,4 +116,4 @@ class Service:
 
 def _told(sentence: str, status: int, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     sentence = sentence.encode(errors="backslashreplace").decode()  # What a request quotes may be no text.
-    return content.respond(json.FORMAT, json.encode({"error": sentence, **more}), status, headers)
+    return content.document({"error": sentence, **more}, status, headers)

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Response, request
 
-from polyadic.formats import Form, Format
+from polyadic.formats import Form, Format, json
 from polyadic.serving.instances import Refusal, names_of
 from polyadic.serving.settings import MIB
 
@@ -160,6 +160,11 @@ def respond(
     if wanted.form in TEXTS:
         response.headers["Vary"] = "Accept-Encoding"
     return response
+
+
+def document(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    return respond(json.FORMAT, json.encode(value), status, headers)
 
 
 def _packed(parts: Iterable[Any]) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from flask import Flask, Response, request
 from polyadic.errors import UserError, shorten
 from polyadic.formats import FORMATS, json
 from polyadic.room import room, size
-from polyadic.serving import content, metrics, places
+from polyadic.serving import content, metrics, openapi, places
 from polyadic.serving.batching import Slots
 from polyadic.serving.instances import Refusal
 from polyadic.serving.served import Served, ended, in_slot
@@ -62,6 +62,7 @@ class Many:
         ):
             app.add_url_rule(path, f"{method} {path}", in_slot(self.slots, view), methods=[method])
         app.add_url_rule("/ping", view_func=self.ping, methods=["GET"])
+        app.add_url_rule("/openapi.json", view_func=self.openapi, methods=["GET"])
         app.add_url_rule("/models", view_func=self.list, methods=["GET"])
         app.add_url_rule("/models/<path:name>", view_func=self.describe, methods=["GET"])
         threading.Thread(target=self.prepare, name="prepare", daemon=True).start()
@@ -81,6 +82,10 @@ class Many:
         """200 once models can be loaded; it does not wait for any of them."""
         return Response(status=200 if self.ready.is_set() else 503)
 
+    def openapi(self) -> Response:
+        """What the paths are asked and answer."""
+        return content.document(openapi.describe(openapi.of_many()))
+
     def list(self) -> Response:
         """The models that are known, by name; a page of them, and where the next begins."""
         after, limit = request.args.get("next_page_token", ""), request.args.get("limit", str(PAGE_MODELS))
@@ -92,7 +97,7 @@ class Many:
             answer: dict[str, Any] = {"models": [self._described(name) for name in page]}
         if len(names) > len(page):
             answer["nextPageToken"] = page[-1]
-        return _document(answer)
+        return content.document(answer)
 
     def add(self) -> Response:
         """Loads a model: 409 where the name is taken, 400 where the URL is no model, 507 where memory is short."""
@@ -107,7 +112,7 @@ class Many:
             with self._lock:
                 self._known[name], self._served[name] = url, served
             self._remember()
-        return _document(self._described(name))
+        return content.document(self._described(name))
 
     def _refuse_taken(self, name: str) -> None:
         if name in self._known or name in self._served:  # One that is being deleted is still in memory.
@@ -118,7 +123,7 @@ class Many:
         with self._lock:
             if name not in self._known:
                 raise _unknown(name)
-            return _document(self._described(name))
+            return content.document(self._described(name))
 
     def delete(self, name: str) -> Response:
         """Forgets a model, and frees its memory before it answers; requests under way are answered first."""
@@ -130,7 +135,7 @@ class Many:
         if not self._free(name, self.settings.deadline):
             threading.Thread(target=self._free, args=(name, None), daemon=True).start()
             raise Refusal(503, "requests of the model are still under way: it is freed after them", retry_after="1")
-        return _document({})
+        return content.document({})
 
     def _free(self, name: str, seconds: float | None) -> bool:
         """Gives a model's memory back to the system once nobody asks it any more; whether that was in time."""
@@ -303,7 +308,3 @@ def _named(decode: Any, body: bytes) -> tuple[str, str]:
 
 def _unknown(name: str) -> Refusal:
     return Refusal(404, f"model {shorten(name)} is not loaded: load it with POST /models")
-
-
-def _document(value: Any) -> Response:
-    return content.respond(json.FORMAT, json.encode(value))

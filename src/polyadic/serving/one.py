@@ -11,7 +11,7 @@ from flask import Flask, Response
 
 from polyadic.errors import UserError, classify
 from polyadic.formats import FORMATS
-from polyadic.serving import content, places
+from polyadic.serving import content, openapi, places
 from polyadic.serving.batching import Slots
 from polyadic.serving.instances import Refusal
 from polyadic.serving.served import Served, in_slot
@@ -32,6 +32,7 @@ class One:
     def join(self, app: Flask) -> None:
         """Adds the paths to the application, and loads the model beside it."""
         app.add_url_rule("/ping", view_func=self.ping, methods=["GET"])
+        app.add_url_rule("/openapi.json", view_func=self.describe, methods=["GET"])
         view = in_slot(Slots(self.settings.slots), self.invocations)
         app.add_url_rule("/invocations", "invocations", view, methods=["POST"])
         threading.Thread(target=self.load, name="load", daemon=True).start()
@@ -59,6 +60,12 @@ class One:
     def ping(self) -> Response:
         """200 once every worker has made a prediction, 503 before."""
         return Response(status=200 if self.loaded.is_set() and places.all_ready(self.settings.workers) else 503)
+
+    def describe(self) -> Response:
+        """What the model is asked and answers; 503 while it is being loaded."""
+        if self.served is None:
+            raise Refusal(503, "the model is still being loaded: try again shortly", retry_after="1")
+        return content.document(openapi.describe(openapi.of_one(self.served.model, self.served.spoken)))
 
     def invocations(self) -> Response:
         """The model's answer; waits for a model that is still being loaded."""

@@ -14,12 +14,14 @@ from polyadic.algorithms.forecaster.contexts import Contexts
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
 from polyadic.algorithms.forecaster.network import build
 from polyadic.algorithms.forecaster.requests import Query, answer, parse_query
+from polyadic.algorithms.forecaster.schemas import schemas
 from polyadic.artifact import Artifact
 from polyadic.errors import UserError
 from polyadic.forecasting.evaluation import Evaluation
 from polyadic.forecasting.network import Forecasts, Network
 from polyadic.forecasting.series import Series
 from polyadic.forecasting.windows import Batch, Scale
+from polyadic.jobs.model import Schemas
 from polyadic.readers.series.records import read_series
 from polyadic.reports.forecast import write_report
 
@@ -85,6 +87,10 @@ class Model:
         """For each step its mean, its quantiles and its samples, where they are asked for."""
         sizes = {"mean": 1, "quantiles": len(query.quantiles), "samples": query.samples}
         return self.settings.prediction_length * sum(sizes[output] for output in query.outputs)
+
+    def schemas(self) -> Schemas:
+        """DeepAR's, with the categories and features of this model."""
+        return schemas(self.settings.prediction_length, self.covariates.cardinalities, self.covariates.features)
 
     def forecast(self, series: list[Series], paths: int) -> Forecasts:
         """The P = prediction_length points after each of B series: means (B x P) and sample paths (B x S x P)."""

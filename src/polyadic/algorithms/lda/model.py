@@ -18,6 +18,7 @@ from torch import Tensor
 from polyadic.algorithms.lda.hyperparameters import Hyperparameters
 from polyadic.artifact import Artifact
 from polyadic.formats import UNSTATED, Rows, pack_rows, parse_json_row
+from polyadic.jobs.model import Schemas
 from polyadic.readers.corpus import Width, corpus_of
 from polyadic.reports.topics import write_report
 from polyadic.topics.corpus import Corpus
@@ -73,6 +74,35 @@ class Model:
     def numbers(self, query: Corpus) -> int:
         """One for each topic."""
         return len(self.topics.alpha)
+
+    def schemas(self) -> Schemas:
+        """Counts of the V terms, dense or sparse, as SageMaker's LDA takes them."""
+        count, terms = {"type": "number", "minimum": 0}, self.topics.terms
+        sparse = {
+            "type": "object",
+            "properties": {
+                "keys": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": terms - 1}},
+                "shape": {"type": "array", "items": {"const": terms}, "minItems": 1, "maxItems": 1},
+                "values": {"type": "array", "items": count},
+            },
+            "required": ["values"],
+        }
+        dense = {"type": "array", "items": count, "minItems": terms, "maxItems": terms}
+        features = {"type": "object", "properties": {"features": {"anyOf": [dense, sparse]}}, "required": ["features"]}
+        wrapped = {"type": "object", "properties": {"data": features}, "required": ["data"]}
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        topics = len(self.topics.alpha)
+        mixture = {"type": "array", "items": share, "minItems": topics, "maxItems": topics}
+        return Schemas(
+            instance={"anyOf": [features, wrapped]},
+            configuration={"type": "object"},
+            prediction={
+                "type": "object",
+                "properties": {"topic_mixture": mixture},
+                "required": ["topic_mixture"],
+                "additionalProperties": False,
+            },
+        )
 
     def from_table(self, table: Any) -> list[Any]:
         """One document per row, one count per term."""
