@@ -2,8 +2,8 @@
 
 import json
 import os
+import resource
 import shutil
-import tempfile
 from pathlib import Path
 
 from gunicorn import util
@@ -21,6 +21,8 @@ timeout = max(120, 2 * _settings.timeout)
 graceful_timeout = 20
 keepalive = 65
 backlog = 512
+# Of the file descriptors some are for the model, its libraries and the log.
+worker_connections = min(1000, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200))
 preload_app = False
 # Nobody but the platform steers this server: no socket to do so is opened.
 control_socket_disable = True
@@ -34,11 +36,8 @@ raw_env = [
 
 
 def when_ready(server):
-    """The folder where workers tell that they are ready, and one below it for what they count."""
-    folder = Path(os.environ.setdefault(places.FOLDER_VARIABLE, tempfile.mkdtemp(prefix="polyadic-ready-")))
-    figures = folder / "figures"
-    figures.mkdir(exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(figures)
+    """The folder where workers tell that they are ready, and what they count."""
+    places.make_folder("polyadic-ready-")
 
 
 def pre_fork(server, worker):
@@ -47,7 +46,8 @@ def pre_fork(server, worker):
 
 
 def post_fork(server, worker):
-    """A GPU a worker, by its place."""
+    """A GPU a worker, by its place, and space for what it counts."""
+    places.reserve_figures(os.getpid())
     os.environ[places.PLACE_VARIABLE] = str(worker.place)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = visible.split(",") if visible else [str(number) for number in range(count_gpus())]
@@ -59,7 +59,8 @@ def child_exit(server, worker):
     """What a worker that has ended had under way counts no more."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    if places.FIGURES_VARIABLE in os.environ:
+        multiprocess.mark_process_dead(worker.pid)
 
 
 def on_exit(server):

@@ -24,13 +24,17 @@ class Bench:
         return f"scripts.bench.{self.module or self.name}"
 
 
+def _serve(kind: str, title: str) -> Bench:
+    return Bench(f"serve_{kind}", SERVING, title, module="serve", arguments=(kind,))
+
+
 def _accuracy(task: str, title: str) -> Bench:
     return Bench(f"{ACCURACY}_{task}", ACCURATE, title, module=ACCURACY, arguments=(task,))
 
 
 BEGINNING, DECOMPOSITIONS, TOPICS = "The first minute", "Decompositions", "Topics"
-FAST, ACCURATE = "Forecasting: speed", "Forecasting: accuracy"
-SUBJECTS = (BEGINNING, DECOMPOSITIONS, TOPICS, FAST, ACCURATE)
+FAST, ACCURATE, SERVING = "Forecasting: speed", "Forecasting: accuracy", "Serving"
+SUBJECTS = (BEGINNING, DECOMPOSITIONS, TOPICS, FAST, ACCURATE, SERVING)
 BENCHES = {
     bench.name: bench
     for bench in (
@@ -68,6 +72,12 @@ BENCHES = {
         _accuracy("exchange_rate", "Exchange rates, 96 days ahead"),
         Bench("forecast_speed", FAST, "Training and forecasts", ("gluonts", "lightning")),
         Bench("forecast_gpu", FAST, "Training on a GPU"),
+        _serve("throughput", "Eight clients against the model alone"),
+        _serve("light", "What the model adds to HTTP"),
+        _serve("latency", "One client: what the server adds"),
+        _serve("batching", "Requests that are predicted together"),
+        _serve("large", "Large bodies of numbers"),
+        _serve("ping", "/ping under load and beside clients that hold on"),
     )
 }
 

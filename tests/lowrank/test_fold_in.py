@@ -64,6 +64,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"fold_in": {"mode": 0, "slab": [[0, float("inf"), 0, 0]] * 5}},
         r"fold_in.slab holds inf at \[0, 1\]: give finite",
     ),
+    ({"fold_in": {"mode": 0, "slab": [[0, 0, 0, 10**400]] * 5}}, "fold_in.slab holds 10+…: give finite"),
     ({"fold_in": {"mode": 0, "slab": [[None] * 4] * 5}}, "fold_in.slab holds nothing but null: give at least one"),
     (
         {"fold_in": {"mode": 0, "slab": [[0] * 4] * 5, "values": [1]}},

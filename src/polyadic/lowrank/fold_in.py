@@ -86,10 +86,15 @@ def _parse_slab(slab: Mapping[str, Any], others: Modes, largest: float) -> NDArr
     if beside:
         raise UserError(f"fold_in has slab and {' and '.join(beside)}: give the slab whole, or its entries, not both")
     shape = [mode.rows for mode in others]
-    values = np.array(_flatten(slab["slab"], shape, "fold_in.slab"), dtype=np.float64).reshape(shape)
-    huge = np.abs(values) > largest
-    if huge.any():
-        place = np.argwhere(huge)[0].tolist()
+    numbers = _flatten(slab["slab"], shape, "fold_in.slab")
+    try:
+        values = np.array(numbers, dtype=np.float64).reshape(shape)
+    except OverflowError:  # A whole number of more than 308 digits.
+        huge = next(number for number in numbers if number is not None and abs(number) > largest)
+        raise UserError(f"fold_in.slab holds {shorten(huge)}: {_FINITE}, up to {largest:.3g}") from None
+    beyond = np.abs(values) > largest
+    if beyond.any():
+        place = np.argwhere(beyond)[0].tolist()
         raise UserError(f"fold_in.slab holds {values[tuple(place)]} at {place}: {_FINITE}, up to {largest:.3g}")
     if np.isnan(values).all():
         raise UserError("fold_in.slab holds nothing but null: give at least one observed entry")

@@ -20,9 +20,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from polyadic.serving import places
 from polyadic.serving.record import Record
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 INSTANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 VARIANT = os.environ.get("MODEL_VARIANT", "")
@@ -106,7 +106,7 @@ def resident_bytes() -> int:
 def text() -> tuple[bytes, str]:
     """The figures of all workers, and their content type."""
     registry = REGISTRY
-    if FOLDER_VARIABLE in os.environ:
+    if places.FIGURES_VARIABLE in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,4 +1,4 @@
-"""The places of a server's workers: which GPU each has, and whether all of them are ready.
+"""The places of a server's workers: which GPU each has, where it counts, and whether all of them are ready.
 
 gunicorn's master hands out the places and makes the folder where workers tell that they are ready. Imports no torch.
 """
@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER_VARIABLE, PLACE_VARIABLE = "POLYADIC_READY_FOLDER", "POLYADIC_WORKER_PLACE"
 """The environment variables by which a worker knows of the folder, and of its place in it."""
+FIGURES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""The one by which prometheus-client knows where workers count together."""
+FIGURES_FILES, FIGURES_BYTES = ("counter", "histogram", "gauge_livesum", "gauge_livemax"), 2**18
+"""A worker's files there, one for each kind of figure, and what each may grow to."""
 
 
 def lowest_free(taken: Iterable[int]) -> int:
@@ -35,3 +40,32 @@ def all_ready(workers: int) -> bool:
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     return folder is None or all((Path(folder) / str(place)).exists() for place in range(workers))
+
+
+def make_folder(prefix: str) -> None:
+    """Makes the folder, and one in it where workers count together; where the disk is full, each is on its own."""
+    with contextlib.suppress(OSError):
+        if FOLDER_VARIABLE not in os.environ:
+            os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=prefix)
+        figures = Path(os.environ[FOLDER_VARIABLE]) / "figures"
+        figures.mkdir(exist_ok=True)
+        os.environ[FIGURES_VARIABLE] = str(figures)
+
+
+def reserve_figures(process: int) -> None:
+    """Takes the space for what a worker counts; where the disk is full, it counts in its own memory.
+
+    The files are mapped into memory: a worker that wrote to one for which there is no space would be killed (SIGBUS).
+    """
+    folder = os.environ.get(FIGURES_VARIABLE)
+    if not folder:
+        return
+    files = [Path(folder) / f"{kind}_{process}.db" for kind in FIGURES_FILES]
+    try:
+        for file in files:
+            with file.open("wb") as opened:
+                os.posix_fallocate(opened.fileno(), 0, FIGURES_BYTES)
+    except OSError:
+        for file in files:
+            file.unlink(missing_ok=True)
+        del os.environ[FIGURES_VARIABLE]

@@ -1,0 +1,76 @@
+"""Applications that gunicorn runs in the place of ours, to measure against: gunicorn 'scripts.load.apps:NAME()'."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+from polyadic.serving import app as serving
+from polyadic.serving import settings
+from polyadic.serving.batching import Batcher, Work
+
+
+def constant() -> Flask:
+    """What HTTP costs: the body is read, and the same few bytes are answered."""
+    app = Flask("constant")
+
+    @app.get("/ping")
+    def ping() -> Response:
+        return Response(status=200)
+
+    @app.post("/invocations")
+    def invocations() -> Response:
+        request.get_data()
+        return Response(b'{"predictions":[{"value":0.123456789}]}', content_type="application/json")
+
+    return app
+
+
+def unbatched() -> Flask:
+    """Ours, but each request is predicted alone."""
+
+    def one(self: Batcher) -> list[Work]:
+        with self._arrival:
+            self._arrival.wait_for(lambda: self._waiting)
+            return [self._waiting.popleft()]
+
+    Batcher._next = one  # type: ignore[method-assign]
+    return serving.application()
+
+
+def plain() -> Flask:
+    """What one would write in an afternoon: Flask's own JSON, a model behind a lock."""
+    model: Any = loaded(settings.read().model_folder)
+    app, lock = Flask("plain"), threading.Lock()
+
+    @app.get("/ping")
+    def ping() -> Response:
+        return Response(status=200)
+
+    @app.post("/invocations")
+    def invocations() -> Response:
+        asked = request.get_json()
+        parsed = [model.parse(instance, asked.get("configuration", {})) for instance in asked["instances"]]
+        with lock:
+            predictions = model.predict(parsed)
+        return jsonify(predictions=[plainly(prediction) for prediction in predictions])
+
+    return app
+
+
+def loaded(folder: Path) -> Any:
+    """The model of a folder, which has predicted once."""
+    from polyadic.serving import repository
+    from polyadic.serving.settings import read
+
+    return repository.load(folder, read()).model
+
+
+def plainly(value: Any) -> Any:
+    """A value without arrays, as Python's own json takes it."""
+    if isinstance(value, dict):
+        return {key: plainly(each) for key, each in value.items()}
+    return value.tolist() if hasattr(value, "tolist") else value
