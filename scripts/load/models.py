@@ -23,6 +23,7 @@ from polyadic.topics.spectral import Topics
 SHAPE, RANK = (1000, 500, 200), 16
 TOPICS, TERMS, WORDS = 20, 5000, 60
 CONTEXT, HORIZON = 168, 24
+SMALL_SHAPE, SMALL_TERMS = (6, 5, 4), 8
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,23 @@ class Work:
     instances: int
 
 
-def artifact(name: str) -> Artifact:
-    """The artifact of `cp`, `lda` or `forecaster`."""
+def artifact(name: str, small: bool = False) -> Artifact:
+    """The artifact of `cp`, `lda` or `forecaster`, of a usual size or of the smallest."""
     random = torch.Generator().manual_seed(0)
     if name == "cp":
-        factors = {f"factor_{n}": torch.randn(rows, RANK, generator=random) for n, rows in enumerate(SHAPE)}
+        shape = SMALL_SHAPE if small else SHAPE
+        factors = {f"factor_{n}": torch.randn(rows, RANK, generator=random) for n, rows in enumerate(shape)}
         return Artifact("cp", {"rank": RANK}, {"weights": torch.ones(RANK), **factors}, metrics={FINAL_ERROR: 0.1})
     model: Model
     if name == "lda":
-        words = torch.distributions.Dirichlet(torch.full((TERMS,), 0.05))
-        torch.manual_seed(0)
-        beta, alpha = words.sample((TOPICS,)), torch.full((TOPICS,), 0.1)
-        settings = lda.Hyperparameters(num_topics=TOPICS, feature_dim=TERMS)
-        model = LdaModel(settings=settings, topics=Topics(beta, alpha), metrics={})
+        terms = SMALL_TERMS if small else TERMS
+        beta = -(torch.rand(TOPICS, terms, generator=random).log() ** 8)  # Few words make up most of a topic.
+        settings = lda.Hyperparameters(num_topics=TOPICS, feature_dim=terms)
+        alpha = torch.full((TOPICS,), 0.1)
+        model = LdaModel(settings=settings, topics=Topics(beta / beta.sum(1, keepdim=True), alpha), metrics={})
     else:
-        _, options = algorithms.choose(
-            {"time_freq": "H", "context_length": str(CONTEXT), "prediction_length": str(HORIZON), "epochs": "1"}
-        )
+        lengths = {"context_length": str(24 if small else CONTEXT), "prediction_length": str(12 if small else HORIZON)}
+        _, options = algorithms.choose({"time_freq": "H", **lengths, "epochs": "1"})
         assert isinstance(options, forecaster.Hyperparameters)
         model = forecaster.model.Model(settings=options, network=build(options), fixed=None, metrics={})
     return model.artifact()
@@ -81,9 +82,9 @@ def work(name: str, instances: int, kind: str = "application/json") -> Work:
     )
 
 
-def written(name: str, base: Path) -> Path:
+def written(name: str, base: Path, small: bool = False) -> Path:
     """The folder base, in whose `model` the model of that name lies."""
-    artifact(name).write(base / "model")
+    artifact(name, small).write(base / "model")
     return base
 
 

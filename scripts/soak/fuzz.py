@@ -1,75 +1,124 @@
-"""Altered bodies against the application of each algorithm: never a fault, a traceback, a hang or growing memory."""
+"""Altered bodies against a server: never a fault, a traceback, a hang or growing memory."""
 
 from __future__ import annotations
 
-import gc
+import http.client
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from flask.testing import FlaskClient
+import numpy as np
 
+from polyadic.formats import Row, npy, pack_rows, recordio
+from scripts.load.models import SMALL_SHAPE, SMALL_TERMS
+from scripts.load.server import Server
 from scripts.soak.mutate import mutants
 
-MOST_SECONDS = 2.0
-MOST_GROWTH_BYTES = 64 * 2**20
+MOST_SECONDS, MOST_GROWTH = 2.0, 0.05
+PATIENCE_SECONDS = 20.0
+JSON, LINES, CSV, NPY, RECORDIO = (
+    *("application/json", "application/jsonlines", "text/csv", "application/x-npy", "application/x-recordio-protobuf"),
+)
+INSTANCES: Mapping[str, Sequence[Any]] = {
+    "cp": [
+        [0, 4, 3],
+        {"index": [0, 1, 2]},
+        {"index": [None, 2, 2]},
+        {"index": [None, 1, 2], "top_k": 3, "exclude": [0], "smallest": True},
+        {"indices": [[0, 0, 0], [5, 4, 3]]},
+        {"fold_in": {"mode": 2, "slab": [[1.0, None, 0.5, -1, 2]] * 6}, "index": [0, 1]},
+        {"fold_in": {"mode": 0, "indices": [[0, 0], [4, 3]], "values": [2, 1.5], "absent": "zeros"}},
+    ],
+    "lda": [
+        {"features": [1, 0, 0, 2, 0, 0, 0, 0]},
+        {"data": {"features": {"keys": [1, 7], "shape": [SMALL_TERMS], "values": [2, 1]}}},
+        {"features": {"values": [1, 0, 0, 2, 0, 0, 0, 0]}},
+    ],
+    "forecaster": [
+        {"start": "2020-01-01 00:00:00", "target": [1, None, "NaN", 2.5, 1e-3]},
+        {"start": "2020-01-01", "target": [1.5, 2.5] * 12},
+    ],
+}
+CONFIGURATION = {"num_samples": 5, "quantiles": ["0.1", "0.9"], "output_types": ["mean", "quantiles", "samples"]}
 
 
 @dataclass
-class Found:
-    """A body that was answered as none may be."""
+class Fuzzed:
+    """How altered bodies of a content type were answered, and those that were answered as none may be."""
 
-    kind: str
-    body: bytes
-    why: str
-
-
-@dataclass
-class Result:
-    """How many bodies of a content type were answered how, and what was found."""
-
-    statuses: Counter[int]
-    found: list[Found]
-    slowest: float
-    grown: int
+    statuses: Counter[int] = field(default_factory=Counter)
+    found: list[tuple[str, bytes]] = field(default_factory=list)
+    slowest: float = 0.0
 
 
-def fuzz(client: FlaskClient, kind: str, seeds: Sequence[bytes], count: int, seed: int = 0) -> Result:
-    """Sends altered bodies of a content type; what follows the first thousand must not add to the memory."""
-    result, before = Result(Counter(), [], 0.0, 0), 0
-    for number, body in enumerate(mutants(seeds, count, seed)):
-        why, status, seconds = sent(client, kind, body)
-        result.statuses[status] += 1
-        result.slowest = max(result.slowest, seconds)
-        if why:
-            result.found.append(Found(kind, body, why))
-        if number == min(1000, count // 2):
-            before = resident_bytes()
-    result.grown = resident_bytes() - before
-    if result.grown > MOST_GROWTH_BYTES:
-        result.found.append(Found(kind, b"", f"the memory grew by {result.grown} bytes"))
-    return result
+def bodies(name: str) -> dict[str, list[bytes]]:
+    """Valid bodies for the small model of that name, by content type."""
+    instances = INSTANCES[name]
+    more = {"configuration": CONFIGURATION} if name == "forecaster" else {}
+    lines = [json.dumps(instance).encode() + b"\n" for instance in instances]
+    valid = {
+        JSON: [json.dumps({"instances": each, **more}).encode() for each in [instances, *([one] for one in instances)]],
+        LINES: [*lines, b"".join(lines)],
+    }
+    if name == "cp":
+        index = np.array([[0] * len(SMALL_SHAPE), [rows - 1 for rows in SMALL_SHAPE]])
+        valid[CSV] = [b"0,4,3\n", b"0,4,3\r\n5,0,0\r\n"]
+        valid[NPY] = [npy.encode(index), npy.encode(index.astype(np.uint8))]
+    elif name == "lda":
+        counts = np.eye(2, SMALL_TERMS, 3) + 1
+        rows = [Row(1, np.array([1, 7]), np.array([2.0, 1.0]), SMALL_TERMS), Row(2, None, counts[0], SMALL_TERMS)]
+        valid[CSV] = [b"1,0,0,2,0,0,0,0\n", b"1,0,0,2,0,0,0,0\n0,0,0,0,0,0,0,3\n"]
+        valid[NPY] = [npy.encode(counts), npy.encode(counts.astype(np.int32))]
+        valid[RECORDIO] = [recordio.encode(pack_rows(rows[:1])), recordio.encode(pack_rows(rows))]
+    return valid
 
 
-def sent(client: FlaskClient, kind: str, body: bytes, path: str = "/invocations") -> tuple[str | None, int, float]:
-    """What is wrong about the answer to a body, if anything is; its status, and the seconds that it took."""
-    began = time.monotonic()
-    answer = client.post(path, data=body, content_type=kind)
-    data = answer.get_data()
-    seconds = time.monotonic() - began
-    why = None
-    if answer.status_code >= 500:
-        why = f"status {answer.status_code}: {data[:300]!r}"
-    elif b"Traceback" in data and b"Traceback" not in body:
-        why = f"a traceback: {data[:300]!r}"
-    elif seconds > MOST_SECONDS:
-        why = f"{seconds:.1f} s"
-    elif answer.status_code != 200 and not _is_fault(data):
-        why = f"status {answer.status_code} without a sentence: {data[:300]!r}"
-    return why, answer.status_code, seconds
+class Fuzzer:
+    """A keep-alive client that sends one body after the other."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+
+    def __enter__(self) -> Fuzzer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def fuzz(self, kind: str, valid: Sequence[bytes], count: int, seed: int) -> Fuzzed:
+        """Altered bodies of a content type, the same for the same seed."""
+        result = Fuzzed()
+        for body in mutants(valid, count, seed):
+            why, status, seconds = self.sent(kind, body)
+            result.statuses[status] += 1
+            result.slowest = max(result.slowest, seconds)
+            if why:
+                result.found.append((f"{kind}: {why}", body))
+        return result
+
+    def sent(self, kind: str, body: bytes, **headers: str) -> tuple[str | None, int, float]:
+        """What is wrong about the answer to a body, if anything is; its status, and the seconds that it took."""
+        began = time.monotonic()
+        try:
+            self._connection.request("POST", "/invocations", body, {"Content-Type": kind, **headers})
+            answer = self._connection.getresponse()
+            status, data = answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            return f"no answer: {error!r}", 0, time.monotonic() - began
+        seconds = time.monotonic() - began
+        if status >= 500:
+            return f"status {status}: {data[:300]!r}", status, seconds
+        if b"Traceback" in data and b"Traceback" not in body:
+            return f"a traceback: {data[:300]!r}", status, seconds
+        if seconds > MOST_SECONDS:
+            return f"{seconds:.1f} s", status, seconds
+        if status != 200 and not _is_fault(data):
+            return f"status {status} without a sentence: {data[:300]!r}", status, seconds
+        return None, status, seconds
 
 
 def _is_fault(data: bytes) -> bool:
@@ -77,22 +126,3 @@ def _is_fault(data: bytes) -> bool:
         return bool(json.loads(data)["error"])
     except (ValueError, KeyError, TypeError):
         return False
-
-
-def resident_bytes() -> int:
-    """The memory of this process, without garbage."""
-    from polyadic.serving.metrics import resident_bytes
-
-    gc.collect()
-    return resident_bytes()
-
-
-def bodies(
-    instances: Sequence[Any], configuration: Mapping[str, Any], client: FlaskClient
-) -> Iterator[tuple[str, list[bytes]]]:
-    """Valid bodies of each JSON type from instances; those that the server refuses are left out."""
-    documents = [json.dumps({"instances": [one], "configuration": dict(configuration)}).encode() for one in instances]
-    documents.append(json.dumps({"instances": list(instances)}).encode())
-    lines = [json.dumps(one).encode() + b"\n" for one in instances]
-    yield "application/json", [body for body in documents if sent(client, "application/json", body)[1] == 200]
-    yield "application/jsonlines", [*lines, b"".join(lines)]
