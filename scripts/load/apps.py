@@ -32,10 +32,13 @@ def constant() -> Flask:
 def unbatched() -> Flask:
     """Ours, but each request is predicted alone."""
 
-    def one(self: Batcher) -> list[Work]:
-        with self._arrival:
-            self._arrival.wait_for(lambda: self._waiting)
-            return [self._waiting.popleft()]
+    def one(self: Batcher, own: Work) -> list[Work]:
+        with self._lock:
+            work = self._waiting.popleft()
+        if self._prepare(work):
+            return [work]
+        self._tell(work, own)
+        return []
 
     Batcher._next = one  # type: ignore[method-assign]
     return serving.application()

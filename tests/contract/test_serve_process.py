@@ -221,7 +221,10 @@ def test_ping_is_200_only_when_no_worker_would_refuse(tensor: CPTensor, tmp_path
 def test_an_unknown_path_names_the_known_ones(server: Server) -> None:
     answer = server.send("GET", "/invocation")
     assert answer.status == 404
-    assert "Here are GET /execution-parameters, GET /metrics, GET /ping, POST /invocations" in error_of(answer)
+    assert (
+        "Here are GET /execution-parameters, GET /metrics, GET /openapi.json, GET /ping, POST /invocations"
+        in error_of(answer)
+    )
 
 
 def slow_forecaster() -> Model:

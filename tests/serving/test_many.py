@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from flask.testing import FlaskClient
 from polyadic.formats import json as document
 from polyadic.room import Room
 from polyadic.serving import app as serving
-from polyadic.serving import many, places, settings
-from polyadic.serving.batching import Batcher
+from polyadic.serving import many, places, repository, settings
 from polyadic.serving.many import Many
 from polyadic.serving.served import Served
 from tests.helpers.opt_ml import OptMl
@@ -95,12 +95,22 @@ def test_models_are_listed_described_and_deleted(client: FlaskClient, tmp_path: 
         assert answer.get_json()["error"] == "model 'a/b.tar.gz' is not loaded: load it with POST /models"
 
 
-def test_a_deleted_model_is_freed_before_the_answer(client: FlaskClient, tmp_path: Path) -> None:
-    before = {thread.ident for thread in threading.enumerate()}
+def test_a_deleted_model_is_freed_before_the_answer(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, load_it = list[weakref.ref[Served]](), repository.load
+
+    def loaded(folder: Path, given: settings.Settings, name: str) -> Served:
+        served = load_it(folder, given, name)
+        held.append(weakref.ref(served))
+        return served
+
+    monkeypatch.setattr(repository, "load", loaded)
     load(client, "a", written(constant_cp(1), tmp_path / "models" / "a"))
-    assert {thread.name for thread in threading.enumerate() if thread.ident not in before} == {"predict"}
+    assert value(client, "a") == 1
+    assert held[0]() is not None
     assert client.delete("/models/a").status_code == 200
-    assert not [thread for thread in threading.enumerate() if thread.ident not in before]
+    assert held[0]() is None
 
 
 def test_the_list_comes_in_pages(client: FlaskClient, tmp_path: Path) -> None:
@@ -215,37 +225,31 @@ def test_a_folder_without_a_model_is_refused_with_what_is_there(client: FlaskCli
 
 
 @pytest.fixture
-def places_for_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Memory for two models; yields those that are in it."""
-    resident: list[Any] = []
-    serve, close = Many._load, Batcher.close
+def places_for_two(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Memory for two models; the names of those that are in it."""
+    models, load = list[Many](), Many._load
 
     def loaded(self: Many, name: str, folder: Path) -> Served:
-        served = serve(self, name, folder)
-        resident.append(served)
-        return served
+        models[:] = [self]
+        return load(self, name, folder)
 
-    def closed(self: Batcher, seconds: float | None = None) -> bool:
-        resident[:] = [served for served in resident if served.batcher is not self]
-        return close(self, seconds)
+    def resident() -> list[str]:
+        return sorted(models[0]._served) if models else []
 
     monkeypatch.setattr(Many, "_load", loaded)
-    monkeypatch.setattr(Batcher, "close", closed)
     monkeypatch.setattr(many, "SPARE_BYTES", 0)
-    monkeypatch.setattr(many, "room", lambda: Room(0.0 if len(resident) >= 2 else 1e12, "memory"))
-    yield resident
+    monkeypatch.setattr(many, "room", lambda: Room(0.0 if len(resident()) >= 2 else 1e12, "memory"))
+    return resident
 
 
 def test_the_least_recently_asked_leaves_and_comes_back(
-    client: FlaskClient, tmp_path: Path, places_for_two: list[Any]
+    client: FlaskClient, tmp_path: Path, places_for_two: Callable[[], list[str]]
 ) -> None:
     for number in range(4):
         url = written(constant_cp(number), tmp_path / "models" / f"{number}")
         assert load(client, f"m{number}", url).status_code == 200
 
-    def resident() -> list[str]:
-        return sorted(served.name for served in places_for_two)
-
+    resident = places_for_two
     assert resident() == ["m2", "m3"]
     assert names(client) == ["m0", "m1", "m2", "m3"]
     assert value(client, "m2") == 2
@@ -269,7 +273,7 @@ def test_a_model_that_does_not_fit_is_507_and_leaves_the_others(
 
 
 def test_each_model_answers_its_own_under_load_and_eviction(
-    tmp_path: Path, places_for_two: list[Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, places_for_two: Callable[[], list[str]]
 ) -> None:
     client = client_of(tmp_path, MODEL_SERVER_THREADS="16")
     count = 5
@@ -291,7 +295,7 @@ def test_each_model_answers_its_own_under_load_and_eviction(
         results = list(pool.map(ask, range(6)))
     assert all(not wrong for _, wrong in results)
     assert sum(answered for answered, _ in results) > 30
-    assert len(places_for_two) <= 2
+    assert len(places_for_two()) <= 2
 
 
 class Slow:

@@ -130,6 +130,8 @@ class DecompositionModel:
 
     def weight(self, query: Query) -> int:
         """The entries that are evaluated or solved for."""
+        if type(query) is Entry:
+            return 1
         if not isinstance(query, FoldIn):
             return _entries(query)
         others = math.prod(mode.rows for mode in self.modes if mode.number != query.mode) if query.zeros else 0
@@ -137,6 +139,8 @@ class DecompositionModel:
 
     def numbers(self, query: Query) -> int:
         """The values of an answer, and those of an embedding."""
+        if type(query) is Entry:
+            return 1
         if not isinstance(query, FoldIn):
             return query.size or _entries(query)
         return self.parameters(query.mode).numel() // self.modes[query.mode].rows + (

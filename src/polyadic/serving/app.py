@@ -39,6 +39,7 @@ def application(settings: Settings | None = None) -> Flask:
     app.register_error_handler(Refusal, service.refuse)
     app.register_error_handler(HTTPException, partial(service.refuse_http, app))
     app.register_error_handler(Exception, service.fail)
+    metrics.keep_memory_told()
     (Many if settings.many_models else One)(settings).join(app)
     return app
 

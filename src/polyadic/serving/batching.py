@@ -1,4 +1,9 @@
-"""Greedy batching: what waits is predicted together, and nothing ever waits on purpose."""
+"""Greedy batching: what waits is predicted together, and nothing ever waits on purpose.
+
+Who asks while nobody else does predicts at once, in its own thread. Whoever comes meanwhile waits, and the first of
+them predicts for all of them next. Bodies are parsed there too: threads that parse while another predicts would take
+turns at Python's lock, thousands of times a second, and all be slower.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from polyadic.jobs.model import Weighed
@@ -21,27 +24,16 @@ PATIENCE_SECONDS = 0.05
 """A request that has waited for longer is predicted only if its client is still there."""
 
 
-@dataclass
-class Work:
-    """Parsed instances that are predicted together, and their answers to come."""
-
-    instances: list[Any]
-    weight: int
-    there: Callable[[], bool]
-    answer: Future[list[dict[str, Any]]] = field(default_factory=Future)
-    queued: float = field(default_factory=time.monotonic)
-    waited: float = 0.0
-
-    def taken(self) -> bool:
-        """Whether it is to be predicted: neither its deadline has passed nor has its client gone while it waited."""
-        self.waited = time.monotonic() - self.queued
-        if self.waited > PATIENCE_SECONDS and not self.there():
-            self.answer.cancel()
-        return self.answer.set_running_or_notify_cancel()
-
-
 class Full(Exception):
     """As many requests are under way as the server takes."""
+
+
+class Late(Exception):
+    """A request's deadline has passed while it waited."""
+
+
+class Gone(Exception):
+    """A request's client has gone while it waited."""
 
 
 class Slots:
@@ -63,95 +55,180 @@ class Slots:
             self._free += 1
 
 
-class Batcher:
-    """A thread that predicts, and a queue before it, which is as long as there are slots.
+class Work:
+    """A request: how its instances are parsed, and its answers as they come.
 
-    A deliberate wait for a fuller batch would slow a lone client down: docs/decisions.md. The instances of a request
-    that are more than a batch takes are cut, so that others wait for one batch of them and not for all.
+    parse: the instances, called once, in any thread. limit: refuses instances whose answers would be too much at once.
+    may_stream: whether the answers may be fetched one part after the other, where they are more than a batch takes.
+    deadline: on the clock of time.monotonic. there: whether the client still is.
+    parts: what is left to predict, each part with its weight; None before it is parsed. seconds: what its phases took.
+    """
+
+    def __init__(
+        self,
+        parse: Callable[[], list[Any]],
+        limit: Callable[[list[Any]], None] = lambda instances: None,
+        may_stream: bool = False,
+        deadline: float = float("inf"),
+        there: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.parse, self.limit, self.may_stream, self.deadline, self.there = parse, limit, may_stream, deadline, there
+        self.parts: deque[tuple[list[Any], int]] | None = None
+        self.answers: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+        self.ready = self.streams = False
+        self.instances, self.queued = 0, 0.0
+        self.seconds: dict[str, float] = {}
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+    def took(self, phase: str, seconds: float) -> None:
+        """Counts seconds to a phase."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+
+class Batcher:
+    """Predicts for all threads of a worker, one of which at a time does so.
+
+    A request of more than a batch takes is cut, so that others wait for one batch of it and not for all.
     observe: told of each batch: instances and seconds.
     """
 
     def __init__(self, model: Model, observe: Callable[[int, float], None] = lambda count, seconds: None):
         self.model, self._observe = model, observe
-        self._weighed = model if isinstance(model, Weighed) else None
-        self.most = self._weighed.most_weight if self._weighed else MOST_INSTANCES
+        self.weighed = model if isinstance(model, Weighed) else None
+        self.most = self.weighed.most_weight if self.weighed else MOST_INSTANCES
         self._waiting: deque[Work] = deque()
-        self._arrival = threading.Condition()
-        self._closed = self._predicting = False
-        self._thread = threading.Thread(target=self._serve, name="predict", daemon=True)
-        self._thread.start()
+        self._lock, self._led = threading.Lock(), False
 
-    def close(self, seconds: float | None = None) -> bool:
-        """Ends the thread, which no request may need any more; whether it has ended in time."""
-        with self._arrival:
-            self._closed = True
-            self._arrival.notify_all()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+    def run(self, work: Work) -> list[dict[str, Any]]:
+        """The answers to a request, or to its next part where it streams.
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is being predicted, or waits, though its request may have been given up."""
-        return self._predicting or bool(self._waiting)
+        Raises what parsing and prediction raise, Late and Gone.
+        """
+        work.ready, work.queued = False, time.monotonic()
+        with self._lock:
+            self._waiting.append(work)
+            leads, self._led = not self._led, True
+        while not work.ready:
+            if leads or self._leads_after_waiting(work):
+                leads = self._lead(work)
+        if work.error is not None:
+            raise work.error
+        answers, work.answers = work.answers, []
+        return answers
+
+    def _leads_after_waiting(self, work: Work) -> bool:
+        """Waits until a request is answered, or until its thread is to predict. Raises Late at its deadline."""
+        if not work.signal.acquire(timeout=min(threading.TIMEOUT_MAX, max(0.0, work.deadline - time.monotonic()))):
+            with self._lock:
+                if not work.signal.acquire(blocking=False):  # Else it was told in the last moment.
+                    if work in self._waiting:
+                        self._waiting.remove(work)
+                    raise Late
+        return not work.ready
+
+    def _lead(self, own: Work) -> bool:
+        """Predicts a batch of what waits, and tells the first of those left to go on; whether that is `own` again."""
+        batch = list[Work]()
+        try:
+            batch = self._next(own)
+            if batch:
+                self._predict(batch)
+        finally:
+            with self._lock:
+                for work in batch:
+                    if work.parts and not work.streams and work.error is None:
+                        self._waiting.append(work)
+                        batch = [other for other in batch if other is not work]
+                following = self._waiting[0] if self._waiting else None
+                self._led = following is not None
+                for work in batch:
+                    self._tell(work, own)
+                if following is not None and following is not own:
+                    following.signal.release()
+        return following is own
+
+    def _next(self, own: Work) -> list[Work]:
+        """The first requests that wait, as many as a batch takes, parsed; those that are refused are told so."""
+        batch, total = list[Work](), 0
+        while total < self.most:
+            with self._lock:
+                work = self._waiting.popleft() if self._waiting else None
+            if work is None:
+                break
+            if not self._prepare(work):
+                self._tell(work, own)
+                continue
+            assert work.parts
+            if batch and total + work.parts[0][1] > self.most:
+                with self._lock:
+                    self._waiting.appendleft(work)
+                break
+            batch.append(work)
+            total += work.parts[0][1]
+        return batch
+
+    def _prepare(self, work: Work) -> bool:
+        """Parses a request; whether there is anything to predict: nothing for who has gone, is late or is refused."""
+        now = time.monotonic()
+        work.took("queue", now - work.queued)
+        try:
+            if now > work.deadline:
+                raise Late
+            if now - work.queued > PATIENCE_SECONDS and not work.there():
+                raise Gone
+            if work.parts is None:
+                instances = work.parse()
+                work.instances, work.parts = len(instances), deque(self.cut(instances))
+                work.streams = work.may_stream and len(work.parts) > 1
+                if not work.streams:
+                    work.limit(instances)
+        except Exception as error:  # Whatever it is belongs to the request, not to the thread that parses it.
+            work.error = error
+        work.queued = time.monotonic()
+        work.took("decode", work.queued - now)
+        return work.error is None and bool(work.parts)
 
     def cut(self, instances: list[Any]) -> Iterator[tuple[list[Any], int]]:
         """The instances of a request in parts that a batch takes, each with its weight."""
-        part, total = list[Any](), 0
-        for instance in instances:
-            weight = self._weighed.weight(instance) if self._weighed else 1
-            if part and total + weight > self.most:
-                yield part, total
-                part, total = [], 0
-            part.append(instance)
+        weights = list(map(self.weighed.weight, instances)) if self.weighed else [1] * len(instances)
+        first, total = 0, 0
+        for number, weight in enumerate(weights):
+            if total and total + weight > self.most:
+                yield instances[first:number], total
+                first, total = number, 0
             total += weight
-        if part:
-            yield part, total
-
-    def submit(self, instances: list[Any], weight: int, there: Callable[[], bool] = lambda: True) -> Work:
-        """Queues a part of a request.
-
-        An answer that nobody waits for any more may be cancelled: what has not begun is then never predicted. there:
-        whether the client still is, asked of what had to wait; the answer is cancelled where it is not.
-        """
-        work = Work(instances, weight, there)
-        with self._arrival:
-            self._waiting.append(work)
-            self._arrival.notify_all()
-        return work
-
-    def _serve(self) -> None:
-        while batch := self._next():
-            wanted = [work for work in batch if work.taken()]
-            if wanted:
-                self._predict(wanted)
-            self._predicting = False
-
-    def _next(self) -> list[Work]:
-        """The first work that waits, and what is behind it as far as a batch takes it; nothing once this is closed."""
-        with self._arrival:
-            self._arrival.wait_for(lambda: self._waiting or self._closed)
-            batch, total = list[Work](), 0
-            while self._waiting and (not batch or total + self._waiting[0].weight <= self.most):
-                batch.append(self._waiting.popleft())
-                total += batch[-1].weight
-            self._predicting = bool(batch)
-            return batch
+        if instances:
+            yield instances[first:], total
 
     def _predict(self, batch: list[Work]) -> None:
-        instances, began = [instance for work in batch for instance in work.instances], time.monotonic()
+        """Answers the first part of each request; where that fails, of each alone."""
+        instances = [instance for work in batch if work.parts for instance in work.parts[0][0]]
+        began = time.monotonic()
         try:
             answers = self.model.predict(instances)
             if len(answers) != len(instances):
                 raise AssertionError(f"{len(answers)} answers to {len(instances)} instances")
-        except Exception as error:  # Whatever it is belongs to the requests, not to this thread.
+        except Exception as error:
             if len(batch) > 1:
                 for work in batch:
                     self._predict([work])
                 return
-            batch[0].answer.set_exception(error)
-        else:
-            first = 0
-            for work in batch:
-                work.answer.set_result(answers[first : first + len(work.instances)])
-                first += len(work.instances)
-        self._observe(len(instances), time.monotonic() - began)
+            batch[0].error = error
+            answers = []
+        seconds, first = time.monotonic() - began, 0
+        for work in batch:
+            part, _ = work.parts.popleft() if work.parts else ([], 0)
+            work.answers += answers[first : first + len(part)]
+            work.took("queue", began - work.queued)
+            work.took("predict", seconds)
+            work.queued = began + seconds
+            first += len(part)
+        self._observe(len(instances), seconds)
+
+    def _tell(self, work: Work, own: Work) -> None:
+        """A request is answered, or refused."""
+        work.ready = True
+        if work is not own:
+            work.signal.release()

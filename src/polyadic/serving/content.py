@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from flask import Response, request
@@ -83,9 +84,13 @@ def request_format(spoken: Sequence[Format]) -> Format:
     return asked
 
 
-def in_utf8(text: bytes, asked: Format) -> bytes:
-    """A text in UTF-8, whatever charset its Content-Type names; 415 for an unknown one, 400 where it is not in it."""
-    charset = request.mimetype_params.get("charset", "utf-8")
+def charset() -> str:
+    """What the body is written in, as its Content-Type says."""
+    return request.mimetype_params.get("charset", "utf-8") if ";" in (request.content_type or "") else "utf-8"
+
+
+def in_utf8(text: bytes, asked: Format, charset: str) -> bytes:
+    """A text in UTF-8, whatever charset it is written in; 415 for an unknown one, 400 where it is not in it."""
     if asked.form not in TEXTS or charset.lower() in ("utf-8", "us-ascii"):
         return text
     try:
@@ -100,34 +105,37 @@ def in_utf8(text: bytes, asked: Format) -> bytes:
         raise Refusal(400, f"the body is not written in {charset}, as its Content-Type says: {error}") from None
 
 
-def answer_format(spoken: Sequence[Format], asked: Format, default: str | None) -> Format:
+def answer_format(spoken: Sequence[Format], asked: Format, default: str | None) -> Format | Refusal:
     """The format that Accept wants most; of several equal ones the server's default or that of the request.
 
     Each format has the quality of the most specific range that it matches (RFC 9110, 12.5.1); parameters that are not
-    understood exclude none. 406 where none is left.
+    understood exclude none. The refusal where none is left: 406.
     """
+    accept = request.headers.get("Accept", "").strip()
     usual = _by_content_type(default, spoken) if default else asked
-    ranges = [(_bare(kind), quality) for kind, quality in _accepted()] or [("*/*", 1.0)]
-    if usual is None and all(kind in ("*/*", "*") for kind, _ in ranges):
-        raise Refusal(
-            406, f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r} cannot be met: ask for {names_of(spoken)}"
-        )
+    if accept in ("", "*/*", "*"):
+        if usual is None:
+            text = f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT {default!r} cannot be met: ask for {names_of(spoken)}"
+            return Refusal(406, text)
+        return usual
+    ranges = _accepted(accept)
     wishes = {each.name: _wish(each, ranges) for each in spoken}
     best = max(spoken, key=lambda each: (wishes[each.name], each is usual))  # Of equal ones the first.
     if wishes[best.name][0] <= 0:
-        raise Refusal(406, f"Accept {request.headers.get('Accept')!r} cannot be met: ask for {names_of(spoken)}")
+        return Refusal(406, f"Accept {accept!r} cannot be met: ask for {names_of(spoken)}")
     return best
 
 
-def _accepted() -> list[tuple[str, float]]:
+@lru_cache(256)
+def _accepted(accept: str) -> list[tuple[str, float]]:
     """The ranges of Accept in the order in which they are written, each with its quality."""
     accepted = []
-    for part in request.headers.get("Accept", "").split(","):
+    for part in accept.split(","):
         kind, *parameters = (text.strip() for text in part.split(";"))
         quality = next((text[2:] for text in parameters if text.lower().startswith("q=")), "1")
         if kind and QUALITY.fullmatch(quality):
-            accepted.append((kind, float(quality)))
-    return accepted
+            accepted.append((kind.lower(), float(quality)))
+    return accepted or [("*/*", 1.0)]
 
 
 def _wish(of: Format, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
@@ -147,11 +155,13 @@ def respond(
     wanted: Format, data: bytes | Iterable[bytes], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An answer in a format, whole or in parts; a long text is gzipped where the client asks for it."""
-    packs = wanted.form in TEXTS and request.accept_encodings["gzip"] > 0
+    long = not isinstance(data, bytes) or len(data) >= LEAST_PACKED_BYTES
+    packs = (
+        wanted.form in TEXTS and long and "Accept-Encoding" in request.headers and request.accept_encodings["gzip"] > 0
+    )
     answer: Any = data
     if packs and isinstance(data, bytes):
-        packs = len(data) >= LEAST_PACKED_BYTES
-        answer = gzip.compress(data, GZIP_LEVEL, mtime=0) if packs else data
+        answer = gzip.compress(data, GZIP_LEVEL, mtime=0)
     elif packs:
         answer = _packed(data)
     response = Response(answer, status, dict(headers or {}), content_type=wanted.content_types[0])

@@ -13,7 +13,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
@@ -75,6 +74,8 @@ class Many:
             names = " and ".join(WORKERS)
             print(f"one worker holds the models of this container: {names} are not heeded", file=sys.stderr, flush=True)
         list(FORMATS.values())
+        gc.collect()
+        gc.freeze()  # What stands until the end is not looked through again and again.
         self.ready.set()
         places.tell_ready()
 
@@ -139,14 +140,9 @@ class Many:
 
     def _free(self, name: str, seconds: float | None) -> bool:
         """Gives a model's memory back to the system once nobody asks it any more; whether that was in time."""
-        deadline = None if seconds is None else time.monotonic() + seconds
         with self._lock:
             if not self._lock.wait_for(lambda: not self._users[name], seconds):
                 return False
-            leaver = [self._served[name]] if name in self._served else []
-        if leaver and not leaver.pop().batcher.close(deadline and max(0.0, deadline - time.monotonic())):
-            return False
-        with self._lock:
             if self._served.pop(name, None):
                 metrics.unloaded()
         _give_back()
@@ -219,16 +215,11 @@ class Many:
         """Lets models that nobody is asking leave memory, until so much is free; none where that would not do."""
         while (left := room().bytes) < need:
             with self._lock:
-                idle = [
-                    other
-                    for other, served in self._served.items()
-                    if not self._users[other] and not served.batcher.busy
-                ]
+                idle = [other for other in self._served if not self._users[other]]
                 if not idle or left + sum(self._held[other] for other in idle) < need:
                     raise self._no_room(name, need)
-                leaver = [self._served.pop(idle[0])]
+                del self._served[idle[0]]
                 metrics.unloaded()
-            leaver.pop().batcher.close()
             _give_back()
 
     def _no_room(self, name: str, need: float) -> Refusal:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
+import time
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -56,7 +60,7 @@ _load = Gauge(
 _models = Gauge("polyadic_models", "Models in memory.", ("variant",), multiprocess_mode="livesum")
 _memory = Gauge(
     "polyadic_resident_bytes",
-    "Memory of the workers when each last answered.",
+    "Memory of the workers.",
     ("variant",),
     multiprocess_mode="livesum",
 )
@@ -64,35 +68,50 @@ _memory = Gauge(
 
 def begun() -> None:
     """A request is under way."""
-    _under_way.labels(VARIANT).inc()
+    _of(_under_way).inc()
 
 
 def ended(record: Record, status: int, seconds: float) -> None:
     """A request is answered."""
-    _under_way.labels(VARIANT).dec()
-    _requests.labels(VARIANT, record.algorithm, str(status)).inc()
-    _seconds.labels(VARIANT, record.algorithm).observe(seconds)
+    _of(_under_way).dec()
+    _of(_requests, record.algorithm, str(status)).inc()
+    _of(_seconds, record.algorithm).observe(seconds)
     for phase, took in record.phases.items():
-        _phases.labels(VARIANT, record.algorithm, phase).observe(took)
-    _memory.labels(VARIANT).set(resident_bytes())
+        _of(_phases, record.algorithm, phase).observe(took)
 
 
 def batch(algorithm: str, count: int, seconds: float) -> None:
     """A batch is predicted."""
-    _batches.labels(VARIANT, algorithm).observe(count)
-    _batch_seconds.labels(VARIANT, algorithm).inc(seconds)
+    _of(_batches, algorithm).observe(count)
+    _of(_batch_seconds, algorithm).inc(seconds)
 
 
 def loaded(algorithm: str, seconds: float) -> None:
     """A model is loaded."""
-    _load.labels(VARIANT, algorithm).set(seconds)
-    _models.labels(VARIANT).inc()
-    _memory.labels(VARIANT).set(resident_bytes())
+    _of(_load, algorithm).set(seconds)
+    _of(_models).inc()
 
 
 def unloaded() -> None:
     """A model is no longer in memory."""
-    _models.labels(VARIANT).dec()
+    _of(_models).dec()
+
+
+@lru_cache(1024)
+def _of(figure: Any, *labels: str) -> Any:
+    """A figure of this variant, and of such labels."""
+    return figure.labels(VARIANT, *labels)
+
+
+def keep_memory_told(seconds: float = 2.0) -> None:
+    """Tells the memory of this process again and again, in a thread of its own."""
+
+    def tell() -> None:
+        while True:
+            _of(_memory).set(resident_bytes())
+            time.sleep(seconds)
+
+    threading.Thread(target=tell, name="memory", daemon=True).start()
 
 
 def resident_bytes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -43,8 +44,9 @@ class One:
             from polyadic.serving import repository
 
             list(FORMATS.values())  # Those that are slow to import are so now, not in the first request.
-            self.serve(repository.load(self.settings.model_folder, self.settings))
+            served = repository.load(self.settings.model_folder, self.settings)
             places.tell_ready()
+            self.serve(served)
         except Exception as error:  # There is no one else to tell: the server must not live without a model.
             failure = classify(error)
             if not isinstance(failure, UserError):
@@ -55,6 +57,8 @@ class One:
     def serve(self, served: Served) -> None:
         """Answers with a model from now on."""
         self.served = served
+        gc.collect()
+        gc.freeze()  # What stands until the end is not looked through again and again.
         self.loaded.set()
 
     def ping(self) -> Response:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import re
 import sys
 import time
 import traceback
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +21,10 @@ REQUEST_ID, INFERENCE_ID, TRACE = "X-Request-Id", "X-Amzn-SageMaker-Inference-Id
 SOUND_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SOUND_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[\x21-\x7e]*)?")
 """A traceparent as W3C Trace Context has it."""
+
+
+_PROCESS, _NUMBERS = os.urandom(10).hex(), itertools.count()
+"""A request without a number of its client's gets one: 20 digits of chance for the process, and 12 that count."""
 
 
 @dataclass
@@ -37,16 +42,16 @@ class Record:
     rows: int = 0
     failed: bool = False
     began: float = field(default_factory=time.monotonic)
-    phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    phases: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of_request() -> Record:
         """That of the request under way; it has the number that the client gives it, or one of its own."""
         given, trace = request.headers.get(REQUEST_ID, ""), request.headers.get(TRACE, "")
         return Record(
-            given if SOUND_ID.fullmatch(given) else uuid.uuid4().hex,
+            given if given and SOUND_ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):012x}",
             request.headers.get(INFERENCE_ID),
-            trace if SOUND_TRACE.fullmatch(trace) else None,
+            trace if trace and SOUND_TRACE.fullmatch(trace) else None,
         )
 
     @contextlib.contextmanager
@@ -56,11 +61,7 @@ class Record:
         try:
             yield
         finally:
-            self.add(name, time.monotonic() - began)
-
-    def add(self, name: str, seconds: float) -> None:
-        """Counts seconds to a phase."""
-        self.phases[name] += seconds
+            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - began
 
     def line(self, method: str, path: str, status: int, variant: str | None) -> str:
         """The line of the log: one JSON object, times in milliseconds."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,9 @@ from flask import Response, request
 
 from polyadic.errors import UserError
 from polyadic.formats import Format, json
-from polyadic.jobs.model import Weighed
 from polyadic.room import room, size
 from polyadic.serving import content, metrics
-from polyadic.serving.batching import Batcher, Full, Slots, Work
+from polyadic.serving.batching import Batcher, Full, Gone, Late, Slots, Work
 from polyadic.serving.instances import Refusal, arrange, parse_all, read_instances, spoken_formats
 from polyadic.serving.record import Record, current, log_fault
 from polyadic.serving.settings import Settings
@@ -45,46 +43,25 @@ class Served:
         """
         record = current()
         record.algorithm, record.model = self.algorithm, self.name
-        with record.phase("decode"):
-            instances, asked = self._read()
-        record.rows = len(instances)
-        wanted = content.answer_format(self.spoken, asked, self.settings.default_accept)
-        parts = list(self.batcher.cut(instances))
-        if len(parts) > 1 and wanted.ends_lines and not self.settings.batch_transform:
-            return self._stream(wanted, parts, record)
-        self._refuse_large(instances)
-        return self._whole(wanted, parts, record)
-
-    def _read(self) -> tuple[list[Any], Format]:
-        """The instances of the body, each checked by the model, and its format; 400 for the first that it refuses."""
         body = content.body(self.settings.largest_body)
         asked = content.request_format(self.spoken)
-        body = content.in_utf8(body, asked)
+        charset = content.charset()
+        wanted = content.answer_format(self.spoken, asked, self.settings.default_accept)
+        lines = isinstance(wanted, Format) and wanted.ends_lines and not self.settings.batch_transform
+        work = Work(
+            partial(self._parse, body, asked, charset, wanted),
+            self._refuse_large,
+            lines,
+            time.monotonic() + self.settings.deadline,
+            getattr(request.environ.get("gunicorn.socket"), "there", _always),
+        )
         try:
-            instances, configuration = read_instances(self.model, asked, body, self.settings.default_configuration)
-            return parse_all(self.model, instances, configuration), asked
-        except UserError as error:
-            raise Refusal(400, str(error)) from None
-
-    def _refuse_large(self, instances: list[Any]) -> None:
-        """Refuses an answer that would fill the memory."""
-        if not isinstance(self.model, Weighed):
-            return
-        numbers = sum(map(self.model.numbers, instances))
-        if numbers > MOST_NUMBERS and numbers * NUMBER_BYTES > room().bytes / 2:
-            raise Refusal(
-                400,
-                f"the answer to this request has {numbers:,} numbers, for which {size(room().bytes)} are too little: "
-                "send fewer instances a request, or ask for application/jsonlines, which comes line by line",
-            )
-
-    def _whole(self, wanted: Format, parts: list[tuple[list[Any], int]], record: Record) -> Response:
-        """The answer in one piece. A part is queued once the one before it is predicted: others go between them."""
-        deadline = time.monotonic() + self.settings.deadline
-        predictions = list[dict[str, Any]]()
-        there = _client()
-        for part, weight in parts:
-            predictions += self._result(self.batcher.submit(part, weight, there), deadline, record)
+            predictions = self._run(work)
+        finally:
+            record.rows, record.phases = work.instances, work.seconds
+        assert isinstance(wanted, Format)
+        if work.parts:
+            return self._stream(wanted, work, predictions, record)
         with record.phase("encode"):
             data = wanted.encode(arrange(wanted, predictions, self.model))
         if self.settings.batch_transform and wanted.ends_lines:
@@ -92,25 +69,58 @@ class Served:
             data = data.rstrip(b"\r\n")
         return content.respond(wanted, data)
 
-    def _stream(self, wanted: Format, parts: list[tuple[list[Any], int]], record: Record) -> Response:
-        """The answer as its parts are predicted, each while the one before it is sent; the first is waited for.
+    def _parse(self, body: bytes, asked: Format, charset: str, wanted: Format | Refusal) -> list[Any]:
+        """The instances of a body, each checked by the model; 400 for the first that it refuses, and then 406."""
+        try:
+            body = content.in_utf8(body, asked, charset)
+            instances, configuration = read_instances(self.model, asked, body, self.settings.default_configuration)
+            parsed = parse_all(self.model, instances, configuration)
+        except UserError as error:
+            raise Refusal(400, str(error)) from None
+        if isinstance(wanted, Refusal):
+            raise wanted
+        return parsed
+
+    def _refuse_large(self, instances: list[Any]) -> None:
+        """Refuses an answer that would fill the memory."""
+        weighed = self.batcher.weighed
+        numbers = sum(map(weighed.numbers, instances)) if weighed else 0
+        if numbers > MOST_NUMBERS and numbers * NUMBER_BYTES > room().bytes / 2:
+            raise Refusal(
+                400,
+                f"the answer to this request has {numbers:,} numbers, for which {size(room().bytes)} are too little: "
+                "send fewer instances a request, or ask for application/jsonlines, which comes line by line",
+            )
+
+    def _run(self, work: Work) -> list[dict[str, Any]]:
+        """The predictions of a request, or of its next part."""
+        try:
+            return self.batcher.run(work)
+        except UserError as error:
+            raise Refusal(400, str(error)) from None
+        except Gone:
+            raise Refusal(499, "the client has gone", connection="close") from None
+        except Late:
+            text = f"no answer within {self.settings.deadline} s: send fewer instances a request"
+            raise Refusal(503, text, retry_after="1") from None
+
+    def _stream(self, wanted: Format, work: Work, predictions: list[dict[str, Any]], record: Record) -> Response:
+        """The answer part by part, each computed once the one before it is on its way.
 
         What fails later ends the answer with a line that says so, and without the end that HTTP has for it.
         """
-        works = self._ahead(parts, record)
         with record.phase("encode"):
-            first = wanted.encode(arrange(wanted, next(works), self.model))
+            first = wanted.encode(arrange(wanted, predictions, self.model))
 
         def lines() -> Iterator[bytes]:
             yield first
             try:
-                for predictions in works:
+                while work.parts:
+                    work.deadline = time.monotonic() + self.settings.deadline
+                    following = self._run(work)
                     with record.phase("encode"):
-                        data = wanted.encode(arrange(wanted, predictions, self.model))
+                        data = wanted.encode(arrange(wanted, following, self.model))
                     yield data
-            except GeneratorExit:
-                works.close()
-                raise
             except Exception as error:
                 sentence = str(error) if isinstance(error, Refusal) else log_fault(error)[0]
                 record.failed = True
@@ -118,38 +128,6 @@ class Served:
                 raise BrokenPipeError("the answer could not be computed to its end") from None
 
         return content.respond(wanted, lines())
-
-    def _ahead(self, parts: list[tuple[list[Any], int]], record: Record) -> Generator[list[dict[str, Any]]]:
-        """The predictions of each part, of which the next is queued before the last is given."""
-        there = _client()
-        work = self.batcher.submit(*parts[0], there)
-        try:
-            for number in range(len(parts)):
-                predictions = self._result(work, time.monotonic() + self.settings.deadline, record)
-                parts[number] = ([], 0)
-                if number + 1 < len(parts):
-                    work = self.batcher.submit(*parts[number + 1], there)
-                yield predictions
-        finally:
-            work.answer.cancel()
-
-    def _result(self, work: Work, deadline: float, record: Record) -> list[dict[str, Any]]:
-        """The predictions of a part; 400 for what the model refuses, 503 where the deadline passes."""
-        began = time.monotonic()
-        try:
-            return work.answer.result(timeout=max(0.0, deadline - began))
-        except UserError as error:
-            raise Refusal(400, str(error)) from None
-        except CancelledError:
-            raise Refusal(499, "the client has gone", connection="close") from None
-        except TimeoutError:
-            work.answer.cancel()  # What nobody waits for any more is not predicted.
-            raise Refusal(
-                503, f"no answer within {self.settings.deadline} s: send fewer instances a request", retry_after="1"
-            ) from None
-        finally:
-            record.add("queue", work.waited)
-            record.add("predict", time.monotonic() - began - work.waited)
 
 
 def in_slot(slots: Slots, view: Callable[..., Response]) -> Callable[..., Response]:
@@ -180,6 +158,5 @@ def ended(answer: Callable[[], Response], end: Callable[[], None]) -> Response:
     return response
 
 
-def _client() -> Callable[[], bool]:
-    """Tells whether the client of the request under way is still there, as far as the server knows."""
-    return getattr(request.environ.get("gunicorn.socket"), "there", lambda: True)
+def _always() -> bool:
+    return True

@@ -63,8 +63,7 @@ class Model:
 
     def predict(self, instances: list[Corpus]) -> list[dict[str, Any]]:
         """The topic mixture of each document, all computed together."""
-        documents = [(corpus.words.tolist(), corpus.counts.tolist()) for corpus in instances]
-        mixtures_DK = mixtures(Corpus.of(documents, self.topics.terms), self.topics)
+        mixtures_DK = mixtures(Corpus.joined(instances, self.topics.terms), self.topics)
         return [{"topic_mixture": mixture} for mixture in mixtures_DK.tolist()]
 
     def weight(self, query: Corpus) -> int:
