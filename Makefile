@@ -1,4 +1,4 @@
-# The only verbs anyone must know: local, test, test-quick, check, docs, image, bench.
+# The only verbs anyone must know: local, test, test-quick, check, docs, image, bench, soak.
 PYTHON ?= python3
 IMAGE ?= polyadic
 # A folder of wheels that the image is built with, such as a CPU build of torch.
@@ -14,7 +14,7 @@ WORKERS ?= 2
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --no-loadscope-reorder
 INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: local test test-quick check docs image bench
+.PHONY: local test test-quick check docs image bench soak
 
 local: $(VENV)/.local  ## the whole story on this machine: train, serve, compare, promote, roll back; no Docker, no AWS
 	@$(RUN) -m local_mode demo --output out/demo
@@ -46,6 +46,9 @@ image:  ## the container; WHEELS=DIR gives it the wheels of a folder
 
 bench: $(VENV)/.bench  ## speed and accuracy against peers and floors, in one run
 	@env -u OMP_WAIT_POLICY $(RUN) -m scripts.bench
+
+soak: $(VENV)/.test  ## half an hour beyond what a server can do: overload, deaths, clients and bodies of every kind
+	@env -u OMP_WAIT_POLICY $(RUN) -m scripts.bench soak
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

@@ -78,6 +78,7 @@ BENCHES = {
         _serve("batching", "Requests that are predicted together"),
         _serve("large", "Large bodies of numbers"),
         _serve("ping", "/ping under load and beside clients that hold on"),
+        Bench("soak", SERVING, "Endurance"),
     )
 }
 

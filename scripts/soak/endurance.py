@@ -137,7 +137,7 @@ MISBEHAVING = {
     "stop in mid-head": sent(b"POST /invocations HTTP/1.1\r\nHo"),
     "stop in mid-body": sent(TRICKLING),
     "vanish in mid-body": vanishing,
-    "read nothing": sent(METRICS * 300),
+    "read nothing": sent(METRICS * 20),
     "send what is no HTTP": sent(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 500),
     "pipeline": sent(PING * 50),
 }
