@@ -145,7 +145,7 @@ def test_wrong_arrows_private_names_and_circles_are_seen(tmp_path: Path) -> None
 @pytest.mark.parametrize("folder", ["scripts", "local_mode", "container"])
 def test_the_container_is_reached_through_the_contract(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
-        allowed = "bench" in path.parts or path.name == "gunicorn.conf.py"
+        allowed = {"bench", "load", "soak"} & set(path.parts) or path.name == "gunicorn.conf.py"
         inside = [name for name in names_imported(path) if room_of(name) != "variants"]  # It is a library of its own.
         assert allowed or not inside, f"{path} imports {inside}"
 
