@@ -57,10 +57,7 @@ def post_fork(server, worker):
 
 def child_exit(server, worker):
     """What a worker that has ended had under way counts no more."""
-    from prometheus_client import multiprocess
-
-    if places.FIGURES_VARIABLE in os.environ:
-        multiprocess.mark_process_dead(worker.pid)
+    places.forget_figures(worker.pid)
 
 
 def on_exit(server):

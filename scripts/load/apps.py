@@ -32,13 +32,13 @@ def constant() -> Flask:
 def unbatched() -> Flask:
     """Ours, but each request is predicted alone."""
 
-    def one(self: Batcher, own: Work) -> list[Work]:
+    def one(self: Batcher, own: Work, batch: list[Work]) -> None:
         with self._lock:
             work = self._waiting.popleft()
         if self._prepare(work):
-            return [work]
-        self._tell(work, own)
-        return []
+            batch.append(work)
+        else:
+            self._tell(work, own)
 
     Batcher._next = one  # type: ignore[method-assign]
     return serving.application()

@@ -346,3 +346,8 @@ def test_who_leaves_while_his_request_waits_is_not_computed_for(tmp_path: Path) 
     figures = server.send("GET", "/metrics").data.decode()
     assert 'polyadic_batch_instances_sum{algorithm="forecaster",variant="tt-lstm"} 60.0' in figures
     server.stop()
+
+
+def test_a_wrong_method_is_told_the_right_ones(server: Server) -> None:
+    answer = server.send("PUT", "/invocations")
+    assert (answer.status, answer.headers["Allow"]) == (405, "OPTIONS, POST")

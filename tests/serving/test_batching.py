@@ -285,3 +285,101 @@ def test_nobody_is_forgotten_whoever_comes_and_goes() -> None:
         results = list(pool.map(ask, range(1, 1500)))
     assert {"right", "bad"} <= set(results) and results.count("right") > 1200
     assert not batcher._led and not batcher._waiting
+
+
+def answered_after(model: Doubler, asking: Asking) -> None:
+    """The batcher answers who comes next, and nobody leads for ever."""
+    model.go.set()
+    assert asking.ask([9]).result(5) == values(9)
+    until(lambda: not asking.batcher._led)
+    assert not asking.batcher._waiting
+
+
+def test_a_long_request_whose_deadline_passes_while_a_part_of_it_is_predicted_is_dropped() -> None:
+    model = Doubler()
+    asking = Asking(model)
+    first = asking.ask([1])
+
+    def broken() -> list[Any]:
+        raise ValueError("no instance")
+
+    leader = asking.run(Work(broken))  # It leads next, is refused itself, and goes on with the long one.
+    long = asking.ask([1] * (2 * MOST_INSTANCES), deadline=time.monotonic() + 0.3)
+    model.begun.clear()
+    gate, model.go = model.go, threading.Event()
+    gate.set()
+    assert first.result(5) == values(1)
+    assert model.begun.wait(5)
+    with pytest.raises(Late):
+        long.result(5)
+    model.go.set()
+    with pytest.raises(ValueError, match="no instance"):
+        leader.result(5)
+    answered_after(model, asking)
+
+
+def test_a_request_whose_deadline_passes_while_it_is_parsed_is_not_queued_again() -> None:
+    model = Doubler()
+    asking = Asking(model)
+    first, parsing, go_on = asking.ask([1]), threading.Event(), threading.Event()
+
+    def slowly() -> list[Any]:
+        parsing.set()
+        go_on.wait(10)
+        return [2] * MOST_INSTANCES
+
+    second = asking.ask([1])
+    late = asking.run(Work(slowly, deadline=time.monotonic() + 0.3))
+    model.go.set()
+    assert first.result(5) == values(1) and parsing.wait(5)
+    with pytest.raises(Late):
+        late.result(5)
+    go_on.set()
+    assert second.result(5) == values(1)
+    answered_after(model, asking)
+
+
+def test_whatever_is_raised_the_next_request_is_answered() -> None:
+    class Panic(BaseException):
+        pass
+
+    class Panicking(Doubler):
+        def predict(self, instances: list[Any]) -> Answers:
+            if "panic" in instances:
+                raise Panic
+            return super().predict(instances)
+
+    model = Panicking()
+    asking = Asking(model)
+    first = asking.ask([1])
+    panics = asking.ask(["panic"] * (MOST_INSTANCES + 1))
+    beside = asking.ask([3])
+
+    def parse_panics() -> list[Any]:
+        raise Panic
+
+    unparsed = asking.run(Work(parse_panics))
+    model.go.set()
+    assert first.result(5) == values(1)
+    for failing in (panics, unparsed):
+        with pytest.raises(Panic):
+            failing.result(5)
+    assert beside.result(5) == values(3)
+    answered_after(model, asking)
+
+
+def test_a_word_that_was_not_heard_does_not_make_a_second_leader() -> None:
+    model = Doubler()
+    model.go.set()
+    batcher = Batcher(model)  # type: ignore[arg-type]  # It is asked to predict alone.
+    work = Work(lambda: [1] * (MOST_INSTANCES + 1), may_stream=True)
+    batcher.run(work)
+    work.signal.release()  # As if another thread had told it in the same moment.
+    with ThreadPoolExecutor(1) as pool:
+        model.go.clear()
+        model.begun.clear()
+        other = pool.submit(batcher.run, Work(lambda: [5]))
+        assert model.begun.wait(5)
+        threading.Timer(0.1, model.go.set).start()
+        assert batcher.run(work) == values(1)  # Doubler sees that nobody predicts beside another.
+        assert other.result(5) == values(5)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from safetensors.torch import save
 
 from polyadic.formats import json as document
 from polyadic.room import Room
@@ -126,7 +127,7 @@ def test_the_list_comes_in_pages(client: FlaskClient, tmp_path: Path) -> None:
         if not token:
             break
     assert (seen, pages) == ([f"m{number}" for number in range(5)], 3)
-    for limit in ("0", "x", "101", "99999999999"):
+    for limit in ("0", "x", "101", "99999999999", "0000000010000"):
         answer = client.get("/models", query_string={"limit": limit})
         assert (answer.status_code, "a whole number from 1 to 100" in answer.text) == (400, True)
 
@@ -347,25 +348,82 @@ def test_a_deletion_waits_for_the_requests_under_way(
     raise AssertionError("the name was never free again")
 
 
-def test_loads_and_requests_leave_threads_for_ping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, go = client_of(tmp_path, MODEL_SERVER_THREADS="6"), threading.Event()
+def test_loads_leave_slots_for_models_in_memory_and_threads_for_ping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, go = client_of(tmp_path, MODEL_SERVER_THREADS="8", MODEL_SERVER_TIMEOUT="6"), threading.Event()
     url = written(constant_cp(1), tmp_path / "models" / "a")
+    load(client, "a", url)
+
+    owners = list[Many]()
 
     def slowly(self: Many, name: str, folder: Path) -> Served:
+        owners.append(self)
         go.wait(20)
         raise AssertionError
 
     monkeypatch.setattr(Many, "_load", slowly)
     with ThreadPoolExecutor(2) as pool:
         loading = [pool.submit(load, client.application.test_client(), f"m{number}", url) for number in range(2)]
-        while True:
-            answer = load(client, "m9", url)
-            if answer.status_code == 503:
-                break
-        assert "2 requests are under way: try again" in answer.text
+        while not owners or owners[0]._loads._free:
+            threading.Event().wait(0.005)
+        answer = load(client, "m9", url)
+        assert (answer.status_code, "2 models are being loaded: try again" in answer.text) == (503, True)
         assert client.get("/ping").status_code == 200
+        assert value(client, "a") == 1
+        while not any(each.done() for each in loading):  # The second waits for the first, until its deadline.
+            threading.Event().wait(0.01)
         go.set()
-        assert {each.result(10).status_code for each in loading} == {500}
+        assert {each.result(10).status_code for each in loading} == {500, 503}
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to"), RuntimeError("can't allocate memory: you")]
+)
+def test_where_loading_runs_out_of_memory_another_leaves_and_then_it_is_507(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("a", "b"):
+        load(client, name, written(constant_cp(ord(name)), tmp_path / "models" / name))
+    asked, load_it = list[str](), repository.load
+
+    def short(folder: Path, given: settings.Settings, name: str) -> Served:
+        asked.append(name)
+        if len(asked) == 1 or name == "d":
+            raise error
+        return load_it(folder, given, name)
+
+    monkeypatch.setattr(repository, "load", short)
+    assert load(client, "c", written(constant_cp(9), tmp_path / "models" / "c")).status_code == 200
+    assert asked == ["c", "c"]
+    answer = load(client, "d", written(constant_cp(8), tmp_path / "models" / "d"))
+    assert (answer.status_code, "model 'd' does not fit" in answer.text) == (507, True)
+    assert names(client) == ["a", "b", "c"]
+    assert [value(client, name) for name in ("a", "b", "c")] == [97, 98, 9]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"facts": {}, "shapes": {}}, {"algorithm": 5}, {"algorithm": "nope"}, {"hyperparameters": 3}, {"metrics": {}}],
+)
+def test_a_model_whose_description_was_altered_is_refused(
+    client: FlaskClient, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    folder = written(constant_cp(1), tmp_path / "models" / "a")
+    description = json.loads((folder / "model.json").read_text()) | changes
+    (folder / "model.json").write_text(json.dumps(description))
+    if "shapes" in changes:
+        (folder / "model.safetensors").write_bytes(save({}))
+    answer = load(client, "a", folder)
+    assert answer.status_code == 400, answer.data
+    assert "Traceback" not in answer.text
+
+
+def test_half_a_character_is_no_url(client: FlaskClient, tmp_path: Path) -> None:
+    body = b'{"model_name": "s", "url": "' + str(tmp_path).encode() + b'/models/\\ud800", "x": NaN}'
+    answer = client.post("/models", data=body)
+    assert (answer.status_code, "the body must be" in answer.text) == (400, True)
+    assert client.get("/models").status_code == 200
 
 
 def test_a_worker_that_takes_another_s_part_knows_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

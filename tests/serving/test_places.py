@@ -58,3 +58,17 @@ def test_where_the_disk_is_full_a_worker_counts_alone(monkeypatch: pytest.Monkey
     monkeypatch.setattr("tempfile.mkdtemp", full)
     places.make_folder("unused")
     assert places.all_ready(4) and places.FOLDER_VARIABLE not in os.environ
+
+
+def test_what_a_dead_worker_was_is_forgotten_and_what_it_counted_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(places.FIGURES_VARIABLE, str(tmp_path))
+    for process in (17, 117):
+        places.reserve_figures(process)
+    places.forget_figures(17)
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"counter_17.db", "histogram_17.db", *(f"{kind}_117.db" for kind in places.FIGURES_FILES)}
+    monkeypatch.delenv(places.FIGURES_VARIABLE)
+    places.forget_figures(117)
+    assert len(list(tmp_path.iterdir())) == 6

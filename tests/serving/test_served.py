@@ -264,6 +264,7 @@ def test_a_body_may_be_written_in_another_charset(monkeypatch: pytest.MonkeyPatc
         ("punycode", b"{}", 415, "charset 'punycode' is not taken here: send UTF-8"),
         ("zip", b"{}", 415, "charset 'zip' is not taken here"),
         ("no-such", b"{}", 415, "charset 'no-such' is not taken here"),
+        ("x" * 3000, b"{}", 415, "charset 'xxx"),
         ("utf-16", b"{}x", 400, "the body is not written in utf-16, as its Content-Type says"),
         ("cp1252", b"\x81", 400, "the body is not written in cp1252"),
     ],

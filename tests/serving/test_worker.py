@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from polyadic.serving.worker import Line
+
 OURS, THEIRS = "polyadic.serving.worker.Worker", "gthread"
 THREADS = 2
 APP = """
@@ -271,3 +273,26 @@ def test_bodies_that_would_fill_the_memory_are_refused(started: Callable[..., Ab
             client.sendall(b"a" * 100_000)
             assert bodies(client, 1) == [b"1000000"]
         assert small.ask("/", b"a" * 1_000_000)[:2] == (200, b"1000000")
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "closes", "resets", "sends more"])
+def test_a_line_knows_whether_its_client_is_still_there(leaves: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        sock, _ = listener.accept()
+    sock.setblocking(False)
+    line = Line(sock, 100, lambda: None)
+    try:
+        if leaves == "sends more":
+            client.sendall(b"next")
+        elif leaves != "nothing":
+            if leaves == "resets":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            client.close()
+        time.sleep(0.05)
+        assert line.there() == (leaves in ("nothing", "sends more"))
+        line.lose()
+        assert line.there() == (leaves == "sends more")
+    finally:
+        client.close()
+        sock.close()

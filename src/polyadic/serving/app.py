@@ -107,7 +107,10 @@ class Service:
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
             if rule.endpoint != "static"
         )
-        return _told(f"{request.method} {request.path}: {error.name}. Here are {', '.join(here)}", error.code or 500)
+        allowed = getattr(error, "valid_methods", None)
+        headers = {"Allow": ", ".join(allowed)} if allowed else {}
+        sentence = f"{request.method} {request.path}: {error.name}. Here are {', '.join(here)}"
+        return _told(sentence, error.code or 500, headers)
 
     def fail(self, error: Exception) -> Response:
         """500 with an id under which the log has the traceback."""

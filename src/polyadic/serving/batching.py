@@ -75,7 +75,7 @@ class Work:
         self.parse, self.limit, self.may_stream, self.deadline, self.there = parse, limit, may_stream, deadline, there
         self.parts: deque[tuple[list[Any], int]] | None = None
         self.answers: list[dict[str, Any]] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.ready = self.streams = False
         self.instances, self.queued = 0, 0.0
         self.seconds: dict[str, float] = {}
@@ -108,6 +108,7 @@ class Batcher:
         """
         work.ready, work.queued = False, time.monotonic()
         with self._lock:
+            work.signal.acquire(blocking=False)  # It may have been told what it has seen for itself.
             self._waiting.append(work)
             leads, self._led = not self._led, True
         while not work.ready:
@@ -125,16 +126,21 @@ class Batcher:
                 if not work.signal.acquire(blocking=False):  # Else it was told in the last moment.
                     if work in self._waiting:
                         self._waiting.remove(work)
-                    raise Late
+                    work.error = Late()  # So that nobody queues it again, whose thread has gone.
+                    raise work.error
         return not work.ready
 
     def _lead(self, own: Work) -> bool:
         """Predicts a batch of what waits, and tells the first of those left to go on; whether that is `own` again."""
         batch = list[Work]()
         try:
-            batch = self._next(own)
+            self._next(own, batch)
             if batch:
                 self._predict(batch)
+        except BaseException as error:
+            for work in batch:
+                work.error = work.error or error
+            raise
         finally:
             with self._lock:
                 for work in batch:
@@ -149,9 +155,9 @@ class Batcher:
                     following.signal.release()
         return following is own
 
-    def _next(self, own: Work) -> list[Work]:
-        """The first requests that wait, as many as a batch takes, parsed; those that are refused are told so."""
-        batch, total = list[Work](), 0
+    def _next(self, own: Work, batch: list[Work]) -> None:
+        """Adds the first requests that wait, as many as a batch takes, parsed; those that are refused are told so."""
+        total = 0
         while total < self.most:
             with self._lock:
                 work = self._waiting.popleft() if self._waiting else None
@@ -163,11 +169,11 @@ class Batcher:
             assert work.parts
             if batch and total + work.parts[0][1] > self.most:
                 with self._lock:
-                    self._waiting.appendleft(work)
+                    if work.error is None:  # Else its deadline has passed meanwhile.
+                        self._waiting.appendleft(work)
                 break
             batch.append(work)
             total += work.parts[0][1]
-        return batch
 
     def _prepare(self, work: Work) -> bool:
         """Parses a request; whether there is anything to predict: nothing for who has gone, is late or is refused."""
@@ -184,7 +190,7 @@ class Batcher:
                 work.streams = work.may_stream and len(work.parts) > 1
                 if not work.streams:
                     work.limit(instances)
-        except Exception as error:  # Whatever it is belongs to the request, not to the thread that parses it.
+        except BaseException as error:  # Whatever it is belongs to the request, not to the thread that parses it.
             work.error = error
         work.queued = time.monotonic()
         work.took("decode", work.queued - now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import gzip
 import io
@@ -14,6 +13,7 @@ from typing import Any
 
 from flask import Response, request
 
+from polyadic.errors import shorten
 from polyadic.formats import Form, Format, json
 from polyadic.serving.instances import Refusal, names_of
 from polyadic.serving.settings import MIB
@@ -23,8 +23,14 @@ LEAST_PACKED_BYTES = 8192
 """A shorter answer is not gzipped: it fits into a few packets as it is."""
 GZIP_LEVEL, GZIP_WINDOW = 1, 31
 QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
-CHARSETS = ("utf-8", "ascii", "iso8859-1", "iso8859-15", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
-"""What a text may be written in, as Python calls it."""
+CHARSETS = {
+    **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin-1", "latin1"), "iso8859-1"),
+    **dict.fromkeys(("iso-8859-15", "iso8859-15", "latin-9"), "iso8859-15"),
+    **dict.fromkeys(("windows-1252", "cp1252"), "cp1252"),
+    **{name: name for name in ("utf8", "ascii", "utf-16", "utf-16-le", "utf-16-be", "utf-32")},
+    **{"utf-16le": "utf-16-le", "utf-16be": "utf-16-be", "utf16": "utf-16", "utf32": "utf-32"},
+}
+"""What a text may be written in, and how Python calls it; Python itself would remember every name it is asked for."""
 TEXTS = (Form.DOCUMENT, Form.LINES, Form.TABLE)
 
 
@@ -93,12 +99,9 @@ def in_utf8(text: bytes, asked: Format, charset: str) -> bytes:
     """A text in UTF-8, whatever charset it is written in; 415 for an unknown one, 400 where it is not in it."""
     if asked.form not in TEXTS or charset.lower() in ("utf-8", "us-ascii"):
         return text
-    try:
-        name = codecs.lookup(charset).name
-    except (LookupError, UnicodeError, ValueError):
-        name = charset
-    if name not in CHARSETS:
-        raise Refusal(415, f"charset {charset!r} is not taken here: send UTF-8")
+    name = CHARSETS.get(charset.lower().replace("_", "-"))
+    if name is None:
+        raise Refusal(415, f"charset {shorten(charset)} is not taken here: send UTF-8")
     try:
         return text.decode(name).encode()
     except UnicodeError as error:

@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from polyadic.errors import UserError, shorten
 from polyadic.formats import FORMATS, json
 from polyadic.room import room, size
 from polyadic.serving import content, metrics, openapi, places
-from polyadic.serving.batching import Slots
+from polyadic.serving.batching import Full, Slots
 from polyadic.serving.instances import Refusal
+from polyadic.serving.record import log_fault
 from polyadic.serving.served import Served, ended, in_slot
 from polyadic.serving.settings import WORKERS, Settings
 
@@ -45,7 +47,11 @@ class Many:
         self.settings, self.slots = settings, Slots(settings.slots)
         self.root = settings.models_folder
         self.ready = threading.Event()
-        self._lock, self._loading = threading.Condition(), threading.RLock()
+        self._lock, self._loading, self._loads = (
+            threading.Condition(),
+            threading.Lock(),
+            Slots(max(1, settings.slots // 2)),
+        )
         self._known = self._remembered()
         self._served = OrderedDict[str, Served]()
         self._users, self._held = Counter[str](), dict[str, float]()
@@ -90,7 +96,7 @@ class Many:
     def list(self) -> Response:
         """The models that are known, by name; a page of them, and where the next begins."""
         after, limit = request.args.get("next_page_token", ""), request.args.get("limit", str(PAGE_MODELS))
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= PAGE_MODELS:
+        if not limit.isascii() or not limit.isdigit() or len(limit) > 3 or not 1 <= int(limit) <= PAGE_MODELS:
             raise Refusal(400, f"limit is {shorten(limit)}: it must be a whole number from 1 to {PAGE_MODELS}")
         with self._lock:
             names = sorted(name for name in self._known if name > after)
@@ -106,14 +112,14 @@ class Many:
         with self._lock:
             self._refuse_taken(name)
         folder = self._confined(url)
-        with self._loading:
+        with self._turn_to_load():
             with self._lock:
                 self._refuse_taken(name)
             served = self._load(name, folder)
             with self._lock:
                 self._known[name], self._served[name] = url, served
             self._remember()
-        return content.document(self._described(name))
+        return content.document({"modelName": name, "modelUrl": url})
 
     def _refuse_taken(self, name: str) -> None:
         if name in self._known or name in self._served:  # One that is being deleted is still in memory.
@@ -177,7 +183,7 @@ class Many:
             if name in self._served:
                 self._served.move_to_end(name)
                 return self._served[name]
-        with self._loading:
+        with self._turn_to_load():
             with self._lock:
                 if name in self._served:
                     return self._served[name]
@@ -189,22 +195,47 @@ class Many:
                 self._served[name] = served
             return served
 
+    @contextlib.contextmanager
+    def _turn_to_load(self) -> Iterator[None]:
+        """Models are loaded one after the other; half of the slots may wait for that, and not beyond a deadline."""
+        try:
+            self._loads.take()
+        except Full:
+            raise Refusal(503, f"{self._loads.count} models are being loaded: try again", retry_after="1") from None
+        try:
+            if not self._loading.acquire(timeout=self.settings.deadline):
+                raise Refusal(503, "other models are still being loaded: try again", retry_after="1")
+            try:
+                yield
+            finally:
+                self._loading.release()
+        finally:
+            self._loads.give()
+
     def _load(self, name: str, folder: Path) -> Served:
         """A model from its folder, for which others leave memory where it is short."""
         from polyadic.artifact import read_description
         from polyadic.serving import repository
 
-        try:
-            algorithm = str(read_description(folder)["algorithm"]) if (folder / FILES[0]).exists() else ""
-            files = sum((folder / file).stat().st_size for file in FILES if (folder / file).exists())
-            need = self._takes.get(str(folder), files * self._ratios.get(algorithm, FIRST_RATIO))
-            self._make_room(need + SPARE_BYTES, name)
-            before = metrics.resident_bytes()
-            served = repository.load(folder, self.settings, name)
-        except UserError as error:
-            raise Refusal(400, str(error)) from None
-        except MemoryError:
-            raise self._no_room(name, 0) from None
+        while True:
+            try:
+                algorithm = str(read_description(folder)["algorithm"]) if (folder / FILES[0]).exists() else ""
+                files = sum((folder / file).stat().st_size for file in FILES if (folder / file).exists())
+                need = self._takes.get(str(folder), files * self._ratios.get(algorithm, FIRST_RATIO))
+                self._make_room(need + SPARE_BYTES, name)
+                before = metrics.resident_bytes()
+                served = repository.load(folder, self.settings, name)
+                break
+            except Refusal:
+                raise
+            except UserError as error:
+                raise Refusal(400, str(error)) from None
+            except Exception as error:
+                if not _is_of_memory(error):
+                    sentence = f"{shorten(str(folder))} holds no model that can be loaded"
+                    raise Refusal(400, f"{sentence}: its files were altered, and {log_fault(error)[0]}") from None
+            if not self._evict():  # Such as of a GPU, whose memory only the attempt tells.
+                raise self._no_room(name, 0)
         if files >= MEASURED_BYTES:
             need = files + max(files, metrics.resident_bytes() - before)  # The files are read before they are used.
             self._ratios[algorithm] = need / files
@@ -215,12 +246,20 @@ class Many:
         """Lets models that nobody is asking leave memory, until so much is free; none where that would not do."""
         while (left := room().bytes) < need:
             with self._lock:
-                idle = [other for other in self._served if not self._users[other]]
-                if not idle or left + sum(self._held[other] for other in idle) < need:
-                    raise self._no_room(name, need)
-                del self._served[idle[0]]
-                metrics.unloaded()
-            _give_back()
+                idle = sum(self._held[other] for other in self._served if not self._users[other])
+            if left + idle < need or not self._evict():
+                raise self._no_room(name, need)
+
+    def _evict(self) -> bool:
+        """Takes the model out of memory that was asked least recently, and is not asked now; whether there was one."""
+        with self._lock:
+            leaving = next((other for other in self._served if not self._users[other]), None)
+            if leaving is None:
+                return False
+            del self._served[leaving]
+            metrics.unloaded()
+        _give_back()
+        return True
 
     def _no_room(self, name: str, need: float) -> Refusal:
         left = room()
@@ -276,6 +315,15 @@ def _give_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory: of a CPU, as torch says it, or of a GPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _named(decode: Any, body: bytes) -> tuple[str, str]:
@@ -285,7 +333,7 @@ def _named(decode: Any, body: bytes) -> tuple[str, str]:
     except UserError as error:
         raise Refusal(400, str(error)) from None
     name, url = (asked.get(key) for key in ("model_name", "url")) if isinstance(asked, dict) else (None, None)
-    if not isinstance(name, str) or not isinstance(url, str):
+    if not isinstance(name, str) or not isinstance(url, str) or not _is_text(url):
         raise Refusal(400, 'the body must be {"model_name": "...", "url": "/opt/ml/models/.../model"}')
     steps = name.split("/")
     if len(name) > MOST_NAME_CHARACTERS or not name.isprintable() or any(step in ("", ".", "..") for step in steps):
@@ -295,6 +343,15 @@ def _named(decode: Any, body: bytes) -> tuple[str, str]:
             "with empty steps, . or ..",
         )
     return name, url
+
+
+def _is_text(text: str) -> bool:
+    """Whether a string is one of Unicode: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unknown(name: str) -> Refusal:

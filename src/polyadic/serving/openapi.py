@@ -17,6 +17,7 @@ REFUSALS = {
     "408": "the request came too slowly",
     "413": "the body is too large",
     "415": "the content type, its charset or the encoding is not taken",
+    "500": "a fault of the server's own, with an id under which its log has more",
     "503": "too many requests are under way, or the answer took too long; Retry-After says when to try again",
 }
 MODEL_REFUSALS = {
@@ -25,7 +26,7 @@ MODEL_REFUSALS = {
     "507": "the model does not fit into the memory that is left",
 }
 MODEL = {"type": "object", "properties": {"modelName": {"type": "string"}, "modelUrl": {"type": "string"}}}
-NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"}}
+NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
 def describe(paths: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +62,9 @@ def of_one(model: Model, spoken: Sequence[Format]) -> dict[str, Any]:
 
 def of_many() -> dict[str, Any]:
     """The paths of a server of many models, of which each describes its own requests."""
-    listed = {"type": "object", "properties": {"models": {"type": "array", "items": MODEL}}}
+    token = {"type": "string"}
+    listed = {"type": "object", "properties": {"models": {"type": "array", "items": MODEL}, "nextPageToken": token}}
+    target = {"name": "X-Amzn-SageMaker-Target-Model", "in": "header", "required": True, "schema": {"type": "string"}}
     page = [
         {"name": "next_page_token", "in": "query", "schema": {"type": "string"}},
         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
@@ -85,6 +88,7 @@ def of_many() -> dict[str, Any]:
             "get": _operation(_json(MODEL), MODEL_REFUSALS),
             "delete": _operation(_json({"type": "object"}), MODEL_REFUSALS),
         },
+        "/invocations": {"parameters": [target], "post": _invocation(ANYTHING, spoken, MODEL_REFUSALS)},
         "/models/{name}/invoke": {"parameters": [NAME], "post": _invocation(ANYTHING, spoken, MODEL_REFUSALS)},
     }
 

@@ -69,3 +69,13 @@ def reserve_figures(process: int) -> None:
         for file in files:
             file.unlink(missing_ok=True)
         del os.environ[FIGURES_VARIABLE]
+
+
+def forget_figures(process: int) -> None:
+    """Removes what a worker that has ended told of itself as it was; what it has counted stays.
+
+    As prometheus-client's mark_process_dead does: the master, of which workers are copies, must not import that.
+    """
+    with contextlib.suppress(OSError):
+        for file in Path(os.environ.get(FIGURES_VARIABLE, "/nowhere")).glob(f"gauge_live*_{process}.db"):
+            file.unlink()

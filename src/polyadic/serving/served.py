@@ -55,10 +55,7 @@ class Served:
             time.monotonic() + self.settings.deadline,
             getattr(request.environ.get("gunicorn.socket"), "there", _always),
         )
-        try:
-            predictions = self._run(work)
-        finally:
-            record.rows, record.phases = work.instances, work.seconds
+        predictions = self._run(work, record)
         assert isinstance(wanted, Format)
         if work.parts:
             return self._stream(wanted, work, predictions, record)
@@ -92,7 +89,7 @@ class Served:
                 "send fewer instances a request, or ask for application/jsonlines, which comes line by line",
             )
 
-    def _run(self, work: Work) -> list[dict[str, Any]]:
+    def _run(self, work: Work, record: Record) -> list[dict[str, Any]]:
         """The predictions of a request, or of its next part."""
         try:
             return self.batcher.run(work)
@@ -103,6 +100,9 @@ class Served:
         except Late:
             text = f"no answer within {self.settings.deadline} s: send fewer instances a request"
             raise Refusal(503, text, retry_after="1") from None
+        finally:
+            record.rows = work.instances
+            record.phases.update(work.seconds)
 
     def _stream(self, wanted: Format, work: Work, predictions: list[dict[str, Any]], record: Record) -> Response:
         """The answer part by part, each computed once the one before it is on its way.
@@ -117,7 +117,7 @@ class Served:
             try:
                 while work.parts:
                     work.deadline = time.monotonic() + self.settings.deadline
-                    following = self._run(work)
+                    following = self._run(work, record)
                     with record.phase("encode"):
                         data = wanted.encode(arrange(wanted, following, self.model))
                     yield data
