@@ -108,7 +108,7 @@ class Service:
             if rule.endpoint != "static"
         )
         allowed = getattr(error, "valid_methods", None)
-        headers = {"Allow": ", ".join(allowed)} if allowed else {}
+        headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
         sentence = f"{request.method} {request.path}: {error.name}. Here are {', '.join(here)}"
         return _told(sentence, error.code or 500, headers)
 
