@@ -90,6 +90,7 @@ def loaded(algorithm: str, seconds: float) -> None:
     """A model is loaded."""
     _of(_load, algorithm).set(seconds)
     _of(_models).inc()
+    _of(_memory).set(resident_bytes())
 
 
 def unloaded() -> None:
