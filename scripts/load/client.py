@@ -92,6 +92,21 @@ def _line(port: int, ends: bool) -> _Line | None:
         return None
 
 
+def _counted(line: _Line, status: int, outcome: Outcome, port: int, ends: bool) -> _Line | None:
+    """Counts an answer, or that there was none (status 0); the connection on which to ask next, if there is one."""
+    if status:
+        line.used = True
+        outcome.seconds.setdefault(status, []).append(time.perf_counter() - line.began)
+        head = bytes(line.got[: line.got.find(b"\r\n\r\n")]).lower()
+        outcome.without_retry += status == 503 and b"\r\nretry-after:" not in head
+        if b"\r\nconnection: close" not in head:
+            return line
+    else:  # A reset before any byte on a connection that was idle before is HTTP's race, not a loss.
+        outcome.lost += bool(line.got) or not (line.used or ends)
+    line.sock.close()
+    return _line(port, ends)
+
+
 def keep_asking(
     port: int,
     requests: Sequence[bytes],
@@ -137,23 +152,8 @@ def keep_asking(
                 continue
             selector.unregister(line.sock)
             waiting -= 1
-            if not status:
-                # A reset before any byte on a connection that was idle before is HTTP's race, not a loss.
-                outcome.lost += bool(line.got) or not (line.used or ends)
-                line.sock.close()
-                if (another := _line(port, ends)) is not None:
-                    idle.append(another)
-                continue
-            line.used = True
-            outcome.seconds.setdefault(status, []).append(time.perf_counter() - line.began)
-            head = bytes(line.got[: line.got.find(b"\r\n\r\n")]).lower()
-            outcome.without_retry += status == 503 and b"\r\nretry-after:" not in head
-            if b"\r\nconnection: close" in head:
-                line.sock.close()
-                if (another := _line(port, ends)) is None:
-                    continue
-                line = another
-            idle.append(line)
+            if (another := _counted(line, status, outcome, port, ends)) is not None:
+                idle.append(another)
     outcome.took = time.perf_counter() - began
     for line in idle:
         line.sock.close()
