@@ -24,8 +24,8 @@ class Bench:
         return f"scripts.bench.{self.module or self.name}"
 
 
-def _serve(kind: str, title: str) -> Bench:
-    return Bench(f"serve_{kind}", SERVING, title, module="serve", arguments=(kind,))
+def _serve(kind: str, title: str, *peers: str) -> Bench:
+    return Bench(f"serve_{kind}", SERVING, title, peers, module="serve", arguments=(kind,))
 
 
 def _accuracy(task: str, title: str) -> Bench:
@@ -76,6 +76,7 @@ BENCHES = {
         _serve("light", "What the model adds to HTTP"),
         _serve("latency", "One client: what the server adds"),
         _serve("batching", "Requests that are predicted together"),
+        _serve("peers", "The same artifact behind other servers", "gluonts", "litserve", "mlflow-skinny"),
         _serve("large", "Large bodies of numbers"),
         _serve("ping", "/ping under load and beside clients that hold on"),
         Bench("soak", SERVING, "Endurance"),

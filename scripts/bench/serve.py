@@ -25,8 +25,16 @@ from scripts.load.server import ROOT, Server, free_port, running, serving
 
 SECONDS, ROUNDS = 3.0, 3
 WARM_SECONDS = 1.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 FLOOR, CONSTANT, UNBATCHED = "parse and predict in one process", "a constant answer", "without batching"
 JSON, NPY, RECORDIO = "application/json", "application/x-npy", "application/x-recordio-protobuf"
+PEERS = {
+    "gluonts.shell": ("gluonts_shell", 2.0),
+    "mlflow models serve": ("mlflow_models", 2.0),
+    "LitServe": ("litserve_api", 1.2),
+    "plain Flask and gunicorn": ("", 1.5),
+}
+"""Each with its module of scripts.load.peers, and how many times as fast as it we are to be."""
 TITLES = {"cp": "cp, {} indices", "lda": "lda, {} documents", "forecaster": "forecaster, {} series of 100 paths"}
 
 
@@ -39,6 +47,7 @@ def run(kind: str) -> Iterator[Case]:
         "batching": batching,
         "large": large,
         "ping": ping,
+        "peers": peers,
     }[kind]()
 
 
@@ -124,6 +133,31 @@ def batching() -> Iterator[Case]:
     ).reported()
 
 
+def peers() -> Iterator[Case]:
+    """The same artifact behind other servers, each by one worker with one thread for the model, eight clients."""
+    for name, count in (("forecaster", 1), ("forecaster", 8), ("cp", 1000), ("lda", 100)):
+        data = models.work(name, count).body
+        taken, targets = {OURS: list[float]()}, dict[str, float]()
+        with contextlib.ExitStack() as opened:
+            servers = {OURS: (opened.enter_context(_served(name)), data)}
+            for title, (module, least) in PEERS.items():
+                if module == "gluonts_shell" and name != "forecaster":
+                    continue
+                server = _peer(module, name) if module else _app("plain", name)
+                servers[title] = opened.enter_context(server), _in_words_of(title, data)
+                taken[title], targets[title] = [], least
+            for _ in range(ROUNDS):
+                for program, (server, body) in servers.items():
+                    taken[program].append(1 / _asked(server, [request("/invocations", body)], 8).rate)
+        yield Case(
+            key=f"{name}_{count}",
+            title=f"Eight clients, {TITLES[name].format(f'{count:,}')}",
+            figures={program: statistics.median(each) for program, each in taken.items()},
+            targets=targets,
+            unit="seconds per request",
+        ).reported()
+
+
 def ping() -> Iterator[Case]:
     """/ping while every slot computes, beside silent, trickling and unreading clients, four times the threads."""
     threads = 16
@@ -203,11 +237,32 @@ def _app(application: str, name: str, **environ: str) -> Iterator[Server]:
             yield server
 
 
+@contextlib.contextmanager
+def _peer(module: str, name: str) -> Iterator[Server]:
+    """Another server, by one worker."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as base:
+        models.written(name, Path(base))
+        command = [sys.executable, "-m", f"scripts.load.peers.{module}", base, str(port)]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+        with running(command, port, **ONE_THREAD, **quiet) as server:
+            yield server
+
+
+def _in_words_of(peer: str, body: bytes) -> bytes:
+    """A request of ours as a peer takes it."""
+    asked = json.loads(body)
+    if peer == "mlflow models serve":
+        asked = {"dataframe_records": asked["instances"]}
+    elif peer == "gluonts.shell":
+        asked["configuration"]["freq"] = "h"
+    return json.dumps(asked).encode()
+
+
 def _floor(name: str, count: int, kind: str, merged: int) -> list[float]:
     """Mean, median and 99th percentile of the seconds of a request in a process of its own."""
     command = [sys.executable, "-m", "scripts.load.floor", name, str(count), kind, str(merged), str(SECONDS)]
-    single = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    output = subprocess.run(command, env=single, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    output = subprocess.run(command, env={**os.environ, **ONE_THREAD}, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     return [float(number) for number in output.split()]
 
 

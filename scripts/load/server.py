@@ -96,7 +96,9 @@ def running(command: Sequence[str], port: int, container: str = "", **environ: s
     log, path = folder / "log", f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     given = {**os.environ, "PATH": path, **environ}
     with log.open("wb") as out:
-        process = subprocess.Popen(list(command), env=given, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(
+            list(command), env=given, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+        )
     server = Server(process, port, log, container)
     try:
         server.until_ready()
@@ -104,6 +106,8 @@ def running(command: Sequence[str], port: int, container: str = "", **environ: s
     finally:
         if process.poll() is None:
             server.stop()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # What it has left behind.
         if container:
             subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
