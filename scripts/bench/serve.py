@@ -262,7 +262,9 @@ def _in_words_of(peer: str, body: bytes) -> bytes:
 def _floor(name: str, count: int, kind: str, merged: int) -> list[float]:
     """Mean, median and 99th percentile of the seconds of a request in a process of its own."""
     command = [sys.executable, "-m", "scripts.load.floor", name, str(count), kind, str(merged), str(SECONDS)]
-    output = subprocess.run(command, env={**os.environ, **ONE_THREAD}, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    output = subprocess.run(
+        command, env={**os.environ, **ONE_THREAD}, check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout
     return [float(number) for number in output.split()]
 
 

@@ -41,6 +41,7 @@ def unbatched() -> Flask:
             self._tell(work, own)
 
     Batcher._next = one  # type: ignore[method-assign]
+    Batcher._linger = lambda self: None  # type: ignore[method-assign]
     return serving.application()
 
 

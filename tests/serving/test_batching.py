@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyadic.serving.batching import MOST_INSTANCES, PATIENCE_SECONDS, Batcher, Full, Gone, Late, Slots, Work
+from polyadic.serving.batching import (
+    LINGER_SHARE,
+    MOST_INSTANCES,
+    PATIENCE_SECONDS,
+    Batcher,
+    Full,
+    Gone,
+    Late,
+    Slots,
+    Work,
+)
 
 Answers = list[dict[str, Any]]
 
@@ -383,3 +393,46 @@ def test_a_word_that_was_not_heard_does_not_make_a_second_leader() -> None:
         threading.Timer(0.1, model.go.set).start()
         assert batcher.run(work) == values(1)  # Doubler sees that nobody predicts beside another.
         assert other.result(5) == values(5)
+
+
+class Slow:
+    """A model that takes a while, however many it is asked; it tells how many each time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.batches = seconds, list[int]()
+
+    def predict(self, instances: list[Any]) -> Answers:
+        self.batches.append(len(instances))
+        time.sleep(self.seconds)
+        return [{} for _ in instances]
+
+
+def test_clients_that_ask_again_at_once_stay_together() -> None:
+    model, rounds = Slow(0.16), 6
+    batcher = Batcher(model)  # type: ignore[arg-type]
+
+    def client() -> None:
+        for _ in range(rounds):
+            batcher.run(Work(lambda: [1]))
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(client) for _ in range(4)]:
+            future.result(30)
+    assert sum(model.batches) == 4 * rounds
+    assert len(model.batches) <= rounds + 3, "two halves take turns"
+
+
+def test_who_is_alone_waits_for_nobody_and_who_has_left_is_waited_for_but_a_little() -> None:
+    model = Slow(0.3)
+    batcher = Batcher(model)  # type: ignore[arg-type]
+
+    def asked() -> float:
+        began = time.monotonic()
+        batcher.run(Work(lambda: [1]))
+        return time.monotonic() - began
+
+    asked()
+    assert min(asked() for _ in range(3)) < 0.3 + 0.3 * LINGER_SHARE / 2
+    batcher._expected = 5
+    assert 0.3 + 0.3 * LINGER_SHARE / 2 < asked()
+    assert min(asked() for _ in range(3)) < 0.3 + 0.3 * LINGER_SHARE / 2

@@ -32,7 +32,11 @@ def main(base: Path, port: int) -> None:
     """Writes the MLflow model beside the artifact, and becomes its server."""
     folder = base / "mlflow"
     mlflow.pyfunc.save_model(
-        folder, python_model=Ours(), artifacts={"model": str(base / "model")}, pip_requirements=[], infer_code_paths=False
+        folder,
+        python_model=Ours(),
+        artifacts={"model": str(base / "model")},
+        pip_requirements=[],
+        infer_code_paths=False,
     )
     command = f"mlflow models serve --model-uri {folder} --env-manager local --port {port} --workers 1".split()
     os.execv(sys.executable, [sys.executable, "-m", *command])

@@ -1,7 +1,9 @@
-"""Greedy batching: what waits is predicted together, and nothing ever waits on purpose.
+"""Greedy batching: what waits is predicted together.
 
 Who asks while nobody else does predicts at once, in its own thread. Whoever comes meanwhile waits, and the first of
-them predicts for all of them next. Bodies are parsed there too: threads that parse while another predicts would take
+them predicts for all of them next. Clients that ask again as soon as they are answered would so fall into two halves
+that take turns, each in smaller batches than need be: after a long prediction the next one waits for those just
+answered, for a small share of the time that it took. Bodies are parsed there too: threads that parse while another predicts would take
 turns at Python's lock, thousands of times a second, and all be slower.
 """
 
@@ -22,6 +24,9 @@ MOST_INSTANCES = 64
 """Instances that are predicted together, of a model that does not weigh them."""
 PATIENCE_SECONDS = 0.05
 """A request that has waited for longer is predicted only if its client is still there."""
+
+LINGER_SHARE, LEAST_LINGER_SECONDS = 1 / 16, 0.0005
+"""Of the last prediction's time, how much the next one waits for those it answered; and what is too short to wait."""
 
 
 class Full(Exception):
@@ -100,6 +105,8 @@ class Batcher:
         self.most = self.weighed.most_weight if self.weighed else MOST_INSTANCES
         self._waiting: deque[Work] = deque()
         self._lock, self._led = threading.Lock(), False
+        self._enough = threading.Condition(self._lock)
+        self._expected, self._linger_until = 0, 0.0
 
     def run(self, work: Work) -> list[dict[str, Any]]:
         """The answers to a request, or to its next part where it streams.
@@ -111,6 +118,8 @@ class Batcher:
             work.signal.acquire(blocking=False)  # It may have been told what it has seen for itself.
             self._waiting.append(work)
             leads, self._led = not self._led, True
+            if len(self._waiting) >= self._expected:
+                self._enough.notify()
         while not work.ready:
             if leads or self._leads_after_waiting(work):
                 leads = self._lead(work)
@@ -132,11 +141,12 @@ class Batcher:
 
     def _lead(self, own: Work) -> bool:
         """Predicts a batch of what waits, and tells the first of those left to go on; whether that is `own` again."""
-        batch = list[Work]()
+        batch, seconds = list[Work](), 0.0
+        self._linger()
         try:
             self._next(own, batch)
             if batch:
-                self._predict(batch)
+                seconds = self._predict(batch)
         except BaseException as error:
             for work in batch:
                 work.error = work.error or error
@@ -149,11 +159,20 @@ class Batcher:
                         batch = [other for other in batch if other is not work]
                 following = self._waiting[0] if self._waiting else None
                 self._led = following is not None
+                self._expected = len(self._waiting) + len(batch)
+                self._linger_until = time.monotonic() + LINGER_SHARE * seconds
                 for work in batch:
                     self._tell(work, own)
                 if following is not None and following is not own:
                     following.signal.release()
         return following is own
+
+    def _linger(self) -> None:
+        """Waits for those who were answered last, as long as that is next to nothing beside their prediction."""
+        left = self._linger_until - time.monotonic()
+        if left > LEAST_LINGER_SECONDS:
+            with self._lock:
+                self._enough.wait_for(lambda: len(self._waiting) >= self._expected, left)
 
     def _next(self, own: Work, batch: list[Work]) -> None:
         """Adds the first requests that wait, as many as a batch takes, parsed; those that are refused are told so."""
@@ -208,8 +227,8 @@ class Batcher:
         if instances:
             yield instances[first:], total
 
-    def _predict(self, batch: list[Work]) -> None:
-        """Answers the first part of each request; where that fails, of each alone."""
+    def _predict(self, batch: list[Work]) -> float:
+        """Answers the first part of each request; where that fails, of each alone. The seconds that it took."""
         instances = [instance for work in batch if work.parts for instance in work.parts[0][0]]
         began = time.monotonic()
         try:
@@ -218,9 +237,7 @@ class Batcher:
                 raise AssertionError(f"{len(answers)} answers to {len(instances)} instances")
         except Exception as error:
             if len(batch) > 1:
-                for work in batch:
-                    self._predict([work])
-                return
+                return sum(self._predict([work]) for work in batch)
             batch[0].error = error
             answers = []
         seconds, first = time.monotonic() - began, 0
@@ -232,6 +249,7 @@ class Batcher:
             work.queued = began + seconds
             first += len(part)
         self._observe(len(instances), seconds)
+        return seconds
 
     def _tell(self, work: Work, own: Work) -> None:
         """A request is answered, or refused."""
