@@ -30,6 +30,8 @@ def run() -> Iterator[Case]:
     count = int(os.environ.get("POLYADIC_SOAK_BODIES", "100000"))
     yield from _clients(seconds)
     yield from _deaths()
+    yield from _replaced()
+    yield from _full_disk()
     for name in INSTANCES:
         yield from _bodies(name, count)
 
@@ -75,6 +77,39 @@ def _deaths() -> Iterator[Case]:
     yield Case(
         key="kill",
         title="One of two workers killed under load",
+        figures={OURS: meanwhile.median},
+        unit="seconds per request",
+        bounds=[Bound("requests afterwards that are not answered with 200", wrong, 0)],
+        facts={"answers meanwhile": _told(meanwhile), "answers afterwards": _told(afterwards)},
+    ).reported()
+
+
+def _replaced() -> Iterator[Case]:
+    for name, instances in (("cp", 1000), ("forecaster", 1)):
+        outcome = endurance.replaced_under_load(name, instances)
+        wrong = sum(count for status, count in outcome.statuses.items() if status != 200) + outcome.lost
+        yield Case(
+            key=f"replaced_{name}",
+            title=f"The files of a model written anew, overwritten and emptied under load, {name}",
+            figures={OURS: outcome.median},
+            unit="seconds per request",
+            bounds=[Bound("requests that are not answered with 200", wrong, 0)],
+            facts={"answers": _told(outcome)},
+        ).reported()
+
+
+def _full_disk() -> Iterator[Case]:
+    """In a container alone, whose /tmp and /dev/shm are small."""
+    if not os.environ.get("POLYADIC_IMAGE"):
+        return
+    data = endurance.asked("forecaster", 1)
+    with endurance.served("forecaster", 2, ("--tmpfs", "/tmp:size=4m", "--shm-size", "4m", "--read-only")) as server:
+        endurance.fill_disks(server)
+        meanwhile, afterwards = endurance.killed_under_load(server, data)
+    wrong = sum(count for status, count in afterwards.statuses.items() if status != 200) + afterwards.lost
+    yield Case(
+        key="full_disk",
+        title="/tmp and /dev/shm full, and one of two workers killed under load",
         figures={OURS: meanwhile.median},
         unit="seconds per request",
         bounds=[Bound("requests afterwards that are not answered with 200", wrong, 0)],

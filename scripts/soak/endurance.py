@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from scripts.load.server import Server, serving
 
 CAPACITY_SECONDS, WARM_SECONDS = 5.0, 2.0
 CLIENTS = 64
+QUIET = {"MODEL_SERVER_ACCESS_LOG": "false"}
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 TRICKLING = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n1"
 
@@ -48,8 +50,7 @@ class Overload:
 def served(name: str, workers: int = 1, options: Sequence[str] = (), **environ: str) -> Iterator[Server]:
     """A server of a model of a usual size, whose log keeps no line of a request."""
     with tempfile.TemporaryDirectory() as base:
-        settings = {"MODEL_SERVER_ACCESS_LOG": "false", **environ}
-        with serving(models.written(name, Path(base)), settings, workers, options) as server:
+        with serving(models.written(name, Path(base)), QUIET | environ, workers, options) as server:
             yield server
 
 
@@ -102,6 +103,33 @@ def killed_under_load(server: Server, data: Sequence[bytes]) -> tuple[Outcome, O
     asking.join()
     server.until_ready()
     return outcomes[0], keep_asking(server.port, data, 8, 2.0)
+
+
+def fill_disks(server: Server) -> None:
+    """Fills what a container can write to; its /tmp and /dev/shm are to be small."""
+    for folder in ("/tmp", "/dev/shm"):
+        filling = f"dd if=/dev/zero of={folder}/fill bs=64k; echo more >> {folder}/more"
+        done = subprocess.run(
+            ["docker", "exec", server.container, "sh", "-c", filling], capture_output=True, text=True, check=False
+        )
+        if "No space left" not in done.stderr:
+            raise RuntimeError(f"{folder} is not full: {done.stderr}")
+
+
+def replaced_under_load(name: str, instances: int) -> Outcome:
+    """The files of a model written anew, overwritten in place and emptied, while clients ask."""
+    data, outcomes = asked(name, instances), list[Outcome]()
+    with tempfile.TemporaryDirectory() as base, serving(models.written(name, Path(base)), QUIET) as server:
+        asking = threading.Thread(target=lambda: outcomes.append(keep_asking(server.port, data, 8, 6.0)))
+        asking.start()
+        time.sleep(1.5)
+        models.written(name, Path(base))
+        time.sleep(1.5)
+        for file in (Path(base) / "model").iterdir():
+            file.write_bytes(file.read_bytes())
+            file.write_bytes(b"")
+        asking.join()
+    return outcomes[0]
 
 
 def beside(server: Server, data: Sequence[bytes], misbehaving: Callable[[int], socket.socket], count: int) -> Outcome:

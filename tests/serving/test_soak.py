@@ -57,3 +57,9 @@ def test_a_killed_worker_is_replaced(data: list[bytes]) -> None:
         meanwhile, afterwards = endurance.killed_under_load(server, data)
     assert set(meanwhile.statuses) <= {200, 503}
     assert set(afterwards.statuses) == {200} and not afterwards.lost
+
+
+@pytest.mark.parametrize("name", ["cp", "lda"])
+def test_a_model_whose_files_are_replaced_is_served_as_it_was_loaded(name: str) -> None:
+    outcome = endurance.replaced_under_load(name, 10)
+    assert set(outcome.statuses) == {200} and not outcome.lost

@@ -82,6 +82,25 @@ def test_nothing_is_written_but_to_tmp_and_no_shared_memory_is_needed(
     assert container.state()["ExitCode"] == 0, container.logs()
 
 
+@pytest.mark.timeout(120, func_only=True)
+def test_a_full_disk_costs_no_answer_and_no_worker(engine: Engine, image: str, scratch: Path) -> None:
+    model = one_of_each()["lda"]
+    written(model, scratch)
+    small = ("--read-only", "--tmpfs", "/tmp:size=2m", "--shm-size", "2m", "--volume", f"{scratch}:/opt/ml:ro")
+    container, address = serving(engine, image, "--env", "MODEL_SERVER_WORKERS=2", *small)
+    until_ready(container, address)
+    for folder in ("/tmp", "/dev/shm"):
+        filling = f"dd if=/dev/zero of={folder}/fill bs=64k; echo more >> {folder}/more"
+        done = docker("exec", container.id, "sh", "-c", filling, check=False)
+        assert "No space left" in done.stderr
+    body = {"instances": [model.example()]}
+    assert all(asked(address, "/invocations", body).status == 200 for _ in range(20))
+    assert http.request("GET", f"{address}/metrics").status == 200
+    docker("exec", container.id, "sh", "-c", "kill -9 $(cut -d ' ' -f 1 /proc/1/task/1/children)")
+    until_ready(container, address)
+    assert all(asked(address, "/invocations", body).status == 200 for _ in range(20))
+
+
 class Models:
     """A container of many models."""
 
