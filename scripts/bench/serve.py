@@ -143,8 +143,8 @@ def peers() -> Iterator[Case]:
             for title, (module, least) in PEERS.items():
                 if module == "gluonts_shell" and name != "forecaster":
                     continue
-                server = _peer(module, name) if module else _app("plain", name)
-                servers[title] = opened.enter_context(server), _in_words_of(title, data)
+                theirs = _peer(module, name) if module else _app("plain", name)
+                servers[title] = opened.enter_context(theirs), _in_words_of(title, data)
                 taken[title], targets[title] = [], least
             for _ in range(ROUNDS):
                 for program, (server, body) in servers.items():

@@ -49,9 +49,11 @@ class Overload:
 @contextlib.contextmanager
 def served(name: str, workers: int = 1, options: Sequence[str] = (), **environ: str) -> Iterator[Server]:
     """A server of a model of a usual size, whose log keeps no line of a request."""
-    with tempfile.TemporaryDirectory() as base:
-        with serving(models.written(name, Path(base)), QUIET | environ, workers, options) as server:
-            yield server
+    with (
+        tempfile.TemporaryDirectory() as base,
+        serving(models.written(name, Path(base)), QUIET | environ, workers, options) as server,
+    ):
+        yield server
 
 
 def asked(name: str, instances: int) -> list[bytes]:

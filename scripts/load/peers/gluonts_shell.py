@@ -19,10 +19,10 @@ from scripts.load.apps import loaded
 from scripts.load.models import HORIZON
 
 
-class Ours(RepresentablePredictor):  # type: ignore[misc]
+class Ours(RepresentablePredictor):
     """A forecaster in a folder; all series of a request are one batch, as GluonTS's own predictors do it."""
 
-    @validated()  # type: ignore[untyped-decorator]
+    @validated()
     def __init__(self, folder: str) -> None:
         super().__init__(prediction_length=HORIZON)
         self.model = loaded(Path(folder))

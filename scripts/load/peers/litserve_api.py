@@ -3,8 +3,6 @@
 What waits is predicted together, up to 64 requests, as ours does it; nothing waits on purpose.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import litserve
 from scripts.load.apps import loaded, plainly
 
 
-class Ours(litserve.LitAPI):  # type: ignore[misc]
+class Ours(litserve.LitAPI):
     """Asked by the same documents as we are."""
 
     def __init__(self, folder: Path) -> None:
@@ -25,9 +23,10 @@ class Ours(litserve.LitAPI):  # type: ignore[misc]
         """Reads the artifact, in the worker."""
         self.model: Any = loaded(self.folder)
 
-    def decode_request(self, request) -> list[Any]:
-        """A request's instances."""
-        return [self.model.parse(instance, request.get("configuration", {})) for instance in request["instances"]]
+    def decode_request(self, request: litserve.Request) -> list[Any]:
+        """A request's instances; what comes is the document, not what it is annotated as."""
+        asked: Any = request
+        return [self.model.parse(instance, asked.get("configuration", {})) for instance in asked["instances"]]
 
     def batch(self, inputs: list[list[Any]]) -> list[list[Any]]:
         """Requests stay lists, since each has its own number of instances."""

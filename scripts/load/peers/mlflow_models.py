@@ -13,7 +13,7 @@ from mlflow.pyfunc import PythonModel
 from scripts.load.apps import loaded, plainly
 
 
-class Ours(PythonModel):  # type: ignore[misc]
+class Ours(PythonModel):
     """Asked by {"dataframe_records": [...]}, a row an instance; options of the request are `params`."""
 
     def load_context(self, context: Any) -> None:

@@ -24,8 +24,9 @@ def decode(data: bytes) -> Any:
             # As Python's json writes what is not finite, and whole numbers of any length.
             with suppress(ValueError, RecursionError):
                 return json.loads(data)
+        more = ". Values of a line each are application/jsonlines" if "after document" in error.msg else ""
         raise UserError(
-            _fault(data) or f"broken JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+            _fault(data) or f"broken JSON at line {error.lineno}, column {error.colno}: {error.msg}{more}"
         ) from None
 
 

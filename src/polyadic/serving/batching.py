@@ -3,8 +3,8 @@
 Who asks while nobody else does predicts at once, in its own thread. Whoever comes meanwhile waits, and the first of
 them predicts for all of them next. Clients that ask again as soon as they are answered would so fall into two halves
 that take turns, each in smaller batches than need be: after a long prediction the next one waits for those just
-answered, for a small share of the time that it took. Bodies are parsed there too: threads that parse while another predicts would take
-turns at Python's lock, thousands of times a second, and all be slower.
+answered, for a small share of the time that it took. Bodies are parsed there too: threads that parse while another
+predicts would take turns at Python's lock, thousands of times a second, and all be slower.
 """
 
 from __future__ import annotations

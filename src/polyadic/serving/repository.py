@@ -13,7 +13,6 @@ from polyadic.serving import metrics
 from polyadic.serving.served import Served
 from polyadic.serving.settings import Settings
 
-
 MOST_HELD_BYTES = 2**28
 """Of a model's tensors, which are copied: larger ones are mapped from their file, which workers then share."""
 
