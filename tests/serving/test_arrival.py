@@ -40,7 +40,7 @@ def test_a_request_is_whole_with_its_last_byte_and_not_before(drawn: tuple[bytes
         arrival.feed(sent[begin:end])
         assert not arrival.whole
     arrival.feed(sent[cuts[-1] if cuts else 0 :])
-    assert arrival.whole and not arrival.too_large and bytes(arrival.data) == sent
+    assert arrival.whole and not arrival.too_large and arrival.data.peek(0, arrival.data.size) == sent
     message = next(RequestParser(Config(), iter([sent]), ("127.0.0.1", 1)))
     assert message.body.read() == body
 
@@ -48,7 +48,7 @@ def test_a_request_is_whole_with_its_last_byte_and_not_before(drawn: tuple[bytes
 @given(requests(), requests())
 def test_what_follows_stays_behind_and_is_the_next_one(first: tuple[bytes, bytes], second: tuple[bytes, bytes]) -> None:
     arrival = Arrival(LIMIT, first[0] + second[0][:20])
-    assert arrival.whole and bytes(arrival.data) == first[0] + second[0][:20]
+    assert arrival.whole and arrival.data.peek(0, arrival.data.size) == first[0] + second[0][:20]
     following = Arrival(LIMIT, second[0][:20])
     assert not following.whole
     following.feed(second[0][20:])

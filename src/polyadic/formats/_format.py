@@ -58,6 +58,7 @@ class Format:
     columns and values as they were written. `unit` is what `Rows.numbers` counts: a record, or a line.
     These raise UserError that names the file, and the line or the record.
 
+    pieces: a large body in pieces that are bodies of their own, of whole instances and about so many bytes each.
     names: a pattern of file names, in small letters, that have none of the suffixes.
     begins: whether a file begins with these bytes, up to 4,096 of them, where its name says nothing.
     """
@@ -76,6 +77,7 @@ class Format:
     heading: Callable[[Path], list[str] | None] | None = None
     read_rows: Callable[[IO[bytes], str, Dealer], Iterator[Rows]] | None = None
     unit: str = "record"
+    pieces: Callable[[IO[bytes], int], Iterator[bytes]] | None = None
     names: re.Pattern[str] | None = None
     begins: Callable[[bytes], bool] | None = None
 

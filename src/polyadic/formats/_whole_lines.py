@@ -22,8 +22,14 @@ def whole_lines(file: IO[bytes], name: str, number: int = 1) -> Iterator[list[by
 
     Raises UserError for a line so long that its values would not fit into memory.
     """
+    for block in whole_blocks(file, name, BATCH_BYTES, number):
+        yield io.BytesIO(block).readlines()
+
+
+def whole_blocks(file: IO[bytes], name: str, most_bytes: int, number: int = 1) -> Iterator[bytes]:
+    """The text of a stream in blocks of whole lines, of about `most_bytes` each; else as `whole_lines`."""
     longest = int(room().bytes / PARSED_COPIES)
-    while block := file.read(BATCH_BYTES):
+    while block := file.read(most_bytes):
         if not block.endswith(b"\n"):
             rest = file.readline(longest)
             if len(rest) == longest and not rest.endswith(b"\n"):
@@ -33,6 +39,5 @@ def whole_lines(file: IO[bytes], name: str, number: int = 1) -> Iterator[list[by
                     "choose an instance with more memory"
                 )
             block += rest
-        lines = io.BytesIO(block).readlines()
-        number += len(lines)
-        yield lines
+        number += block.count(10)
+        yield block

@@ -11,10 +11,10 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from polyadic.formats._csv_rows import read_rows
 from polyadic.formats._csv_text import csv_lines, refuse_other_marks, split_csv_line
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._lines import Lines
+from polyadic.formats._whole_lines import whole_blocks
 
 _QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
 _BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)
@@ -46,6 +47,18 @@ def decode(data: bytes) -> list[list[Any]]:
         if len(row) != len(rows[0][1]):
             raise UserError(f"broken CSV at line {line}: {len(row)} cells where the first row has {len(rows[0][1])}")
     return [[_parse_cell(cell) for cell in row] for _, row in rows]
+
+
+def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """A large body in bodies of whole lines, none of which ends within quotes."""
+    piece = b""
+    for block in whole_blocks(body, "the body", most_bytes):
+        piece += block
+        if piece.count(b'"') % 2 == 0:
+            yield piece
+            piece = b""
+    if piece:
+        yield piece
 
 
 def _parse_cell(text: str) -> int | float | str:
@@ -242,6 +255,7 @@ FORMAT = Format(
     form=Form.TABLE,
     decode=decode,
     encode=encode,
+    pieces=pieces,
     examples=_examples,
     ends_lines=True,
     read_coordinates=read_coordinates,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from polyadic.errors import UserError
 from polyadic.formats._format import Examples, Form, Format
 from polyadic.formats._json_rows import read_rows
+from polyadic.formats._whole_lines import whole_blocks
 from polyadic.formats.json import decode as decode_document
 from polyadic.formats.json import encode as encode_document
 
@@ -32,6 +33,11 @@ def decode_lines(lines: Iterable[bytes], name: str = "") -> Iterator[tuple[int, 
             yield number, value
 
 
+def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """A large body in bodies of whole lines."""
+    return whole_blocks(body, "the body", most_bytes)
+
+
 def encode(values: Sequence[Any]) -> bytes:
     """One line per value, each with a line feed at its end."""
     return b"".join(encode_document(value) + b"\n" for value in values)
@@ -53,5 +59,6 @@ FORMAT = Format(
     ends_lines=True,
     read_rows=read_rows,
     unit="line",
+    pieces=pieces,
     begins=lambda head: head.lstrip().startswith(b"{"),
 )

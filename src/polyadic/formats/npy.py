@@ -34,6 +34,24 @@ def decode(data: bytes) -> NDArray[Any]:
     return _load(io.BytesIO(data), "the body", None)
 
 
+def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """A large body in arrays of some of its rows each; whole, where its rows do not lie one after the other."""
+    try:
+        shape, fortran, dtype = array_head(body, "the body")
+        row = dtype.itemsize * math.prod(shape[1:]) if math.prod(shape) and shape else 0
+        whole = fortran or dtype.hasobject or not row
+    except (*_BROKEN, UserError):
+        whole = True
+    if whole:
+        body.seek(0)
+        yield body.read()
+        return
+    rows = max(1, most_bytes // row)
+    for first in range(0, shape[0], rows):
+        count = min(rows, shape[0] - first)
+        yield encode(_next(body, dtype, count * math.prod(shape[1:]), "the body").reshape(count, *shape[1:]))
+
+
 def encode(value: Any) -> bytes:
     """An .npy file's bytes."""
     out = io.BytesIO()
@@ -127,6 +145,7 @@ FORMAT = Format(
     form=Form.ARRAY,
     decode=decode,
     encode=encode,
+    pieces=pieces,
     examples=_examples,
     open_tensor=open_tensor,
     read_rows=read_rows,

@@ -89,6 +89,18 @@ def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
     yield from _decoded(batch, name)
 
 
+def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """A large body in bodies of whole records."""
+    piece = bytearray()
+    for payload in payloads(body, "the body"):
+        piece += _framed(payload)
+        if len(piece) >= most_bytes:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
 def payloads(file: IO[bytes], name: str) -> Iterator[bytes]:
     """What the frames of a stream hold; a record in several parts is put together."""
     number, parts = 1, list[bytes]()
@@ -282,6 +294,7 @@ FORMAT = Format(
     form=Form.RECORDS,
     decode=decode,
     encode=encode,
+    pieces=pieces,
     examples=_examples,
     read_rows=read_rows,
     begins=lambda head: head.startswith(MAGIC),

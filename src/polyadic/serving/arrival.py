@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from polyadic.serving.spool import Spool
+
 MOST_HEAD_BYTES, MOST_LINE_BYTES = 2**16, 2**10
 """Of a request's head, and of the line before a chunk: where more come, the parser has enough to refuse them."""
 MOST_DIGITS = 16
@@ -19,32 +21,32 @@ class Arrival:
     """
 
     def __init__(self, limit: int, data: bytes = b"") -> None:
-        self.limit, self.data = limit, bytearray()
+        self.limit, self.data = limit, Spool()
         self.whole = self.too_large = self.expects = False
         self._at, self._body, self._end, self._chunked = 0, 0, -1, False
         if data:
             self.feed(data)
 
     def feed(self, data: bytes) -> None:
-        """More of it has come."""
-        self.data += data
+        """More of it has come. Raises OSError where the disk is full."""
+        self.data.append(data)
         if not self.whole and not self._body:
             self._read_head()
         if not self.whole and self._body:
             if self._chunked:
                 self._read_chunks()
             else:
-                self.whole = self._end <= len(self.data)
+                self.whole = self._end <= self.data.size
 
     def _read_head(self) -> None:
         end = self.data.find(BLANK, max(0, self._at - len(BLANK)))
-        self._at = len(self.data)
+        self._at = self.data.size
         if end < 0:
             self.whole = self._at > MOST_HEAD_BYTES
             return
         self._at = self._body = end + len(BLANK)
         length = b"0"
-        for line in bytes(self.data[:end]).lower().split(b"\r\n")[1:]:
+        for line in self.data.peek(0, end).lower().split(b"\r\n")[1:]:
             name, _, value = (part.strip() for part in line.partition(b":"))
             if name == b"transfer-encoding":
                 self._chunked = value.endswith(b"chunked")
@@ -59,16 +61,16 @@ class Arrival:
 
     def _read_chunks(self) -> None:
         """Goes from one chunk to the next as far as they have come; after the last, to the end of the trailers."""
-        while (end := self.data.find(b"\r\n", self._at)) >= 0:
-            text = bytes(self.data[self._at : end]).partition(b";")[0].strip()
+        while (end := self.data.find(b"\r\n", self._at, MOST_LINE_BYTES + 2)) >= 0:
+            text = self.data.peek(self._at, end).partition(b";")[0].strip()
             size = int(text, 16) if DIGITS.fullmatch(text) else 0
             if not size:  # The last one, or none at all.
-                trailers = self.data.find(BLANK, end) >= 0 or len(self.data) - end > MOST_HEAD_BYTES
+                trailers = self.data.find(BLANK, end, MOST_HEAD_BYTES) >= 0 or self.data.size - end > MOST_HEAD_BYTES
                 self.whole = trailers or not DIGITS.fullmatch(text)
                 return
-            come = self._end - self._body + min(size, len(self.data) - end - 2)
+            come = self._end - self._body + min(size, self.data.size - end - 2)
             self.whole = self.too_large = come > self.limit
-            if self.whole or end + size + 4 > len(self.data):
+            if self.whole or end + size + 4 > self.data.size:
                 return
             self._at, self._end = end + size + 4, self._end + size
-        self.whole = len(self.data) - self._at > MOST_LINE_BYTES
+        self.whole = self.data.size - self._at > MOST_LINE_BYTES

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
+import os
 import re
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 from flask import Response, request
 
@@ -17,6 +19,7 @@ from polyadic.errors import shorten
 from polyadic.formats import Form, Format, json
 from polyadic.serving.instances import Refusal, names_of
 from polyadic.serving.settings import MIB
+from polyadic.serving.spool import MOST_IN_MEMORY
 
 MOST_DRAINED_BYTES = 128 * MIB
 LEAST_PACKED_BYTES = 8192
@@ -31,43 +34,93 @@ CHARSETS = {
     **{"utf-16le": "utf-16-le", "utf-16be": "utf-16-be", "utf16": "utf-16", "utf32": "utf-32"},
 }
 """What a text may be written in, and how Python calls it; Python itself would remember every name it is asked for."""
+UTF_8 = ("utf-8", "us-ascii")
 TEXTS = (Form.DOCUMENT, Form.LINES, Form.TABLE)
 
 
-def body(limit: int) -> bytes:
-    """The body of the request under way, unpacked.
+def body(limit: int) -> bytes | IO[bytes]:
+    """The body of the request under way, unpacked; of one that is large a file, which is gone once it is closed.
 
     Refused with 413 where it is larger than `limit` bytes, with 415 for an unknown Content-Encoding, with 400 where it
-    is cut or broken.
+    is cut or broken, with 507 where the disk has no room for it.
     """
-    stated, read = request.content_length or 0, b""
+    stated = request.content_length or 0
     too_large = Refusal(413, f"the body is larger than {limit / MIB:g} MiB: send fewer instances a request")
+    read = _gathered(_read, limit) if stated <= limit else None  # A chunked body states no length.
+    if read is None:
+        drain()
+        raise too_large
+    with ExitStack() as opened:
+        if not isinstance(read, bytes):
+            opened.enter_context(read)
+        if (size := size_of(read)) < stated:
+            raise Refusal(400, f"the body ends after {size} of {stated} bytes: send it whole", connection="close")
+        unpacked = _unpacked(read, limit)
+        if unpacked is None:
+            raise too_large
+        if unpacked is read:
+            opened.pop_all()
+    return unpacked
+
+
+def _read(size: int) -> bytes:
+    """The next bytes of the body under way."""
     try:
-        if stated <= limit:
-            read = request.environ["wsgi.input"].read(limit + 1)  # A chunked body states no length.
+        data: bytes = request.environ["wsgi.input"].read(size)
     except Exception as error:  # Each server has errors of its own for a body that it cannot read.
         text = f"the body breaks off, or its chunks are broken: {error}"
         raise Refusal(400, text.rstrip(": "), connection="close") from None
-    if stated > limit or len(read) > limit:
-        drain()
-        raise too_large
-    if len(read) < stated:
-        raise Refusal(400, f"the body ends after {len(read)} of {stated} bytes: send it whole", connection="close")
-    unpacked = _unpacked(read, limit)
-    if unpacked is None:
-        raise too_large
-    return unpacked
+    return data
+
+
+def _gathered(read: Callable[[int], bytes], limit: int) -> bytes | IO[bytes] | None:
+    """All that can be read: in memory, or in a file where it is large; None where it is more than `limit` bytes."""
+    first = read(min(limit, MOST_IN_MEMORY) + 1)
+    if len(first) <= min(limit, MOST_IN_MEMORY):
+        return first
+    if len(first) > limit:
+        return None
+    with ExitStack() as opened:
+        with on_disk("body"):
+            file = opened.enter_context(tempfile.TemporaryFile())
+        size, chunk = 0, first
+        while chunk:
+            size += len(chunk)
+            if size > limit:
+                return None
+            with on_disk("body"):
+                file.write(chunk)
+                file.flush()
+            chunk = read(MIB)
+        file.seek(0)
+        opened.pop_all()
+    return file
+
+
+@contextmanager
+def on_disk(what: str) -> Iterator[None]:
+    """507 where the disk has no room for what is written."""
+    try:
+        yield
+    except OSError as error:
+        sentence = f"the disk has no room for the {what} ({error.strerror}): send fewer instances a request"
+        raise Refusal(507, sentence, connection="close") from None
+
+
+def size_of(read: bytes | IO[bytes]) -> int:
+    """The bytes of a body."""
+    return len(read) if isinstance(read, bytes) else os.fstat(read.fileno()).st_size
 
 
 def drain() -> None:
     """Reads what the client is still sending: a connection cut in mid-body would hide the answer from it."""
     stream, left = request.environ["wsgi.input"], MOST_DRAINED_BYTES
-    with contextlib.suppress(Exception):  # Each server has errors of its own for a body that breaks off.
+    with suppress(Exception):  # Each server has errors of its own for a body that breaks off.
         while left > 0 and (chunk := stream.read(min(left, MIB))):
             left -= len(chunk)
 
 
-def _unpacked(packed: bytes, limit: int) -> bytes | None:
+def _unpacked(packed: bytes | IO[bytes], limit: int) -> bytes | IO[bytes] | None:
     """A body without its Content-Encoding, of which gzip is known; None where it is longer than `limit`."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
@@ -75,11 +128,11 @@ def _unpacked(packed: bytes, limit: int) -> bytes | None:
     if encoding not in ("gzip", "x-gzip"):
         raise Refusal(415, f"Content-Encoding {encoding!r} is not taken here: send the body as it is, or gzip")
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-            plain = file.read(limit + 1)
+        source = io.BytesIO(packed) if isinstance(packed, bytes) else packed
+        with source, gzip.GzipFile(fileobj=source) as file:
+            return _gathered(file.read, limit)
     except (EOFError, OSError, zlib.error) as error:
         raise Refusal(400, f"the body is not gzip, as its Content-Encoding says: {error}") from None
-    return plain if len(plain) <= limit else None
 
 
 def request_format(spoken: Sequence[Format]) -> Format:
@@ -97,7 +150,7 @@ def charset() -> str:
 
 def in_utf8(text: bytes, asked: Format, charset: str) -> bytes:
     """A text in UTF-8, whatever charset it is written in; 415 for an unknown one, 400 where it is not in it."""
-    if asked.form not in TEXTS or charset.lower() in ("utf-8", "us-ascii"):
+    if asked.form not in TEXTS or charset.lower() in UTF_8:
         return text
     name = CHARSETS.get(charset.lower().replace("_", "-"))
     if name is None:

@@ -31,7 +31,7 @@ from polyadic.serving.served import Served, ended, in_slot
 from polyadic.serving.settings import WORKERS, Settings
 
 TARGET = "X-Amzn-SageMaker-Target-Model"
-MOST_NAME_CHARACTERS, PAGE_MODELS = 1024, 100
+MOST_NAME_CHARACTERS, MOST_ASKED_BYTES, PAGE_MODELS = 1024, 2**20, 100
 FILES = ("model.json", "model.safetensors", "model.tar.gz")
 """What is read of a model's folder."""
 SPARE_BYTES = 128 * 2**20
@@ -108,7 +108,9 @@ class Many:
 
     def add(self) -> Response:
         """Loads a model: 409 where the name is taken, 400 where the URL is no model, 507 where memory is short."""
-        name, url = _named(json.decode, content.body(self.settings.largest_body))
+        asked = content.body(min(MOST_ASKED_BYTES, self.settings.largest_body))
+        assert isinstance(asked, bytes)
+        name, url = _named(json.decode, asked)
         with self._lock:
             self._refuse_taken(name)
         folder = self._confined(url)

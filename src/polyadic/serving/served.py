@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from flask import Response, request
 
 from polyadic.errors import UserError
 from polyadic.formats import Format, json
 from polyadic.room import room, size
-from polyadic.serving import content, metrics
+from polyadic.serving import content, large, metrics
 from polyadic.serving.batching import Batcher, Full, Gone, Late, Slots, Work
 from polyadic.serving.instances import Refusal, arrange, parse_all, read_instances, spoken_formats
 from polyadic.serving.record import Record, current, log_fault
@@ -44,17 +45,17 @@ class Served:
         record = current()
         record.algorithm, record.model = self.algorithm, self.name
         body = content.body(self.settings.largest_body)
+        with contextlib.nullcontext() if isinstance(body, bytes) else body:
+            return self._answer(body, record)
+
+    def _answer(self, body: bytes | IO[bytes], record: Record) -> Response:
         asked = content.request_format(self.spoken)
         charset = content.charset()
         wanted = content.answer_format(self.spoken, asked, self.settings.default_accept)
         lines = isinstance(wanted, Format) and wanted.ends_lines and not self.settings.batch_transform
-        work = Work(
-            partial(self._parse, body, asked, charset, wanted),
-            self._refuse_large,
-            lines,
-            time.monotonic() + self.settings.deadline,
-            getattr(request.environ.get("gunicorn.socket"), "there", _always),
-        )
+        if not isinstance(body, bytes):
+            return self._answer_large(body, asked, charset, wanted, record)
+        work = self._work(partial(self._parse, body, asked, charset, wanted), lines)
         predictions = self._run(work, record)
         assert isinstance(wanted, Format)
         if work.parts:
@@ -64,6 +65,41 @@ class Served:
         if self.settings.batch_transform and wanted.ends_lines:
             # A transform job that assembles by line ends each answer with a line break of its own.
             data = data.rstrip(b"\r\n")
+        return content.respond(wanted, data)
+
+    def _work(self, parse: Callable[[], list[Any]], may_stream: bool = False) -> Work:
+        """A request, or a piece of one, of the client of the request under way."""
+        there = getattr(request.environ.get("gunicorn.socket"), "there", _always)
+        return Work(parse, self._refuse_large, may_stream, time.monotonic() + self.settings.deadline, there)
+
+    def _answer_large(
+        self, body: IO[bytes], asked: Format, charset: str, wanted: Format | Refusal, record: Record
+    ) -> Response:
+        """The answer to a body in a file, piece by piece, each within the time that a request has."""
+        if isinstance(wanted, Refusal):
+            raise wanted
+        rows, work = 0, self._work(list)
+        answer = large.Answer(wanted, self.model, self.settings.batch_transform)
+        with contextlib.ExitStack() as opened:
+            opened.callback(answer.close)
+            try:
+                for piece in large.pieces(body, asked, charset, wanted):
+                    work.parse, work.parts = partial(self._parse, piece, asked, charset, wanted), None
+                    work.deadline = time.monotonic() + self.settings.deadline
+                    predictions = self._run(work, record)
+                    rows += work.instances
+                    with record.phase("encode"):
+                        answer.add(predictions)
+            except UserError as error:
+                raise Refusal(400, _after(rows, str(error))) from None
+            except Refusal as refusal:
+                raise Refusal(refusal.status, _after(rows, str(refusal)), **refusal.headers) from None
+            finally:
+                record.rows = rows
+            if not rows:
+                raise Refusal(400, "the body holds no instances")
+            data = answer.data()
+            opened.pop_all()
         return content.respond(wanted, data)
 
     def _parse(self, body: bytes, asked: Format, charset: str, wanted: Format | Refusal) -> list[Any]:
@@ -156,6 +192,11 @@ def ended(answer: Callable[[], Response], end: Callable[[], None]) -> Response:
     else:
         end()
     return response
+
+
+def _after(rows: int, sentence: str) -> str:
+    """A sentence about a piece of a request, with how many instances there are before it."""
+    return f"after {rows:,} instances: {sentence}" if rows else sentence
 
 
 def _always() -> bool:

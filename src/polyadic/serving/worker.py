@@ -21,6 +21,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from polyadic.serving import settings
 from polyadic.serving.arrival import Arrival
+from polyadic.serving.spool import MOST_IN_MEMORY
 
 RECEIVED_BYTES = 2**18
 """Bytes that are received at a time."""
@@ -44,6 +45,7 @@ LATE = _refusal(b"408 Request Timeout", b"the request came too slowly: send it w
 FULL = _refusal(
     b"503 Service Unavailable\r\nRetry-After: 1", b"the requests under way fill the memory for them: try again"
 )
+NO_SPACE = _refusal(b"507 Insufficient Storage", b"the disk has no room for the body: send fewer instances a request")
 IDLE, COMING, BUSY, LEAVING, CLOSING = range(5)
 """Nothing has come; a part of a request has; a thread has it; the answer is on its way; the client may still send."""
 
@@ -63,11 +65,7 @@ class Line:
 
     def recv(self, size: int) -> bytes:
         """What has come, up to so many bytes; none where all has been read."""
-        if self.arrival.too_large and not self.arrival.data:
-            return b""
-        data = bytes(self.arrival.data[:size])
-        del self.arrival.data[:size]
-        return data
+        return self.arrival.data.take(size)
 
     def sendall(self, data: bytes) -> None:
         """Sends what the client takes at once; the main thread sends the rest."""
@@ -164,7 +162,7 @@ class Worker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limit, self._conns, self._swept = settings.read().largest_body, set[Any](), 0.0
-        self._held, self._most_held = 0, self.cfg.threads * self._limit
+        self._held, self._most_held = 0, self.cfg.threads * min(self._limit, MOST_IN_MEMORY)
 
     def accept(self, listener: Any) -> None:
         """Takes a connection on, without a thread; where there are too many, in the place of the oldest idle one."""
@@ -206,22 +204,26 @@ class Worker(ThreadWorker):
             if not data or line.moved > MOST_DISCARDED_BYTES:
                 self._drop(conn)
             return
-        if line.lost or not (data or line.arrival.data):
+        if line.lost or not (data or line.arrival.data.left):
             self._drop(conn)
             return
         line.ended = not data
         if line.phase == IDLE:
             line.begin(COMING)
         line.moved += len(data)
-        self._hold(line, line.held + len(data))
-        line.arrival.feed(data)
+        try:
+            line.arrival.feed(data)
+        except OSError:
+            self._refuse(conn, NO_SPACE)
+            return
+        self._hold(line, line.arrival.data.in_memory)
         if self._held > self._most_held and not line.arrival.whole:
             self._refuse(conn, FULL)
         else:
             self._take(conn)
 
     def _hold(self, line: Line, size: int) -> None:
-        """Counts the bytes of requests that are held; a thread that reads them frees them at its end."""
+        """Counts the bytes of requests that are held in memory; a thread that reads them frees them at its end."""
         self._held, line.held = self._held + size - line.held, size
 
     def _take(self, conn: Any) -> None:
@@ -231,7 +233,7 @@ class Worker(ThreadWorker):
             self.poller.unregister(line.sock)
             line.begin(BUSY)
             self.enqueue_req(conn)
-        elif line.arrival.data and line.phase == IDLE:
+        elif line.arrival.data.left and line.phase == IDLE:
             line.begin(COMING)
         if line.arrival.expects and not line.arrival.whole:
             line.arrival.expects = False
@@ -239,7 +241,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Answers a request; the last one of a client that has ended, or whose body nobody will read to its end."""
-        if conn.sock.ended or conn.sock.arrival.too_large:
+        if conn.sock.ended or conn.sock.arrival.too_large or conn.sock.arrival.data.size > MOST_IN_MEMORY:
             req.force_close()
         return bool(super().handle_request(req, conn))
 
@@ -281,7 +283,7 @@ class Worker(ThreadWorker):
     def _answered(self, conn: Any) -> None:
         line = conn.sock
         if line.keep:
-            left = conn.parser.unreader.take_buffered() + bytes(line.arrival.data)
+            left = conn.parser.unreader.take_buffered() + line.arrival.data.take(line.arrival.data.left)
             line.arrival = Arrival(self._limit, left)
             self._hold(line, len(left))
             self._await(conn)
@@ -315,6 +317,7 @@ class Worker(ThreadWorker):
         self.nr_conns -= 1
         with contextlib.suppress(KeyError, ValueError):
             self.poller.unregister(conn.sock.sock)
+        conn.sock.arrival.data.close()
         conn.sock.sock.close()
 
     def _evict(self) -> bool:
