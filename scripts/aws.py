@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.request import urlopen
 
@@ -135,6 +136,7 @@ class Rehearsal:
         self._model = botocore.session.Session().get_service_model(service)
         self._operations = {xform_name(name): name for name in self._model.operation_names}
         self._answers = answers
+        self.meta = SimpleNamespace(service_model=self._model)
 
     def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
         if method not in self._operations:

@@ -29,9 +29,9 @@ from scripts.endpoint import failure, require_in_service, settle, summary, weigh
 from scripts.history import Change
 from scripts.hosting import alarms
 from scripts.hosting.changes import compare, confirm
-from scripts.hosting.fleet import Fleet, read_fleet
+from scripts.hosting.fleet import METRICS, Fleet, read_fleet
 from scripts.hosting.plan import plan
-from scripts.hosting.requests import configuration_request, model_request
+from scripts.hosting.requests import configuration_request, metrics_request, model_request
 from scripts.hosting.rollout import FORMS, check_instances, deployment_config, rollout
 from scripts.hosting.source import Model, check_image, rehearsed, resolve
 from scripts.hosting.tags import prefix, tags
@@ -115,6 +115,12 @@ def _variant_arguments(parser: argparse.ArgumentParser) -> None:
     )
     capture.add_argument("--no-capture", action="store_false", dest="capture", help="capture no longer")
     parser.add_argument("--capture-percentage", type=percentage, metavar="PERCENT", help="default: as now, or 100")
+    parser.add_argument(
+        "--no-metrics",
+        action="store_false",
+        dest="metrics",
+        help="the container's figures (GET /metrics) do not go to CloudWatch, as they else do where boto3 knows how",
+    )
     parser.set_defaults(capture=None)
 
 
@@ -202,7 +208,12 @@ def _apply(arguments: argparse.Namespace, sagemaker: Any, wanted: Fleet, models:
     names = {name: f"{configuration}-{shorten(name, 20)}" for name in models}
     for name, model in models.items():
         sagemaker.create_model(**model_request(endpoint, name, model, names[name], arguments.role))
-    sagemaker.create_endpoint_config(**configuration_request(endpoint, configuration, wanted, names))
+    request = configuration_request(endpoint, configuration, wanted, names)
+    if arguments.metrics:
+        request = metrics_request(sagemaker) | request
+    else:
+        request.pop(METRICS, None)
+    sagemaker.create_endpoint_config(**request)
     if is_new:
         sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=configuration, Tags=tags(endpoint))
     else:

@@ -6,8 +6,10 @@ from typing import Any
 from scripts.aws import answer_or_none
 
 PRODUCTION, SHADOW, CAPTURE = "ProductionVariants", "ShadowProductionVariants", "DataCaptureConfig"
+METRICS = "MetricsConfig"
 REPLACED = {"VariantName", "ModelName", "InstanceType", "InitialInstanceCount", "InitialVariantWeight"}
 KEPT = (
+    METRICS,
     "AsyncInferenceConfig",
     "ExplainerConfig",
     "KmsKeyId",

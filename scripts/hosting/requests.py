@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from scripts.hosting.fleet import CAPTURE, PRODUCTION, SHADOW, Fleet, Served
+from scripts.hosting.fleet import CAPTURE, METRICS, PRODUCTION, SHADOW, Fleet, Served
 from scripts.hosting.source import Model
 from scripts.hosting.tags import tags
+
+SCRAPED = "EnableDetailedObservability"
 
 
 def model_request(endpoint: str, variant: str, model: Model, name: str, role: str) -> dict[str, Any]:
@@ -33,6 +35,12 @@ def configuration_request(endpoint: str, name: str, fleet: Fleet, models: dict[s
     if fleet.capture is not None:
         parameters[CAPTURE] = fleet.capture
     return parameters
+
+
+def metrics_request(sagemaker: Any) -> dict[str, Any]:
+    """What lets SageMaker scrape the container's /metrics for CloudWatch; nothing where boto3 knows no such thing."""
+    known = sagemaker.meta.service_model.operation_model("CreateEndpointConfig").input_shape.members.get(METRICS)
+    return {METRICS: {SCRAPED: True}} if known is not None and SCRAPED in known.members else {}
 
 
 def _variant_request(served: Served, models: dict[str, str]) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def expect_tags(sagemaker: Stubber) -> None:
 
 def test_an_update_keeps_what_it_is_not_told(command: Command, stub: Stub, fixed_name: None) -> None:
     sagemaker = living(stub, CAPTURE)
-    expect_update(sagemaker, KEPT | {"DataCaptureConfig": CAPTURE})
+    scraped = {"MetricsConfig": {"EnableDetailedObservability": True}}
+    expect_update(sagemaker, KEPT | scraped | {"DataCaptureConfig": CAPTURE})
     sagemaker.add_response("describe_endpoint", description("Updating", "ab-old"))
     sagemaker.add_response("describe_endpoint", description("InService", "ab-new"))
     expect_tags(sagemaker)
@@ -200,7 +201,7 @@ def test_an_update_that_is_rolled_back_is_a_failure(command: Command, stub: Stub
     reason = "Model container did not start."
     for status in ("Updating", "RollingBack", "InService"):
         sagemaker.add_response("describe_endpoint", description(status, "ab-old", FailureReason=reason))
-    code, _, err = command("deploy", *words("A=s3://bucket/a/model.tar.gz"))
+    code, _, err = command("deploy", *words("A=s3://bucket/a/model.tar.gz"), "--no-metrics")
     assert code == 1
     assert err == f"error: the update of endpoint ab failed and was rolled back: {reason[:-1]}\n"
 

@@ -60,7 +60,10 @@ BODIES = {
         pack_rows([Row(1, np.flatnonzero(row), np.array([n for n in row if n], float), 8) for row in DOCUMENTS])
     ),
 }
-MODELS: dict[str, Any] = {"cp": rank_one_model(*(torch.arange(1.0, rows + 1) for rows in (3, 3, 2))), "lda": small_lda()}
+MODELS: dict[str, Any] = {
+    "cp": rank_one_model(*(torch.arange(1.0, rows + 1) for rows in (3, 3, 2))),
+    "lda": small_lda(),
+}
 
 
 def client(name: str, tmp_path: Path, **environ: str) -> FlaskClient:

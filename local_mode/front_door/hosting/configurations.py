@@ -13,7 +13,7 @@ KIND = "endpoint-config"
 PRODUCTION, SHADOW = "ProductionVariants", "ShadowProductionVariants"
 MEMBERS = (
     "EndpointConfigName", PRODUCTION, SHADOW, "DataCaptureConfig", "AsyncInferenceConfig", "Tags", "KmsKeyId",
-    "ExecutionRoleArn", "EnableNetworkIsolation",
+    "ExecutionRoleArn", "EnableNetworkIsolation", "MetricsConfig",
 )  # fmt: skip
 VARIANT = (
     "VariantName", "ModelName", "InitialInstanceCount", "InstanceType", "InitialVariantWeight", "VolumeSizeInGB",

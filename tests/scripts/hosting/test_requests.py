@@ -1,7 +1,13 @@
 """The requests that make a model and a configuration."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.session
+import pytest
+
 from scripts.hosting.fleet import Fleet, Served
-from scripts.hosting.requests import configuration_request, model_request
+from scripts.hosting.requests import configuration_request, metrics_request, model_request
 from scripts.hosting.source import Model
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
@@ -55,3 +61,16 @@ def test_a_configuration_with_all_that_it_can_have() -> None:
         "KmsKeyId": "k",
         "Tags": TAGS,
     }
+
+
+def test_metrics_are_scraped_where_the_service_model_knows_how() -> None:
+    known = botocore.session.Session().get_service_model("sagemaker")
+    sagemaker = SimpleNamespace(meta=SimpleNamespace(service_model=known))
+    assert metrics_request(sagemaker) == {"MetricsConfig": {"EnableDetailedObservability": True}}
+
+
+@pytest.mark.parametrize("members", [{}, {"MetricsConfig": SimpleNamespace(members={"EnableEnhancedMetrics": None})}])
+def test_an_older_service_model_is_asked_for_nothing_that_it_does_not_know(members: dict[str, Any]) -> None:
+    shape = SimpleNamespace(input_shape=SimpleNamespace(members=members))
+    older = SimpleNamespace(service_model=SimpleNamespace(operation_model=lambda name: shape))
+    assert metrics_request(SimpleNamespace(meta=older)) == {}
