@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 from gunicorn import util
@@ -53,6 +54,12 @@ def post_fork(server, worker):
     devices = visible.split(",") if visible else [str(number) for number in range(count_gpus())]
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[worker.place % len(devices)]
+
+
+def worker_exit(server, worker):
+    """What the last requests of a worker add to the figures; one that failed before has none."""
+    if metrics := sys.modules.get("polyadic.serving.metrics"):
+        metrics.count_up()
 
 
 def child_exit(server, worker):

@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from polyadic.serving import metrics
 from tests.helpers.opt_ml import OptMl
 from tests.helpers.served_models import constant_cp, written
 from tests.helpers.serving import JSON, Server
@@ -36,6 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def figures(server: Server) -> dict[tuple[str, ...], float]:
     """Each figure by its name and the values of its labels, in the order of their names."""
+    time.sleep(0.6)  # Each worker counts what it has answered twice a second.
     answer = server.send("GET", "/metrics")
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(answer.data.decode())
@@ -162,3 +167,24 @@ def test_the_log_may_be_off_and_may_fail(monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr("sys.stdout", Full())
     assert loud.post("/invocations", json={"instances": [1]}, buffered=True).status_code == 200
+
+
+@given(st.lists(st.floats(0, 100), max_size=20))
+def test_values_that_are_counted_together_are_those_that_are_observed_one_by_one(values: list[float]) -> None:
+    together, one_by_one = (
+        Histogram("seconds", "Seconds.", buckets=metrics.SECONDS, registry=CollectorRegistry()) for _ in range(2)
+    )
+    metrics._observe(together, values)
+    for value in values:
+        one_by_one.observe(value)
+    samples = [
+        {
+            (sample.name, *sample.labels.items()): sample.value
+            for family in histogram.collect()
+            for sample in family.samples
+        }
+        for histogram in (together, one_by_one)
+    ]
+    assert {k: v for k, v in samples[0].items() if k[0][-7:] != "created"} == pytest.approx(
+        {k: v for k, v in samples[1].items() if k[0][-7:] != "created"}
+    )

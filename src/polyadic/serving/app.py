@@ -39,7 +39,7 @@ def application(settings: Settings | None = None) -> Flask:
     app.register_error_handler(Refusal, service.refuse)
     app.register_error_handler(HTTPException, partial(service.refuse_http, app))
     app.register_error_handler(Exception, service.fail)
-    metrics.keep_memory_told()
+    metrics.keep_counting()
     (Many if settings.many_models else One)(settings).join(app)
     return app
 
@@ -67,9 +67,10 @@ class Service:
 
     def begin(self) -> None:
         """A record for the request."""
-        g.record = Record.of_request()
-        if request.path not in QUIET:
-            metrics.begun()
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        g.record = record = Record.of_request(asked.environ)
+        if asked.path not in QUIET:
+            metrics.begun(record)
 
     def sign(self, response: Response) -> Response:
         """What every answer carries: the request's number and trace, and the variant; it is counted once it is sent.
@@ -77,16 +78,16 @@ class Service:
         The variant, which the platform does not tell a client of the container itself, is added to the attributes of
         the request, where both together are not longer than the platform passes on.
         """
-        record = current()
+        record, asked = current(), request._get_current_object()  # type: ignore[attr-defined]
         response.headers[REQUEST_ID] = record.id
         if record.trace:
             response.headers[TRACE] = record.trace
         if self.settings.variant:
-            own, given = f"variant={self.settings.variant}", request.headers.get(ATTRIBUTES, "")
+            own, given = f"variant={self.settings.variant}", asked.headers.get(ATTRIBUTES, "")
             both = f"{given},{own}" if given else own
             response.headers[ATTRIBUTES] = both if len(both) <= MOST_ATTRIBUTE_CHARACTERS else own
-        if request.path not in QUIET:
-            response.call_on_close(partial(self._end, record, request.method, request.path, response.status_code))
+        if asked.path not in QUIET:
+            response.call_on_close(partial(self._end, record, asked.method, asked.path, response.status_code))
         return response
 
     def _end(self, record: Record, method: str, path: str, status: int) -> None:

@@ -10,14 +10,15 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from flask import g, request
+from flask import g
 
 from polyadic.formats import json
 
-REQUEST_ID, INFERENCE_ID, TRACE = "X-Request-Id", "X-Amzn-SageMaker-Inference-Id", "Traceparent"
+REQUEST_ID, TRACE = "X-Request-Id", "Traceparent"
 SOUND_ID = re.compile(r"[\x21-\x7e]{1,128}")
 SOUND_TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[\x21-\x7e]*)?")
 """A traceparent as W3C Trace Context has it."""
@@ -45,12 +46,12 @@ class Record:
     phases: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def of_request() -> Record:
-        """That of the request under way; it has the number that the client gives it, or one of its own."""
-        given, trace = request.headers.get(REQUEST_ID, ""), request.headers.get(TRACE, "")
+    def of_request(environ: Mapping[str, Any]) -> Record:
+        """That of a request; it has the number that the client gives it, or one of its own."""
+        given, trace = environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")
         return Record(
             given if given and SOUND_ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):012x}",
-            request.headers.get(INFERENCE_ID),
+            environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID"),
             trace if trace and SOUND_TRACE.fullmatch(trace) else None,
         )
 
