@@ -31,12 +31,3 @@ def test_batches_are_all_documents_once(nonzeros: int) -> None:
     torch.testing.assert_close(torch.cat([dense(batch) for batch in batches]), dense(corpus))
     torch.testing.assert_close(corpus.frequencies, dense(corpus).sum(0))
     torch.testing.assert_close(corpus.lengths, dense(corpus).sum(1))
-
-
-def test_corpora_are_joined_one_after_another() -> None:
-    parts = [Corpus.of([([2, 0], [1, 3])], 4), Corpus.of([], 4), Corpus.of([([], []), ([1, 3], [2, 5])], 4)]
-    joined = Corpus.joined(parts, 4)
-    assert joined.offsets.tolist() == [0, 2, 2, 4]
-    assert joined.words.tolist() == [0, 2, 1, 3]
-    assert joined.counts.tolist() == [3, 1, 2, 5]
-    assert (len(Corpus.joined([], 4)), Corpus.joined([], 4).terms) == (0, 4)

@@ -19,7 +19,7 @@ from polyadic.formats._gzip import opened
 from polyadic.formats._json_rows import parse_json_row
 from polyadic.formats._lines import Lines
 from polyadic.formats._refusal import refusing
-from polyadic.formats._rows import UNSTATED, Dealer, Row, Rows, join_rows, pack_rows
+from polyadic.formats._rows import UNSTATED, Dealer, Row, Rows, join_rows, offsets_of, pack_rows
 from polyadic.formats._whole_lines import whole_lines
 from polyadic.registry import Registry
 
@@ -45,6 +45,7 @@ __all__ = [
     "csv_lines",
     "is_unbounded",
     "join_rows",
+    "offsets_of",
     "opened",
     "pack_rows",
     "parse_columns",

@@ -30,14 +30,19 @@ def parse_json_row(instance: object) -> Row:
     if not isinstance(features, dict) or "values" not in features:
         raise UserError(f"{shorten(instance)} holds no counts: write {_FORMS}")
     values = _numbers(features["values"], "values", "iuf")
-    shape = _numbers(features.get("shape", []), "shape", "iu")
-    if (shape < 0).any():
-        raise UserError(f"shape is {shape.tolist()}: give the number of terms")
-    width = min(math.prod(shape.tolist()), LARGEST_COLUMN) if len(shape) else UNSTATED
+    width = _width(features.get("shape", []))
     keys = features.get("keys")
     columns = None if keys is None else _numbers(keys, "keys", "iu")
     _refuse_misfits(values, columns, width)
     return Row(0, columns if columns is None else np.minimum(columns, LARGEST_COLUMN), values, width)
+
+
+def _width(shape: object) -> int:
+    """The number of columns that a shape states."""
+    numbers = _numbers(shape, "shape", "iu").tolist()
+    if any(number < 0 for number in numbers):
+        raise UserError(f"shape is {numbers}: give the number of terms")
+    return min(math.prod(numbers), LARGEST_COLUMN) if numbers else UNSTATED
 
 
 def _decode_line(line: bytes) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ class Weighed(Protocol):
 
     def numbers(self, query: Any) -> int:
         """How many numbers its answer holds."""
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A model that checks several instances in less time together than one after the other."""
+
+    def parse_together(self, instances: Sequence[Any], configuration: Mapping[str, Any]) -> list[Any]:
+        """As `parse` of each; UserError where any of them is wrong, whichever it is."""
 
 
 class Schemas(NamedTuple):

@@ -6,6 +6,7 @@ They are arranged by the form of a format, never by its name: a new format is se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from polyadic.errors import InstanceError, UserError
@@ -108,6 +109,12 @@ def names_of(formats: Sequence[Format]) -> str:
 
 def parse_all(model: Model, instances: Sequence[Any], configuration: Mapping[str, Any]) -> list[Any]:
     """The instances, each checked by the model; InstanceError for the first that it refuses."""
+    if len(instances) > 1:
+        from polyadic.jobs.model import Together
+
+        if isinstance(model, Together):
+            with suppress(UserError):  # One by one tells which it is.
+                return model.parse_together(instances, configuration)
     parsed = []
     for index, instance in enumerate(instances):
         try:

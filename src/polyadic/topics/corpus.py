@@ -43,14 +43,6 @@ class Corpus:
         return Corpus.of_places(document, word, count, documents=len(words), terms=terms)
 
     @staticmethod
-    def joined(parts: Sequence[Corpus], terms: int) -> Corpus:
-        """The documents of several corpora over the same terms, one after another."""
-        lengths = torch.cat([torch.zeros(1, dtype=torch.int64), *(part.offsets.diff() for part in parts)])
-        empty = torch.zeros(0)
-        words = torch.cat([empty.long(), *(part.words for part in parts)])
-        return Corpus(lengths.cumsum(0), words, torch.cat([empty, *(part.counts for part in parts)]), terms)
-
-    @staticmethod
     def of_places(document: Tensor, word: Tensor, count: Tensor, documents: int, terms: int) -> Corpus:
         """The corpus of counts in any order.
 

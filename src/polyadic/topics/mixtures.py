@@ -5,6 +5,7 @@ Shapes: documents D, terms V, topics K.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from polyadic.topics.corpus import Corpus, as_corpus
 from polyadic.topics.products import document_edges
 from polyadic.topics.spectral import Topics
 
+FEW_WORDS = 1024
+"""Of all documents, which one thread has done before others were told to help."""
 MOST_TOKENS = 4096
 """Of more tokens, a document's mixture would hardly be another."""
 
@@ -31,14 +34,14 @@ def mixtures(corpus: Corpus, topics: Topics) -> Tensor:
     """
     corpus = as_corpus(corpus, topics.terms)
     count, width = len(topics.alpha), padded(len(topics.alpha), torch.float64)
-    used, words = torch.unique(corpus.words, return_inverse=True)
-    columns, prior, out = (torch.zeros(rows, width, dtype=torch.float64) for rows in (len(used), 1, len(corpus)))
-    columns[:, :count], prior[0, :count] = topics.beta.double().T[used], topics.alpha
-    arrays = [part.numpy() for part in (corpus.offsets, words, corpus.counts, columns, prior, out)]
+    used, words = (part.numpy() for part in torch.unique(corpus.words, return_inverse=True))
+    columns, prior, out = (np.zeros((rows, width)) for rows in (len(used), 1, len(corpus)))
+    columns[:, :count], prior[0, :count] = topics.beta.double().cpu().numpy().T[used], topics.alpha.cpu()
     kernel = kernels.filtered(16 if width % 16 == 0 else min(width, 8))
+    arrays = (corpus.offsets.numpy(), words, corpus.counts.numpy(), columns, prior, out)
 
     def update(begin: int, end: int) -> None:
-        kernel(*arrays, torch.zeros(2, width, dtype=torch.float64).numpy(), float(MOST_TOKENS), begin, end)
+        kernel(*arrays, np.zeros((2, width)), float(MOST_TOKENS), begin, end)
 
-    in_parallel(update, document_edges(corpus))
-    return out[:, :count] / out[:, :count].sum(1, keepdim=True)
+    in_parallel(update, document_edges(corpus) if len(words) > FEW_WORDS else (0, len(corpus)))
+    return torch.from_numpy(out[:, :count] / out[:, :count].sum(1, keepdims=True))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -17,13 +18,20 @@ from torch import Tensor
 
 from polyadic.algorithms.lda.hyperparameters import Hyperparameters
 from polyadic.artifact import Artifact
-from polyadic.formats import UNSTATED, Rows, pack_rows, parse_json_row
+from polyadic.formats import UNSTATED, Rows, offsets_of, pack_rows, parse_json_row
 from polyadic.jobs.model import Schemas
 from polyadic.readers.corpus import Width, corpus_of
 from polyadic.reports.topics import write_report
 from polyadic.topics.corpus import Corpus
 from polyadic.topics.mixtures import mixtures
 from polyadic.topics.spectral import Topics
+
+
+class Document(NamedTuple):
+    """The distinct words of a document, in their order, and how often each is there (float32)."""
+
+    words: NDArray[np.int64]
+    counts: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +64,31 @@ class Model:
         """A document of one word."""
         return {"data": {"features": {"keys": [0], "shape": [self.topics.terms], "values": [1]}}}
 
-    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Corpus:
-        """A document's counts, dense or sparse, as a corpus of one document."""
-        row = parse_json_row(instance)._replace(number=1)
-        return corpus_of(pack_rows([row]), "features", "document", Width(self.topics.terms, "the model"))
+    def parse(self, instance: object, configuration: Mapping[str, Any]) -> Document:
+        """A document's counts, dense or sparse."""
+        return self.parse_together([instance], configuration)[0]
 
-    def predict(self, instances: list[Corpus]) -> list[dict[str, Any]]:
+    def parse_together(self, instances: Sequence[object], configuration: Mapping[str, Any]) -> list[Document]:
+        """Documents that are checked in a tenth of the time that each alone takes."""
+        rows = (parse_json_row(instance)._replace(number=n) for n, instance in enumerate(instances, 1))
+        corpus = corpus_of(pack_rows(rows), "features", "document", Width(self.topics.terms, "the model"))
+        words, counts = corpus.words.numpy(), corpus.counts.numpy()
+        return [Document(words[begin:end], counts[begin:end]) for begin, end in pairwise(corpus.offsets.tolist())]
+
+    def predict(self, instances: list[Document]) -> list[dict[str, Any]]:
         """The topic mixture of each document, all computed together."""
-        mixtures_DK = mixtures(Corpus.joined(instances, self.topics.terms), self.topics)
+        if not instances:
+            return []
+        words, counts = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*instances, strict=True))
+        offsets = torch.from_numpy(offsets_of(np.array([len(document.words) for document in instances])))
+        mixtures_DK = mixtures(Corpus(offsets, words, counts, self.topics.terms), self.topics)
         return [{"topic_mixture": mixture} for mixture in mixtures_DK.tolist()]
 
-    def weight(self, query: Corpus) -> int:
+    def weight(self, query: Document) -> int:
         """The document itself and its distinct words."""
         return 1 + len(query.words)
 
-    def numbers(self, query: Corpus) -> int:
+    def numbers(self, query: Document) -> int:
         """One for each topic."""
         return len(self.topics.alpha)
 
