@@ -134,16 +134,21 @@ def batching() -> Iterator[Case]:
 
 
 def peers() -> Iterator[Case]:
-    """The same artifact behind other servers, each by one worker with one thread for the model, eight clients."""
+    """The same artifact behind other servers, eight clients; each has the processes that it has by default.
+
+    Ours and the plain one have a worker a core, LitServe one beside that for HTTP, the others one. The model has one
+    thread in each: with torch's own number all of them are slower.
+    """
+    workers = min(8, os.cpu_count() or 1)
     for name, count in (("forecaster", 1), ("forecaster", 8), ("cp", 1000), ("lda", 100)):
         data = models.work(name, count).body
         taken, targets = {OURS: list[float]()}, dict[str, float]()
         with contextlib.ExitStack() as opened:
-            servers = {OURS: (opened.enter_context(_served(name)), data)}
+            servers = {OURS: (opened.enter_context(_served(name, workers)), data)}
             for title, (module, least) in PEERS.items():
                 if module == "gluonts_shell" and name != "forecaster":
                     continue
-                theirs = _peer(module, name) if module else _app("plain", name)
+                theirs = _peer(module, name) if module else _app("plain", name, MODEL_SERVER_WORKERS=str(workers))
                 servers[title] = opened.enter_context(theirs), _in_words_of(title, data)
                 taken[title], targets[title] = [], least
             for _ in range(ROUNDS):
@@ -218,9 +223,9 @@ def _asked(server: Server, data: list[bytes], clients: int) -> Outcome:
 
 
 @contextlib.contextmanager
-def _served(name: str, **environ: str) -> Iterator[Server]:
-    """Our server of a model, by one worker."""
-    with tempfile.TemporaryDirectory() as base, serving(models.written(name, Path(base)), environ) as server:
+def _served(name: str, workers: int = 1, **environ: str) -> Iterator[Server]:
+    """Our server of a model."""
+    with tempfile.TemporaryDirectory() as base, serving(models.written(name, Path(base)), environ, workers) as server:
         yield server
 
 
@@ -233,7 +238,7 @@ def _app(application: str, name: str, **environ: str) -> Iterator[Server]:
         settings = {"SAGEMAKER_BASE_DIR": base, "SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "1"}
         config = str(ROOT / "container" / "gunicorn.conf.py")
         command = [sys.executable, "-m", "gunicorn", "--config", config, f"scripts.load.apps:{application}()"]
-        with running(command, port, **settings, **environ) as server:
+        with running(command, port, **(settings | environ)) as server:
             yield server
 
 
