@@ -118,8 +118,11 @@ def batching() -> Iterator[Case]:
         [request("/invocations", models.work("forecaster", 1).body)],
         {OURS: list[float](), UNBATCHED: list[float]()},
     )
-    threads = {"MODEL_SERVER_THREADS": "24"}
-    with _served("forecaster", **threads) as ours, _app("unbatched", "forecaster", **threads) as theirs:
+    threads = "24"
+    with (
+        _served("forecaster", MODEL_SERVER_THREADS=threads) as ours,
+        _app("unbatched", "forecaster", MODEL_SERVER_THREADS=threads) as theirs,
+    ):
         for _ in range(ROUNDS):
             for program, server in ((OURS, ours), (UNBATCHED, theirs)):
                 taken[program].append(1 / _asked(server, data, 16).rate)

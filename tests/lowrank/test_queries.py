@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polyadic.errors import UserError
 from polyadic.lowrank.fold_in import FoldIn
-from polyadic.lowrank.queries import parse_query
+from polyadic.lowrank.indices import Mode
+from polyadic.lowrank.queries import parse_entries, parse_query
 from polyadic.lowrank.questions import Entry, Slice
 from tests.helpers.small_models import MODES
 
@@ -39,3 +42,20 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_is_no_query_is_refused(instance: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_query(instance, MODES, 1.0)
+
+
+ROWS = st.one_of(st.integers(-2, 4), st.sampled_from([True, None, 1.0, "1", 2**70, [0]]))
+INDEX = st.one_of(st.lists(st.integers(0, 2), min_size=3, max_size=3), st.lists(ROWS, max_size=4))
+
+
+@given(st.lists(st.one_of(INDEX, INDEX.map(lambda index: {"index": index})), min_size=1, max_size=4))
+def test_what_is_parsed_together_is_what_each_is_alone(instances: list[object]) -> None:
+    modes = tuple(Mode(number, 3, None, None) for number in range(3))
+    together = parse_entries(instances, modes)
+    if together is not None:
+        assert together == [parse_query(instance, modes, 1e300) for instance in instances]
+    usual = [row if isinstance(row, list) else row["index"] for row in instances]  # type: ignore[index]
+    if all(len(row) == 3 and all(type(cell) is int and 0 <= cell < 3 for cell in row) for row in usual):
+        assert together is not None
+    labelled = (Mode(0, 3, ("0", "1", "2"), None), *modes[1:])
+    assert parse_entries(instances, labelled) is None

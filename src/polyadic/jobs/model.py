@@ -60,8 +60,8 @@ class Weighed(Protocol):
 class Together(Protocol):
     """A model that checks several instances in less time together than one after the other."""
 
-    def parse_together(self, instances: Sequence[Any], configuration: Mapping[str, Any]) -> list[Any]:
-        """As `parse` of each; UserError where any of them is wrong, whichever it is."""
+    def parse_together(self, instances: Sequence[Any], configuration: Mapping[str, Any]) -> list[Any] | None:
+        """As `parse` of each; None where each must be seen alone, as where any may be wrong. UserError says so too."""
 
 
 class Schemas(NamedTuple):

@@ -114,7 +114,8 @@ def parse_all(model: Model, instances: Sequence[Any], configuration: Mapping[str
 
         if isinstance(model, Together):
             with suppress(UserError):  # One by one tells which it is.
-                return model.parse_together(instances, configuration)
+                if (together := model.parse_together(instances, configuration)) is not None:
+                    return together
     parsed = []
     for index, instance in enumerate(instances):
         try:
