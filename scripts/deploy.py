@@ -29,7 +29,7 @@ from scripts.endpoint import failure, require_in_service, settle, summary, weigh
 from scripts.history import Change
 from scripts.hosting import alarms
 from scripts.hosting.changes import compare, confirm
-from scripts.hosting.fleet import METRICS, Fleet, read_fleet
+from scripts.hosting.fleet import Fleet, read_fleet
 from scripts.hosting.plan import plan
 from scripts.hosting.requests import configuration_request, metrics_request, model_request
 from scripts.hosting.rollout import FORMS, check_instances, deployment_config, rollout
@@ -209,11 +209,7 @@ def _apply(arguments: argparse.Namespace, sagemaker: Any, wanted: Fleet, models:
     for name, model in models.items():
         sagemaker.create_model(**model_request(endpoint, name, model, names[name], arguments.role))
     request = configuration_request(endpoint, configuration, wanted, names)
-    if arguments.metrics:
-        request = metrics_request(sagemaker) | request
-    else:
-        request.pop(METRICS, None)
-    sagemaker.create_endpoint_config(**request)
+    sagemaker.create_endpoint_config(**request | metrics_request(sagemaker, wanted, arguments.metrics))
     if is_new:
         sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=configuration, Tags=tags(endpoint))
     else:

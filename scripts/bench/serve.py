@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from scripts.load.server import ROOT, Server, free_port, running, serving
 SECONDS, ROUNDS = 3.0, 3
 WARM_SECONDS = 1.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-FLOOR, CONSTANT, UNBATCHED = "parse and predict in one process", "a constant answer", "without batching"
+FLOOR, UNBATCHED = "parse and predict in one process", "without batching"
+CONSTANT, MODELLESS = "Flask with a constant answer", "ours with a constant model"
 JSON, NPY, RECORDIO = "application/json", "application/x-npy", "application/x-recordio-protobuf"
 PEERS = {
     "gluonts.shell": ("gluonts_shell", 2.0),
@@ -67,10 +69,10 @@ def light() -> Iterator[Case]:
     """Requests that are next to no work for the model, against the same server with a constant answer."""
     for name in ("cp", "lda"):
         asked = models.work(name, 1)
-        data, taken = [request("/invocations", asked.body)], {OURS: list[float](), CONSTANT: list[float]()}
-        with _served(name) as ours, _app("constant", name) as theirs:
+        data, taken = [request("/invocations", asked.body)], defaultdict[str, list[float]](list)
+        with _served(name) as ours, _app("constant", name) as theirs, _app("modelless", name) as without:
             for _ in range(ROUNDS):
-                for program, server in ((OURS, ours), (CONSTANT, theirs)):
+                for program, server in ((OURS, ours), (CONSTANT, theirs), (MODELLESS, without)):
                     taken[program].append(1 / _asked(server, data, 8).rate)
         seconds = {program: statistics.median(each) for program, each in taken.items()}
         share = seconds[CONSTANT] / seconds[OURS]
@@ -78,7 +80,7 @@ def light() -> Iterator[Case]:
             key=f"light_{name}",
             title=f"Eight clients, {TITLES[name].format(1)}",
             figures=seconds,
-            roles={CONSTANT: "floor"},
+            roles={CONSTANT: "floor", MODELLESS: "floor"},
             unit="seconds per request",
             bounds=[Bound("share of the requests that a constant answer has", share, 0.85, "value at least")],
             facts={"requests a second": f"{1 / seconds[OURS]:.0f}"},

@@ -37,10 +37,15 @@ def configuration_request(endpoint: str, name: str, fleet: Fleet, models: dict[s
     return parameters
 
 
-def metrics_request(sagemaker: Any) -> dict[str, Any]:
-    """What lets SageMaker scrape the container's /metrics for CloudWatch; nothing where boto3 knows no such thing."""
+def metrics_request(sagemaker: Any, fleet: Fleet, scraped: bool) -> dict[str, Any]:
+    """Whether SageMaker scrapes the container's /metrics for CloudWatch, with whatever else an endpoint says of them.
+
+    Nothing where boto3 knows no such thing; SageMaker's own default is that of the day.
+    """
     known = sagemaker.meta.service_model.operation_model("CreateEndpointConfig").input_shape.members.get(METRICS)
-    return {METRICS: {SCRAPED: True}} if known is not None and SCRAPED in known.members else {}
+    if known is None or SCRAPED not in known.members:
+        return {}
+    return {METRICS: {**fleet.more.get(METRICS, {}), SCRAPED: scraped}}
 
 
 def _variant_request(served: Served, models: dict[str, str]) -> dict[str, Any]:

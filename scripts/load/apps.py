@@ -11,6 +11,7 @@ from flask import Flask, Response, jsonify, request
 from polyadic.serving import app as serving
 from polyadic.serving import settings
 from polyadic.serving.batching import Batcher, Work
+from polyadic.serving.served import Served
 
 
 def constant() -> Flask:
@@ -29,6 +30,27 @@ def constant() -> Flask:
     return app
 
 
+class Constant:
+    """A model that is no work."""
+
+    def parse(self, instance: Any, configuration: Any) -> Any:
+        """The instance as it is."""
+        return instance
+
+    def predict(self, instances: list[Any]) -> list[dict[str, Any]]:
+        """The same answer to all."""
+        return [{"value": 0.123456789}] * len(instances)
+
+
+def modelless() -> Flask:
+    """Ours, with a model that is no work: what reading, checking, batching, figures and the log cost beside HTTP."""
+    from polyadic.serving import repository
+
+    model: Any = Constant()
+    repository.load = lambda folder, settings, name="": Served(model, settings)
+    return serving.application()
+
+
 def unbatched() -> Flask:
     """Ours, but each request is predicted alone."""
 
@@ -41,7 +63,7 @@ def unbatched() -> Flask:
             self._tell(work, own)
 
     Batcher._next = one  # type: ignore[method-assign]
-    Batcher._linger = lambda self: None  # type: ignore[method-assign]
+    Batcher._linger = lambda self, own: None  # type: ignore[method-assign]
     return serving.application()
 
 

@@ -197,7 +197,7 @@ def test_an_update_keeps_what_it_is_not_told(command: Command, stub: Stub, fixed
 
 def test_an_update_that_is_rolled_back_is_a_failure(command: Command, stub: Stub, fixed_name: None) -> None:
     sagemaker = living(stub)
-    expect_update(sagemaker, KEPT)
+    expect_update(sagemaker, KEPT | {"MetricsConfig": {"EnableDetailedObservability": False}})
     reason = "Model container did not start."
     for status in ("Updating", "RollingBack", "InService"):
         sagemaker.add_response("describe_endpoint", description(status, "ab-old", FailureReason=reason))

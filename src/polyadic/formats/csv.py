@@ -50,15 +50,19 @@ def decode(data: bytes) -> list[list[Any]]:
 
 
 def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
-    """A large body in bodies of whole lines, none of which ends within quotes."""
-    piece = b""
+    """A large body in bodies of whole lines, none of which ends within quotes.
+
+    Quotes that are no cell's, of which there may be an odd number, keep lines together for a while only.
+    """
+    piece, quotes = bytearray(), 0
     for block in whole_blocks(body, "the body", most_bytes):
         piece += block
-        if piece.count(b'"') % 2 == 0:
-            yield piece
-            piece = b""
+        quotes += block.count(b'"')
+        if quotes % 2 == 0 or len(piece) > 2 * most_bytes + csv.field_size_limit():
+            yield bytes(piece)
+            piece, quotes = bytearray(), 0
     if piece:
-        yield piece
+        yield bytes(piece)
 
 
 def _parse_cell(text: str) -> int | float | str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -25,8 +26,10 @@ from polyadic.formats._rows import Dealer, Rows
 from polyadic.room import refuse_large
 
 MAGIC = b"\x93NUMPY"
+WHOLE_COPIES = 3
+"""What an array takes that is read whole from a stream, in units of its bytes."""
 # What numpy raises over a header that is none.
-_BROKEN = (ValueError, EOFError, OverflowError, MemoryError, SyntaxError, TokenError, BadZipFile)
+_BROKEN = (ValueError, TypeError, EOFError, OverflowError, MemoryError, SyntaxError, TokenError, BadZipFile)
 
 
 def decode(data: bytes) -> NDArray[Any]:
@@ -38,11 +41,12 @@ def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
     """A large body in arrays of some of its rows each; whole, where its rows do not lie one after the other."""
     try:
         shape, fortran, dtype = array_head(body, "the body")
-        row = dtype.itemsize * math.prod(shape[1:]) if math.prod(shape) and shape else 0
-        whole = fortran or dtype.hasobject or not row
+        row = dtype.itemsize * math.prod(shape[1:])
+        whole = fortran or dtype.hasobject or dtype.subdtype is not None or len(shape) < 2 or min(shape) < 1
     except (*_BROKEN, UserError):
         whole = True
-    if whole:
+    if whole or not row:
+        refuse_large(WHOLE_COPIES * body.seek(0, os.SEEK_END), "the body")
         body.seek(0)
         yield body.read()
         return
@@ -50,6 +54,14 @@ def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
     for first in range(0, shape[0], rows):
         count = min(rows, shape[0] - first)
         yield encode(_next(body, dtype, count * math.prod(shape[1:]), "the body").reshape(count, *shape[1:]))
+
+
+def head(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What stands before the entries of an array."""
+    out = io.BytesIO()
+    told = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, told)
+    return out.getvalue()
 
 
 def encode(value: Any) -> bytes:

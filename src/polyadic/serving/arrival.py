@@ -8,6 +8,8 @@ from polyadic.serving.spool import Spool
 
 MOST_HEAD_BYTES, MOST_LINE_BYTES = 2**16, 2**10
 """Of a request's head, and of the line before a chunk: where more come, the parser has enough to refuse them."""
+MOST_FRAMING_BYTES = 2**20
+"""What the lines between chunks may take, beside as much as the largest body."""
 MOST_DIGITS = 16
 BLANK, DIGITS = b"\r\n\r\n", re.compile(rb"[0-9a-fA-F]{1,15}")
 
@@ -69,7 +71,8 @@ class Arrival:
                 self.whole = trailers or not DIGITS.fullmatch(text)
                 return
             come = self._end - self._body + min(size, self.data.size - end - 2)
-            self.whole = self.too_large = come > self.limit
+            framed = self.data.size - self._body > 2 * self.limit + MOST_FRAMING_BYTES
+            self.whole = self.too_large = come > self.limit or framed
             if self.whole or end + size + 4 > self.data.size:
                 return
             self._at, self._end = end + size + 4, self._end + size

@@ -142,8 +142,8 @@ class Batcher:
     def _lead(self, own: Work) -> bool:
         """Predicts a batch of what waits, and tells the first of those left to go on; whether that is `own` again."""
         batch, seconds = list[Work](), 0.0
-        self._linger()
         try:
+            self._linger(own)
             self._next(own, batch)
             if batch:
                 seconds = self._predict(batch)
@@ -167,12 +167,14 @@ class Batcher:
                     following.signal.release()
         return following is own
 
-    def _linger(self) -> None:
+    def _linger(self, own: Work) -> None:
         """Waits for those who were answered last, as long as that is next to nothing beside their prediction."""
-        left = self._linger_until - time.monotonic()
+        left = min(self._linger_until, own.deadline) - time.monotonic()
         if left > LEAST_LINGER_SECONDS:
             with self._lock:
-                self._enough.wait_for(lambda: len(self._waiting) >= self._expected, left)
+                first = self._waiting[0].parts if self._waiting else None
+                if not (first and first[0][1] >= self.most):  # Else the batch is full without them.
+                    self._enough.wait_for(lambda: len(self._waiting) >= self._expected, left)
 
     def _next(self, own: Work, batch: list[Work]) -> None:
         """Adds the first requests that wait, as many as a batch takes, parsed; those that are refused are told so."""

@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,9 +16,10 @@ from flask import Response, request
 
 from polyadic.errors import shorten
 from polyadic.formats import Form, Format, json
+from polyadic.serving import spool
 from polyadic.serving.instances import Refusal, names_of
 from polyadic.serving.settings import MIB
-from polyadic.serving.spool import MOST_IN_MEMORY
+from polyadic.serving.spool import Spool
 
 MOST_DRAINED_BYTES = 128 * MIB
 LEAST_PACKED_BYTES = 8192
@@ -35,17 +35,19 @@ CHARSETS = {
 }
 """What a text may be written in, and how Python calls it; Python itself would remember every name it is asked for."""
 UTF_8 = ("utf-8", "us-ascii")
+WIDE = ("utf-16", "utf-32")
+"""How the names of charsets begin in which a line feed is more than a byte."""
 TEXTS = (Form.DOCUMENT, Form.LINES, Form.TABLE)
 
 
-def body(limit: int) -> bytes | IO[bytes]:
+def body(limit: int, advice: str = "send fewer instances a request") -> bytes | IO[bytes]:
     """The body of the request under way, unpacked; of one that is large a file, which is gone once it is closed.
 
     Refused with 413 where it is larger than `limit` bytes, with 415 for an unknown Content-Encoding, with 400 where it
     is cut or broken, with 507 where the disk has no room for it.
     """
     stated = request.content_length or 0
-    too_large = Refusal(413, f"the body is larger than {limit / MIB:g} MiB: send fewer instances a request")
+    too_large = Refusal(413, f"the body is larger than {limit / MIB:g} MiB: {advice}")
     read = _gathered(_read, limit) if stated <= limit else None  # A chunked body states no length.
     if read is None:
         drain()
@@ -75,26 +77,25 @@ def _read(size: int) -> bytes:
 
 def _gathered(read: Callable[[int], bytes], limit: int) -> bytes | IO[bytes] | None:
     """All that can be read: in memory, or in a file where it is large; None where it is more than `limit` bytes."""
-    first = read(min(limit, MOST_IN_MEMORY) + 1)
-    if len(first) <= min(limit, MOST_IN_MEMORY):
+    most = min(limit, spool.MOST_IN_MEMORY)
+    first = read(most + 1)
+    if len(first) <= most:
         return first
     if len(first) > limit:
         return None
-    with ExitStack() as opened:
-        with on_disk("body"):
-            file = opened.enter_context(tempfile.TemporaryFile())
-        size, chunk = 0, first
+    held, chunk = Spool(), first
+    try:
         while chunk:
-            size += len(chunk)
-            if size > limit:
-                return None
             with on_disk("body"):
-                file.write(chunk)
-                file.flush()
+                held.append(chunk)
+            if held.size > limit:
+                held.close()
+                return None
             chunk = read(MIB)
-        file.seek(0)
-        opened.pop_all()
-    return file
+    except BaseException:
+        held.close()
+        raise
+    return held.whole()
 
 
 @contextmanager
@@ -146,6 +147,11 @@ def request_format(spoken: Sequence[Format]) -> Format:
 def charset() -> str:
     """What the body is written in, as its Content-Type says."""
     return request.mimetype_params.get("charset", "utf-8") if ";" in (request.content_type or "") else "utf-8"
+
+
+def is_wide(charset: str) -> bool:
+    """Whether a text in this charset can be told into lines only once it is decoded."""
+    return CHARSETS.get(charset.lower().replace("_", "-"), "").startswith(WIDE)
 
 
 def in_utf8(text: bytes, asked: Format, charset: str) -> bytes:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from polyadic.formats import Form, Format, json
+from polyadic.formats import Form, Format, json, npy
+from polyadic.formats._gzip import BYTE_ORDER_MARK
 from polyadic.room import room, size
 from polyadic.serving import content
 from polyadic.serving.instances import Refusal, arrange
 from polyadic.serving.settings import MIB
-from polyadic.serving.spool import MOST_IN_MEMORY
+from polyadic.serving.spool import MOST_IN_MEMORY, Spool
 
 if TYPE_CHECKING:
     from polyadic.jobs.model import Model
@@ -32,10 +32,11 @@ def pieces(body: IO[bytes], asked: Format, charset: str, wanted: Format) -> Iter
 
     Refused with 413 where it must be read whole and would fill the memory.
     """
-    text = asked.form in content.TEXTS
-    cuts = asked.form not in TABLES or wanted.form in TABLES
-    if cuts and asked.pieces is not None and not (text and charset.lower() not in content.UTF_8):
-        yield from (piece for piece in asked.pieces(body, PIECE_BYTES) if not (text and piece.isspace()))
+    text, cuts = asked.form in content.TEXTS, asked.form not in TABLES or wanted.form in TABLES
+    if cuts and asked.pieces is not None and not (text and content.is_wide(charset)):
+        for piece in asked.pieces(body, PIECE_BYTES):
+            if not text or piece.removeprefix(BYTE_ORDER_MARK).strip(b"\r\n"):
+                yield piece
         return
     data = content.size_of(body)
     if data * WHOLE_COPIES > room().bytes:
@@ -55,44 +56,54 @@ class Answer:
 
     def __init__(self, wanted: Format, model: Model, ends_bare: bool) -> None:
         self.wanted, self.model, self.ends_bare = wanted, model, ends_bare
-        self._arrays, self._empty = list[Any](), True
-        self._file = tempfile.SpooledTemporaryFile(MOST_IN_MEMORY)  # noqa: SIM115 The answer is read later.
+        self._spool, self._rows = Spool(), 0
+        self._like: NDArray[Any] | None = None
 
     def add(self, predictions: list[dict[str, Any]]) -> None:
         """The answers to the next piece."""
         match self.wanted.form:
             case Form.DOCUMENT:
-                self._write((b'{"predictions":[' if self._empty else b",") + json.encode(predictions)[1:-1])
+                begin = b"," if self._spool.size else b'{"predictions":['
+                self._write(begin + json.encode(predictions)[1:-1])
             case Form.ARRAY:
-                self._arrays.append(arrange(self.wanted, predictions, self.model))
+                self._add_rows(arrange(self.wanted, predictions, self.model))
             case _:
                 self._write(self.wanted.encode(arrange(self.wanted, predictions, self.model)))
-        self._empty = False
+
+    def _add_rows(self, array: NDArray[Any]) -> None:
+        like = self._like = array[:0] if self._like is None else self._like
+        if array.shape[1:] != like.shape[1:]:
+            raise Refusal(406, "the answers differ in length and make no array: ask for application/jsonlines")
+        self._rows += len(array)
+        self._write(array.astype(like.dtype).tobytes())
 
     def data(self) -> bytes | Iterator[bytes]:
         """All of it; one that is large part by part."""
         if self.wanted.form is Form.DOCUMENT:
             self._write(b"]}")
-        elif self.wanted.form is Form.ARRAY:
-            self._write(self.wanted.encode(np.concatenate(self._arrays)))
-        length = self._file.tell() - (self.ends_bare and self.wanted.ends_lines)
-        self._file.seek(0)
+        head = b"" if self._like is None else npy.head((self._rows, *self._like.shape[1:]), self._like.dtype)
+        length = self._spool.size - (self.ends_bare and self.wanted.ends_lines)
         if length <= MOST_IN_MEMORY:
-            with self._file:
-                return self._file.read(length)
-        return self._parts(length)
+            try:
+                return head + self._spool.take(length)
+            finally:
+                self.close()
+        return self._parts(head, length)
 
     def close(self) -> None:
         """Nothing of it is wanted."""
-        self._file.close()
+        self._spool.close()
 
-    def _parts(self, length: int) -> Iterator[bytes]:
-        with self._file:
+    def _parts(self, head: bytes, length: int) -> Iterator[bytes]:
+        try:
+            yield head
             while length:
-                data = self._file.read(min(length, SENT_BYTES))
+                data = self._spool.take(min(length, SENT_BYTES))
                 length -= len(data)
                 yield data
+        finally:
+            self.close()
 
     def _write(self, data: bytes) -> None:
         with content.on_disk("answer"):
-            self._file.write(data)
+            self._spool.append(data)

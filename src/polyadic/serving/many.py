@@ -108,7 +108,7 @@ class Many:
 
     def add(self) -> Response:
         """Loads a model: 409 where the name is taken, 400 where the URL is no model, 507 where memory is short."""
-        asked = content.body(min(MOST_ASKED_BYTES, self.settings.largest_body))
+        asked = content.body(min(MOST_ASKED_BYTES, self.settings.largest_body), "send a name and a URL")
         assert isinstance(asked, bytes)
         name, url = _named(json.decode, asked)
         with self._lock:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from flask import Response, request
 
 from polyadic.errors import UserError
-from polyadic.formats import Format, json
+from polyadic.formats import Form, Format, json
 from polyadic.room import room, size
 from polyadic.serving import content, large, metrics
 from polyadic.serving.batching import Batcher, Full, Gone, Late, Slots, Work
@@ -39,6 +39,8 @@ class Served:
 
     def answer(self) -> Response:
         """The answer to the request under way: checks in the order 413, 415, 400, 406, then predicts.
+
+        Of a large body 406 comes before 400.
 
         Where an answer is written line by line and is longer than one batch, it is sent as it is computed.
         """
@@ -78,12 +80,15 @@ class Served:
         """The answer to a body in a file, piece by piece, each within the time that a request has."""
         if isinstance(wanted, Refusal):
             raise wanted
-        rows, work = 0, self._work(list)
+        rows, number, work = 0, 0, self._work(list)
         answer = large.Answer(wanted, self.model, self.settings.batch_transform)
         with contextlib.ExitStack() as opened:
             opened.callback(answer.close)
             try:
                 for piece in large.pieces(body, asked, charset, wanted):
+                    number += 1
+                    if not work.there():
+                        raise Gone
                     work.parse, work.parts = partial(self._parse, piece, asked, charset, wanted), None
                     work.deadline = time.monotonic() + self.settings.deadline
                     predictions = self._run(work, record)
@@ -91,9 +96,13 @@ class Served:
                     with record.phase("encode"):
                         answer.add(predictions)
             except UserError as error:
-                raise Refusal(400, _after(rows, str(error))) from None
+                raise Refusal(400, str(error)) from None
+            except Gone:
+                raise Refusal(499, "the client has gone", connection="close") from None
             except Refusal as refusal:
-                raise Refusal(refusal.status, _after(rows, str(refusal)), **refusal.headers) from None
+                where = f"in piece {number}" if asked.form is Form.ARRAY else f"after {rows:,} instances"
+                sentence = f"{where}: {refusal}" if rows and refusal.status == 400 else str(refusal)
+                raise Refusal(refusal.status, sentence, **refusal.headers) from None
             finally:
                 record.rows = rows
             if not rows:
@@ -192,11 +201,6 @@ def ended(answer: Callable[[], Response], end: Callable[[], None]) -> Response:
     else:
         end()
     return response
-
-
-def _after(rows: int, sentence: str) -> str:
-    """A sentence about a piece of a request, with how many instances there are before it."""
-    return f"after {rows:,} instances: {sentence}" if rows else sentence
 
 
 def _always() -> bool:

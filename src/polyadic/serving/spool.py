@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from typing import IO
@@ -18,7 +19,7 @@ class Spool:
 
     def __init__(self) -> None:
         self.size, self._taken, self._memory = 0, 0, bytearray()
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
 
     @property
     def left(self) -> int:
@@ -62,7 +63,16 @@ class Spool:
         if self._file is None:
             del self._memory[: len(data)]
         self._taken += len(data)
+        if self._file is not None and not self.left:
+            self._file.truncate(0)  # The space is needed for the same bytes elsewhere.
         return data
+
+    def whole(self) -> bytes | IO[bytes]:
+        """All that has come, of which nothing was taken: itself, or the file, open at its beginning."""
+        if self._file is None:
+            return bytes(self._memory)
+        self._file.seek(0)
+        return io.BufferedReader(self._file)
 
     def close(self) -> None:
         """Frees the space on the disk."""
@@ -73,7 +83,7 @@ class Spool:
         return found if found < 0 else found + self._taken
 
     def _write(self, data: bytes | bytearray) -> None:
-        """Writes behind what is on the disk; a write may be of a part."""
+        """Writes behind what is on the disk, unbuffered, so that to close it fails never; a write may be of a part."""
         assert self._file is not None
         with memoryview(data) as view:
             done = 0

@@ -63,14 +63,19 @@ def test_a_configuration_with_all_that_it_can_have() -> None:
     }
 
 
-def test_metrics_are_scraped_where_the_service_model_knows_how() -> None:
+@pytest.mark.parametrize("scraped", [True, False])
+def test_metrics_are_scraped_or_not_where_the_service_model_knows_how(scraped: bool) -> None:
     known = botocore.session.Session().get_service_model("sagemaker")
     sagemaker = SimpleNamespace(meta=SimpleNamespace(service_model=known))
-    assert metrics_request(sagemaker) == {"MetricsConfig": {"EnableDetailedObservability": True}}
+    told = {"EnableDetailedObservability": scraped}
+    assert metrics_request(sagemaker, Fleet({}), scraped) == {"MetricsConfig": told}
+    kept = {"EnableEnhancedMetrics": True, "EnableDetailedObservability": not scraped}
+    request = metrics_request(sagemaker, Fleet({}, more={"MetricsConfig": kept}), scraped)
+    assert request == {"MetricsConfig": kept | told}
 
 
 @pytest.mark.parametrize("members", [{}, {"MetricsConfig": SimpleNamespace(members={"EnableEnhancedMetrics": None})}])
 def test_an_older_service_model_is_asked_for_nothing_that_it_does_not_know(members: dict[str, Any]) -> None:
     shape = SimpleNamespace(input_shape=SimpleNamespace(members=members))
     older = SimpleNamespace(service_model=SimpleNamespace(operation_model=lambda name: shape))
-    assert metrics_request(SimpleNamespace(meta=older)) == {}
+    assert metrics_request(SimpleNamespace(meta=older), Fleet({}), True) == {}
