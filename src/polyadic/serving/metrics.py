@@ -9,10 +9,9 @@ import bisect
 import os
 import resource
 import threading
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +143,14 @@ def _of(figure: Any, *labels: str) -> Any:
     return figure.labels(VARIANT, *labels)
 
 
+@cache
 def keep_counting(seconds: float = 0.5) -> None:
-    """Counts again and again, in a thread of its own."""
+    """Counts again and again, in a thread of its own, one for the process."""
+    never = threading.Event()
 
     def count() -> None:
-        while True:
+        while not never.wait(seconds):
             count_up()
-            time.sleep(seconds)
 
     threading.Thread(target=count, name="figures", daemon=True).start()
 
