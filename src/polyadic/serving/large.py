@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from polyadic.formats import Form, Format, json, npy
-from polyadic.formats._gzip import BYTE_ORDER_MARK
 from polyadic.room import room, size
 from polyadic.serving import content
 from polyadic.serving.instances import Refusal, arrange
@@ -35,7 +35,7 @@ def pieces(body: IO[bytes], asked: Format, charset: str, wanted: Format) -> Iter
     text, cuts = asked.form in content.TEXTS, asked.form not in TABLES or wanted.form in TABLES
     if cuts and asked.pieces is not None and not (text and content.is_wide(charset)):
         for piece in asked.pieces(body, PIECE_BYTES):
-            if not text or piece.removeprefix(BYTE_ORDER_MARK).strip(b"\r\n"):
+            if not text or piece.removeprefix(codecs.BOM_UTF8).strip(b"\r\n"):
                 yield piece
         return
     data = content.size_of(body)
