@@ -25,6 +25,8 @@ ENTRIES_PER_BATCH = 2**16
 def evaluate(tensor: LowRank, index: NDArray[np.int64], device: torch.device) -> Tensor:
     """The entries (B) at B indices (B x N), evaluated in batches."""
     rows = torch.from_numpy(index).to(device)
+    if len(rows) <= ENTRIES_PER_BATCH:
+        return tensor.at(rows)
     return torch.cat([tensor.at(batch) for batch in torch.split(rows, ENTRIES_PER_BATCH)])
 
 
@@ -39,7 +41,7 @@ def answer_entries(
     index = np.concatenate([np.array(single, dtype=np.int64).reshape(-1, len(tensor.shape)), *blocks])
     values = evaluate(tensor, index, device).cpu()
     single_values = iter(values[: len(single)].tolist())
-    block_values = iter(torch.split(values[len(single) :], [len(block) for block in blocks]))
+    block_values = iter(torch.split(values[len(single) :], [len(block) for block in blocks]) if blocks else ())
     for question in questions:
         if isinstance(question, Entry):
             yield {"value": next(single_values)}
