@@ -22,7 +22,7 @@ from pathlib import Path
 from scripts.bench.measure import OURS, Bound, Case
 from scripts.load import models
 from scripts.load.client import PING, Outcome, keep_asking, request
-from scripts.load.server import ROOT, Server, free_port, running, serving
+from scripts.load.server import ROOT, Server, free_port, python, running, serving
 
 SECONDS, ROUNDS = 3.0, 3
 WARM_SECONDS = 1.0
@@ -240,10 +240,12 @@ def _app(application: str, name: str, **environ: str) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory() as base:
         models.written(name, Path(base))
-        settings = {"SAGEMAKER_BASE_DIR": base, "SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "1"}
-        config = str(ROOT / "container" / "gunicorn.conf.py")
-        command = [sys.executable, "-m", "gunicorn", "--config", config, f"scripts.load.apps:{application}()"]
-        with running(command, port, **(settings | environ)) as server:
+        given = {"SAGEMAKER_BASE_DIR": base, "SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "1"} | environ
+        image = os.environ.get("POLYADIC_IMAGE")
+        config = "/opt/program/gunicorn.conf.py" if image else str(ROOT / "container" / "gunicorn.conf.py")
+        container = f"polyadic-load-{port}" if image else ""
+        arguments = ["-m", "gunicorn", "--config", config, f"scripts.load.apps:{application}()"]
+        with running(python(arguments, given, base, container), port, container, **given) as server:
             yield server
 
 
@@ -271,7 +273,8 @@ def _in_words_of(peer: str, body: bytes) -> bytes:
 
 def _floor(name: str, count: int, kind: str, merged: int) -> list[float]:
     """Mean, median and 99th percentile of the seconds of a request in a process of its own."""
-    command = [sys.executable, "-m", "scripts.load.floor", name, str(count), kind, str(merged), str(SECONDS)]
+    arguments = ["-m", "scripts.load.floor", name, str(count), kind, str(merged), str(SECONDS)]
+    command = python(arguments, ONE_THREAD)
     output = subprocess.run(
         command, env={**os.environ, **ONE_THREAD}, check=True, capture_output=True, text=True, cwd=ROOT
     ).stdout

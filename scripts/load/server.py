@@ -113,6 +113,22 @@ def running(command: Sequence[str], port: int, container: str = "", **environ: s
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def python(arguments: Sequence[str], environ: Mapping[str, str], base: str = "", container: str = "") -> list[str]:
+    """The command that runs Python: this checkout's, or in the image that POLYADIC_IMAGE names, which sees scripts/.
+
+    base: a folder that it sees too.
+    """
+    image = os.environ.get("POLYADIC_IMAGE")
+    if not image:
+        return [sys.executable, *arguments]
+    seen = [f"{ROOT / 'scripts'}:/bench/scripts:ro", *([f"{base}:{base}"] if base else [])]
+    options = [*(f"--volume={each}" for each in seen), *(f"--env={key}={value}" for key, value in environ.items())]
+    named = ["--name", container] if container else ["--rm"]
+    starting = '. /opt/program/kernels.sh && exec python3 "$@"'
+    fixed = ["docker", "run", "--network", "host", "--workdir", "/bench", *named]
+    return [*fixed, *options, image, "sh", "-c", starting, "sh", *arguments]
+
+
 @contextlib.contextmanager
 def serving(base: Path, environ: Mapping[str, str], workers: int = 1, options: Sequence[str] = ()) -> Iterator[Server]:
     """The model in base/model, served by this checkout, or by the image that POLYADIC_IMAGE names.

@@ -54,7 +54,8 @@ class Spool:
     def peek(self, begin: int, end: int) -> bytes:
         """The bytes of some places."""
         if self._file is None:
-            return bytes(self._memory[max(0, begin - self._taken) : max(0, end - self._taken)])
+            with memoryview(self._memory) as view:
+                return bytes(view[max(0, begin - self._taken) : max(0, end - self._taken)])
         return os.pread(self._file.fileno(), max(0, min(end, self.size) - begin), begin)
 
     def take(self, size: int) -> bytes:
