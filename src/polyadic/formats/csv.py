@@ -32,6 +32,8 @@ from polyadic.formats._whole_lines import whole_blocks
 _QUOTED = re.compile(rb'(?m)(?:^|(?<=,))"(?:[^"\n]|"")*+"(?=,|\r?$)')
 _BEFORE, _AFTER = np.frombuffer(b',\n"', np.uint8), np.frombuffer(b',\r\n"', np.uint8)
 _OPEN = re.compile(rb'(?m)(?:^|,)"')
+MOST_CELL_BYTES = 2**17
+"""What csv takes as a cell, unless a program tells it otherwise: a line feed within quotes is not further away."""
 _DENSE = "A line is the indices of an entry, then its value: save a dense array with numpy.save, as .npy"
 _ROW_OF_NUMBERS = re.compile(rb"[\d.eE+-]+(,[\d.eE+-]*)+")
 
@@ -58,7 +60,7 @@ def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
     for block in whole_blocks(body, "the body", most_bytes):
         piece += block
         quotes += block.count(b'"')
-        if quotes % 2 == 0 or len(piece) > 2 * most_bytes + csv.field_size_limit():
+        if quotes % 2 == 0 or len(piece) > 2 * most_bytes + MOST_CELL_BYTES:
             yield bytes(piece)
             piece, quotes = bytearray(), 0
     if piece:

@@ -101,6 +101,26 @@ def test_a_full_disk_costs_no_answer_and_no_worker(engine: Engine, image: str, s
     assert all(asked(address, "/invocations", body).status == 200 for _ in range(20))
 
 
+@pytest.mark.timeout(120, func_only=True)
+def test_a_body_larger_than_the_memory_for_it_lies_in_tmp_and_one_larger_than_tmp_is_refused(
+    engine: Engine, image: str, scratch: Path
+) -> None:
+    model = one_of_each()["lda"]
+    written(model, scratch)
+    small = ("--read-only", "--tmpfs", "/tmp:size=96m", "--memory", "1g", "--volume", f"{scratch}:/opt/ml:ro")
+    container, address = serving(engine, image, "--env", f"MAX_CONTENT_LENGTH={2**30}", *small)
+    until_ready(container, address)
+    line = json.dumps(model.example()).encode().ljust(1023) + b"\n"
+    kind = {"Content-Type": "application/jsonlines"}
+    answer = http.request("POST", f"{address}/invocations", body=line * 20_000, headers=kind)
+    assert (answer.status, answer.data.count(b"\n")) == (200, 20_000)
+    for lines in (60_000, 200_000):  # Its second copy has no room; not even its first one has.
+        refused = http.request("POST", f"{address}/invocations", body=line * lines, headers=kind)
+        assert (refused.status, "no room" in json.loads(refused.data)["error"]) == (507, True)
+    answer = http.request("POST", f"{address}/invocations", body=line * 20_000, headers=kind)
+    assert (answer.status, answer.data.count(b"\n")) == (200, 20_000)
+
+
 class Models:
     """A container of many models."""
 
