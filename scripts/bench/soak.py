@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scripts.bench.measure import OURS, Bound, Case
@@ -73,29 +73,13 @@ def _clients(seconds: float) -> Iterator[Case]:
 def _deaths() -> Iterator[Case]:
     with endurance.served("forecaster", 2) as server:
         meanwhile, afterwards = endurance.killed_under_load(server, endurance.asked("forecaster", 1))
-    wrong = sum(count for status, count in afterwards.statuses.items() if status != 200) + afterwards.lost
-    yield Case(
-        key="kill",
-        title="One of two workers killed under load",
-        figures={OURS: meanwhile.median},
-        unit="seconds per request",
-        bounds=[Bound("requests afterwards that are not answered with 200", wrong, 0)],
-        facts={"answers meanwhile": _told(meanwhile), "answers afterwards": _told(afterwards)},
-    ).reported()
+    yield _after("kill", "One of two workers killed under load", meanwhile, afterwards)
 
 
 def _replaced() -> Iterator[Case]:
     for name, instances in (("cp", 1000), ("forecaster", 1)):
-        outcome = endurance.replaced_under_load(name, instances)
-        wrong = sum(count for status, count in outcome.statuses.items() if status != 200) + outcome.lost
-        yield Case(
-            key=f"replaced_{name}",
-            title=f"The files of a model written anew, overwritten and emptied under load, {name}",
-            figures={OURS: outcome.median},
-            unit="seconds per request",
-            bounds=[Bound("requests that are not answered with 200", wrong, 0)],
-            facts={"answers": _told(outcome)},
-        ).reported()
+        title = f"The files of a model written anew, overwritten and emptied under load, {name}"
+        yield _all_answered(f"replaced_{name}", title, endurance.replaced_under_load(name, instances))
 
 
 def _full_disk() -> Iterator[Case]:
@@ -106,27 +90,38 @@ def _full_disk() -> Iterator[Case]:
     with endurance.served("forecaster", 2, ("--tmpfs", "/tmp:size=4m", "--shm-size", "4m", "--read-only")) as server:
         endurance.fill_disks(server)
         meanwhile, afterwards = endurance.killed_under_load(server, data)
-    wrong = sum(count for status, count in afterwards.statuses.items() if status != 200) + afterwards.lost
-    yield Case(
-        key="full_disk",
-        title="/tmp and /dev/shm full, and one of two workers killed under load",
+    title = "/tmp and /dev/shm full, and one of two workers killed under load"
+    yield _after("full_disk", title, meanwhile, afterwards)
+
+
+def _after(key: str, title: str, meanwhile: Outcome, afterwards: Outcome) -> Case:
+    """Clients while something happened, and after it."""
+    return Case(
+        key=key,
+        title=title,
         figures={OURS: meanwhile.median},
         unit="seconds per request",
-        bounds=[Bound("requests afterwards that are not answered with 200", wrong, 0)],
+        bounds=[Bound("requests afterwards that are not answered with 200", afterwards.failed, 0)],
         facts={"answers meanwhile": _told(meanwhile), "answers afterwards": _told(afterwards)},
     ).reported()
 
 
 def _beside(doing: str, outcome: Outcome) -> Case:
     """Two clients beside others."""
-    wrong = sum(count for status, count in outcome.statuses.items() if status != 200) + outcome.lost
+    key = f"beside_{doing.replace(' ', '_').replace(',', '')}"
+    p99 = {"p99": f"{1000 * outcome.quantile(0.99):.0f} ms"}
+    return _all_answered(key, f"Beside clients that {doing}", outcome, p99)
+
+
+def _all_answered(key: str, title: str, outcome: Outcome, facts: Mapping[str, str] | None = None) -> Case:
+    """Clients each of whose requests is answered."""
     return Case(
-        key=f"beside_{doing.replace(' ', '_').replace(',', '')}",
-        title=f"Beside clients that {doing}",
+        key=key,
+        title=title,
         figures={OURS: outcome.median},
         unit="seconds per request",
-        bounds=[Bound("requests that are not answered with 200", wrong, 0)],
-        facts={"p99": f"{1000 * outcome.quantile(0.99):.0f} ms", "answers": _told(outcome)},
+        bounds=[Bound("requests that are not answered with 200", outcome.failed, 0)],
+        facts={**(facts or {}), "answers": _told(outcome)},
     ).reported()
 
 

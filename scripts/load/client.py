@@ -39,6 +39,11 @@ class Outcome:
         return Counter({status: len(each) for status, each in self.seconds.items()})
 
     @property
+    def failed(self) -> int:
+        """Requests that were not answered by 200."""
+        return self.lost + sum(count for status, count in self.statuses.items() if status != 200)
+
+    @property
     def rate(self) -> float:
         """Answers 200 a second."""
         return len(self.seconds.get(200, [])) / self.took
