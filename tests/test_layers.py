@@ -20,7 +20,7 @@ ROWS = (
     {"tensor.kernels"},
     {"tensor"},
     {"decomposition"},
-    {"topics", "forecasting"},
+    {"topics", "forecasting", "regression"},
     {"formats", "artifact"},
     {"jobs"},
     {"readers", "lowrank"},

@@ -1,7 +1,7 @@
 """Kernels that numba, LLVM and Triton compile, and what only they need: the bottom room of the house.
 
-The kernels of a CPU, `cpu`, `columns`, `gauss_newton`, `observed`, `sweeps` and `tucker`, are imported at their first
-use, since numba takes half a second.
+The kernels of a CPU, `cpu`, `columns`, `components`, `gauss_newton`, `observed`, `sweeps` and `tucker`, are imported at
+their first use, since numba takes half a second.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyadic.tensor.kernels import columns, cpu, gauss_newton, observed, sweeps, tucker
+    from polyadic.tensor.kernels import columns, components, cpu, gauss_newton, observed, sweeps, tucker
 
-__all__ = ["columns", "cpu", "gauss_newton", "observed", "sweeps", "tucker"]
+__all__ = ["columns", "components", "cpu", "gauss_newton", "observed", "sweeps", "tucker"]
 
 
 def __getattr__(name: str) -> Any:

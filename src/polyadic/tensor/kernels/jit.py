@@ -19,6 +19,15 @@ def jit(function: Callable[..., None]) -> Any:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+def jit_reordered(function: Callable[..., None]) -> Any:
+    """The same of a kernel whose sums may be taken in any order, as vectors need; NaN and infinities stay."""
+    loose: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+    try:
+        return numba.njit(cache=True, **loose)(function)
+    except RuntimeError:  # numba found no folder to keep machine code in.
+        return numba.njit(**loose)(function)
+
+
 def within(function: Callable[..., None]) -> Any:
     """A function that kernels alone call: its call from Python is not compiled, which takes longer than the rest."""
     # The two wrappers are options that numba's type hints do not know.

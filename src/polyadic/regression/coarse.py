@@ -1,0 +1,38 @@
+"""Samples of half the resolution, and a weight for them seen as one for the samples themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from polyadic.regression.weights import Weight
+
+LONG = 16
+"""Rows from which a mode is made coarser."""
+
+
+def coarse(samples: Tensor) -> Tensor | None:
+    """Samples with the means of neighbouring rows of each long mode, an odd last row alone; None if none is long."""
+    if max(samples.shape[1:]) < LONG:
+        return None
+    for axis in range(1, samples.ndim):
+        if samples.shape[axis] >= LONG:
+            even = samples.shape[axis] // 2 * 2
+            pairs = samples.narrow(axis, 0, even)
+            pairs = pairs.reshape(*samples.shape[:axis], even // 2, 2, *samples.shape[axis + 1 :]).mean(axis + 1)
+            rest = samples.narrow(axis, even, samples.shape[axis] - even)
+            samples = torch.cat([pairs, rest], axis) if rest.shape[axis] else pairs
+    return samples
+
+
+def refined(weight: Weight, shape: Sequence[int]) -> Weight:
+    """The weight for samples of this shape that gives the scores which `weight` gives for their coarse ones."""
+    for mode, (rows, fewer) in enumerate(zip(shape, weight.shape, strict=True)):
+        if rows != fewer:
+            index = torch.arange(rows) // 2
+            means = torch.zeros(rows, fewer)
+            means[torch.arange(rows), index] = torch.where(index == rows // 2, 1.0, 0.5)
+            weight.map_mode_(mode, means)
+    return weight

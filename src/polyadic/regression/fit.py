@@ -1,0 +1,317 @@
+"""Tensor regression: y = b + <W, X> with W of low rank, from samples, labels and ranks to the best weight found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from polyadic.distributed import World
+from polyadic.errors import UserError, unknown
+from polyadic.regression.als import Problem, State, als
+from polyadic.regression.coarse import coarse, refined
+from polyadic.regression.losses import Loss, named
+from polyadic.regression.product import Product
+from polyadic.regression.weights import WEIGHTS, Weight
+from polyadic.regression.weights.cp import CP
+from polyadic.tensor.arguments import Dense, dense, real, whole
+
+SAME = 1e-3
+"""Two starts whose objectives differ by less than this share have found the same."""
+MOST_STARTS = 8
+SCREENING_SWEEPS = 6
+LARGE_NUMBERS = 2**23
+"""Numbers of samples from which starts are compared after a few sweeps, not at their ends."""
+MOST_MOMENT_NUMBERS = 2**22
+"""Of a moment that a start is a decomposition of."""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted regression: scores of a sample X are intercept + <W, X>.
+
+    weight: W; one in CP form has columns of length 1, components by falling size. intercept_C: C. objective: after each
+    sweep of the fit that was kept, by the mean loss. mean_loss: over all samples, without the penalty.
+    """
+
+    weight: Weight
+    intercept_C: Tensor
+    loss: str
+    objective: tuple[float, ...]
+    mean_loss: float
+    samples: float
+    starts: int
+
+    @property
+    def bic(self) -> float:
+        """-2 log-likelihood + ln n (degrees of freedom + intercepts): the ranks with the least are the likeliest."""
+        likelihood = named(self.loss).log_likelihood(self.mean_loss * self.samples, self.samples)
+        return -2 * likelihood + math.log(self.samples) * (self.weight.degrees_of_freedom + len(self.intercept_C))
+
+    @torch.no_grad()
+    def scores(self, samples: Tensor | Product) -> Tensor:
+        """The scores of samples (B x I_1 x ... x I_N): B x C; for Poisson logarithms of the means."""
+        return self.weight.scores(samples) + self.intercept_C
+
+
+@torch.no_grad()
+def tensor_regression(
+    samples: Dense | Product,
+    label: Dense,
+    rank: int | Sequence[int],
+    *,
+    weight: str = "cp",
+    loss: str = "squared",
+    outputs: int = 1,
+    wd: float = 1e-6,
+    sample_weight: Dense | None = None,
+    restarts: int | None = None,
+    max_sweeps: int = 200,
+    stop_tol: float = 1e-6,
+    seed: int = 0,
+    world: World | None = None,
+    init: Weight | None = None,
+    after_sweep: Callable[[State], bool] = lambda _: True,
+) -> Regression:
+    """The low-rank weight W and the intercepts b of the scores b + <W, X> that fit labels best.
+
+    samples: B x I_1 x ... x I_N, float32 or float64, this rank's part of them; or a Product of vectors, for a weight in
+    CP form. label: B, of what the loss takes. rank: R of cp; of tucker one for each mode, of tensor-train one between
+    each two, or a number for all. weight: "cp", "tucker" or "tensor-train".
+    loss: "squared", "absolute", "huber", "logistic", "softmax" (outputs: the number of classes) or "poisson".
+    wd: times |W|² / 2, added to the mean loss; of numbers that are measured in deviations of the label.
+    sample_weight: B numbers, 0 or more. restarts: starts of which the best is kept; None for as many as it takes until
+    two of them find the same, and of many samples for a few that are compared after some sweeps. init: a weight to
+    begin at, instead of starts.
+    max_sweeps, stop_tol: a fit ends after so many sweeps, or when a sweep lowers the objective by less than this share.
+
+    Each block of W is solved for exactly by iteratively reweighted least squares, the others held: Zhou, Li and Zhu,
+    Tensor regression with applications in neuroimaging data analysis, JASA 2013, algorithm 1, with the penalty |W|²
+    that does not depend on how the factors are scaled. Starts are a decomposition of Σ (y - mean y) X, for long modes a
+    fit to samples of half their resolution, and random ones.
+
+    Raises UserError for labels that the loss does not take, ranks that the shape does not allow, samples that are not
+    finite, and numbers of samples and labels that differ.
+    """
+    world = world or World.alone()
+    x = samples if isinstance(samples, Product) else dense(samples, "samples").to(world.device)
+    kind, problem, scale = _problem(x, label, weight, loss, outputs, wd, sample_weight, world)
+    ranks = _ranks(kind, loss, rank, x.shape[1:], outputs)
+    search = _Search(
+        problem, kind, ranks, outputs, seed, whole(max_sweeps, "max_sweeps", 1), real(stop_tol, "stop_tol")
+    )
+    if init is not None:
+        best, starts = search.fit(init.to(x.device, x.dtype), after_sweep=after_sweep), 1
+    else:
+        best, starts = search.best(None if restarts is None else whole(restarts, "restarts", 1), after_sweep)
+    found = best.weight
+    found.scale_(scale)
+    return Regression(
+        weight=found.canonical() if isinstance(found, CP) else found,
+        intercept_C=best.intercept_C * scale,
+        loss=loss,
+        objective=tuple(best.objective),
+        mean_loss=problem.mean_loss(best.score_BC) * _units(problem.loss, scale),
+        samples=problem.total,
+        starts=starts,
+    )
+
+
+def _problem(
+    x: Tensor | Product,
+    label: Dense,
+    weight: str,
+    loss: str,
+    outputs: int,
+    wd: float,
+    sample_weight: Dense | None,
+    world: World,
+) -> tuple[type[Weight], Problem, float]:
+    """The form of the weight, the problem with labels in units of their deviation, and that unit."""
+    if weight not in WEIGHTS:
+        raise UserError(unknown("weight", weight, list(WEIGHTS)))
+    if isinstance(x, Product) and weight != "cp":
+        raise UserError(f"weight is {weight}: several modalities that are multiplied have one in CP form, weight cp")
+    if len(x.shape) < 2:
+        raise UserError(
+            f"samples have shape {tuple(x.shape)}: give them along the first mode, one more for each sample"
+        )
+    kind = named(loss)
+    label_B = dense(label, "label").to(x.device, x.dtype).reshape(-1)
+    if len(label_B) != len(x):
+        raise UserError(f"there are {len(x)} samples and {len(label_B)} labels: give a label for each sample")
+    weight_B = None if sample_weight is None else dense(sample_weight, "sample_weight").to(x.device, x.dtype)
+    if world.any(not _finite(x)):
+        raise UserError("samples hold a number that is not finite: leave its sample out, or put a number in its place")
+    if world.any(not bool(kind.allowed(label_B).all())):
+        wrong = label_B[~kind.allowed(label_B)]
+        told = f"label {wrong[0]:g}: " if len(wrong) else ""
+        raise UserError(f"{told}the loss {loss} takes {kind.takes}")
+    if loss == "softmax" and world.any(bool((label_B >= outputs).any())):
+        raise UserError(f"a label is outputs ({outputs}) or more: labels count from 0")
+    if not world.any(len(label_B) > 0):
+        raise UserError("there are no samples: give one or more")
+    scale = kind.scale(world.gather_rows(label_B))
+    problem = Problem(
+        samples=x, label_B=label_B / scale, weight_B=weight_B, loss=kind, wd=real(wd, "wd", 0), world=world
+    )
+    return WEIGHTS[weight], problem, scale
+
+
+def _ranks(
+    kind: type[Weight], loss: str, rank: int | Sequence[int], shape: Sequence[int], outputs: int
+) -> tuple[int, ...]:
+    """The ranks of a fit. Classes may all have the same added to their scores: K is one less than there are of them."""
+    ranks = kind.ranks_of(rank, shape, outputs)
+    if loss != "softmax" or kind is CP:
+        return ranks
+    return (*ranks[:-1], min(ranks[-1], max(outputs - 1, 1)))
+
+
+def _finite(x: Tensor | Product) -> bool:
+    parts = x.parts if isinstance(x, Product) else (x,)
+    return all(math.isfinite(float(part.sum(dtype=torch.float64))) for part in parts)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The best of several starts."""
+
+    problem: Problem
+    kind: type[Weight]
+    ranks: tuple[int, ...]
+    outputs: int
+    seed: int
+    max_sweeps: int
+    stop_tol: float
+
+    def fit(
+        self, begin: Weight, sweeps: int | None = None, after_sweep: Callable[[State], bool] = lambda _: True
+    ) -> State:
+        """Sweeps from a weight, which is changed."""
+        return als(
+            self.problem,
+            begin,
+            self._intercepts(),
+            max_sweeps=sweeps or self.max_sweeps,
+            stop_tol=self.stop_tol,
+            after_sweep=after_sweep,
+        )
+
+    def best(self, restarts: int | None, after_sweep: Callable[[State], bool]) -> tuple[State, int]:
+        """The state of the least objective, and how many starts there were.
+
+        Large problems compare starts after a few sweeps; small ones at their ends, until two have found the same.
+        """
+        stop = False
+
+        def watched(state: State) -> bool:
+            nonlocal stop
+            stop = stop or not after_sweep(state)
+            return not stop
+
+        large = math.prod(self.problem.samples.shape) * self.problem.world.size > LARGE_NUMBERS
+        most = restarts or (3 if large else MOST_STARTS)
+        best, count, agreed = None, 0, False
+        for begin in self._starts(most):
+            state = self.fit(begin, SCREENING_SWEEPS if large and most > 1 else None, watched)
+            count += 1
+            if best is not None and not large:
+                agreed = abs(state.objective[-1] - best.objective[-1]) <= SAME * abs(best.objective[-1]) + 1e-10
+            if best is None or state.objective[-1] < best.objective[-1]:
+                best = state
+            if stop or (agreed and restarts is None) or best.objective[-1] < 1e-10:
+                break
+        assert best is not None
+        if large and most > 1 and not stop:
+            begun = best.objective
+            best = als(
+                self.problem,
+                best.weight,
+                best.intercept_C,
+                max_sweeps=self.max_sweeps,
+                stop_tol=self.stop_tol,
+                after_sweep=watched,
+            )
+            best = replace(best, objective=begun + best.objective)
+        return best, count
+
+    def _starts(self, most: int) -> Iterator[Weight]:
+        """A decomposition of the moment, for long modes a fit to coarser samples, and random ones."""
+        generator = torch.Generator().manual_seed(self.seed)
+        made = 0
+        for make in (self._of_moment, self._of_coarse):
+            begin = make(generator)
+            if begin is not None and made < most:
+                made += 1
+                yield begin
+        while made < most:
+            made += 1
+            random = self.kind.random(self.problem.samples.shape[1:], self.ranks, self.outputs, generator)
+            yield self._here(random)
+
+    def _here(self, weight: Weight) -> Weight:
+        """A weight where the samples are, the same on every rank."""
+        here = weight.to(self.problem.samples.device, self.problem.samples.dtype)
+        same = {name: self.problem.world.from_first_(part.contiguous()) for name, part in here.tensors().items()}
+        return self.kind.of_tensors(same)
+
+    def _intercepts(self) -> Tensor:
+        """The scores of a model that sees no features."""
+        problem = self.problem
+        label_B = problem.world.gather_rows(problem.label_B)
+        weight_B = torch.ones_like(problem.label_B) if problem.weight_B is None else problem.weight_B
+        return problem.loss.start(label_B, problem.world.gather_rows(weight_B), self.outputs)
+
+    def _of_moment(self, generator: torch.Generator) -> Weight | None:
+        """A weight near -Σ slope X, of a size that fits the scores."""
+        problem, x = self.problem, self.problem.samples
+        if math.prod(x.shape[1:]) * self.outputs > MOST_MOMENT_NUMBERS:
+            return None
+        score_BC = self._intercepts().expand(len(x), -1)
+        slope_BC = -problem.loss.gradient(score_BC, problem.label_B)
+        if problem.weight_B is not None:
+            slope_BC = slope_BC * problem.weight_B[:, None]
+        if isinstance(x, Product):
+            moment = x.moment(slope_BC)
+        else:
+            moment = (x.reshape(len(x), -1).T @ slope_BC).reshape(*x.shape[1:], self.outputs)
+        moment = problem.world.sum_(moment.contiguous()).double().cpu() / problem.total
+        if not float(moment.norm()) > 0:
+            return None
+        weight = self._here(self.kind.near(moment / moment.norm(), self.ranks, generator))
+        hidden_BC = weight.scores(x)
+        sums = torch.stack([(hidden_BC * slope_BC).sum(), hidden_BC.square().sum()]).double()
+        along, size = problem.world.sum_(sums).tolist()
+        weight.scale_(along / size if size > 0 and along > 0 else 1.0)
+        return weight
+
+    def _of_coarse(self, generator: torch.Generator) -> Weight | None:
+        """A fit to samples of half the resolution along long modes, refined; None where no mode is long."""
+        x = self.problem.samples
+        if isinstance(x, Product) or (smaller := coarse(x)) is None:
+            return None
+        problem = replace(self.problem, samples=smaller)
+        ranks = _cut(self.kind, problem.loss.name, self.ranks, tuple(smaller.shape[1:]), self.outputs)
+        search = replace(self, problem=problem, ranks=ranks)
+        state, _ = search.best(2, lambda _: True)
+        return refined(state.weight, tuple(x.shape[1:])) if ranks == self.ranks else None
+
+
+def _cut(
+    kind: type[Weight], loss: str, ranks: tuple[int, ...], shape: tuple[int, ...], outputs: int
+) -> tuple[int, ...]:
+    """The ranks of a coarser problem; other ones where its shape does not allow these."""
+    asked = ranks if kind is CP else ranks[:-1]
+    try:
+        return _ranks(kind, loss, asked, shape, outputs)
+    except UserError:
+        return _ranks(kind, loss, 1, shape, outputs)
+
+
+def _units(loss: Loss, scale: float) -> float:
+    """The loss of labels in their own units by that of labels in units of `scale`."""
+    return scale**loss.degree

@@ -1,0 +1,206 @@
+"""Tensor regression finds planted weights, from half a dozen samples a number on, and says what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from polyadic.distributed import World
+from polyadic.errors import UserError
+from polyadic.regression import Product, Regression, tensor_regression
+from polyadic.regression.weights import WEIGHTS
+from tests.helpers.ranks import on_ranks
+from tests.regression.cases import drawn_weight, labels, planted
+
+each = pytest.mark.parametrize("name", list(WEIGHTS))
+
+
+@each
+@pytest.mark.parametrize("shape", [(12, 10), (8, 7, 6), (5, 4, 4, 3), (3, 3, 3, 3, 3)], ids=str)
+def test_a_planted_weight_is_recovered_from_three_samples_per_number(name: str, shape: tuple[int, ...]) -> None:
+    samples = 3 * drawn_weight(name, shape).degrees_of_freedom
+    for seed in range(3):
+        x, label, full = planted(name, shape, samples, seed=seed)
+        found = tensor_regression(x, label, 2, weight=name, seed=seed)
+        assert float((found.weight.full()[..., 0] - full).norm()) < 1e-4
+        assert found.intercept_C.item() == pytest.approx(3, abs=1e-4)
+
+
+@each
+def test_noise_costs_what_the_directions_of_the_weight_cost(name: str) -> None:
+    shape, noise = (8, 7, 6), 0.3
+    errors, expected = [], []
+    for seed in range(5):
+        weight = drawn_weight(name, shape, seed=seed)
+        samples = 6 * weight.degrees_of_freedom
+        x, label, full = planted(name, shape, samples, noise=noise, seed=seed)
+        found = tensor_regression(x, label, 2, weight=name, seed=seed)
+        errors.append(float((found.weight.full()[..., 0] - full).square().sum()))
+        expected.append(noise**2 * weight.degrees_of_freedom / (samples - weight.degrees_of_freedom))
+    assert sum(errors) < 1.4 * sum(expected)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax", "poisson", "huber", "absolute"])
+@each
+def test_each_loss_falls_with_every_sweep_and_finds_the_direction(name: str, loss: str) -> None:
+    outputs = 3 if loss == "softmax" else 1
+    weight = drawn_weight(name, (5, 4, 3), outputs, seed=3)
+    x = torch.randn(900, 5, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    score = 2 * weight.scores(x) / weight.scores(x).std()
+    found = tensor_regression(
+        x, labels(loss, score), 2, weight=name, loss=loss, outputs=outputs, max_sweeps=40, restarts=2
+    )
+    assert all(after <= before + 1e-9 for before, after in zip(found.objective, found.objective[1:], strict=False))
+    own, true = found.scores(x), score
+    if loss == "softmax":
+        own, true = own - own.mean(1, keepdim=True), score - score.mean(1, keepdim=True)
+    assert float(torch.corrcoef(torch.stack([own.flatten(), true.flatten()]))[0, 1]) > 0.9
+
+
+def test_huber_is_not_led_by_outliers() -> None:
+    x, label, full = planted("cp", (6, 5, 4), 300, noise=0.05)
+    label[::20] += 50
+    errors = {
+        loss: float((tensor_regression(x, label, 2, loss=loss).weight.full()[..., 0] - full).norm())
+        for loss in ("squared", "huber", "absolute")
+    }
+    assert errors["huber"] < errors["squared"] / 5
+    assert errors["absolute"] < errors["squared"] / 5
+
+
+def test_fewer_samples_than_numbers_of_a_block_give_a_finite_answer() -> None:
+    x, label, _ = planted("cp", (30, 20), 12, noise=0.1)
+    for loss, labels_ in (("squared", label), ("logistic", (label > 3).double())):
+        found = tensor_regression(x, labels_, 2, loss=loss, wd=1e-3, max_sweeps=20)
+        assert torch.isfinite(found.scores(x)).all()
+
+
+def test_a_stronger_penalty_makes_a_smaller_weight() -> None:
+    x, label, _ = planted("cp", (6, 5, 4), 100, noise=0.5)
+    norms = [tensor_regression(x, label, 2, wd=wd).weight.norm_squared() for wd in (1e-6, 0.1, 1.0)]
+    assert norms[0] > norms[1] > norms[2] > 0
+
+
+def test_weights_of_samples_count_as_copies_of_them() -> None:
+    x, label, _ = planted("cp", (5, 4), 60, noise=0.3)
+    counts = torch.arange(60) % 3
+    weighted = tensor_regression(x, label, 1, sample_weight=counts.double(), wd=1e-9, stop_tol=1e-12)
+    copied = tensor_regression(
+        x.repeat_interleave(counts, 0), label.repeat_interleave(counts), 1, wd=1e-9, stop_tol=1e-12
+    )
+    assert torch.allclose(weighted.weight.full(), copied.weight.full(), atol=1e-5)
+
+
+def test_components_are_normalised_ordered_and_of_one_sign() -> None:
+    x, label, _ = planted("cp", (6, 5, 4), 200)
+    weight = tensor_regression(x, label, 2).weight
+    tensors = weight.tensors()
+    for mode in range(3):
+        factor = tensors[f"factor_{mode}"]
+        assert torch.allclose(factor.norm(dim=0), torch.ones(2, dtype=factor.dtype))
+        assert (factor.gather(0, factor.abs().argmax(0, keepdim=True)) > 0).all()
+    sizes = tensors["outputs"].norm(dim=0)
+    assert sizes[0] >= sizes[1]
+
+
+def test_vectors_that_are_multiplied_equal_their_outer_product() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b, c = (torch.randn(150, size, generator=generator, dtype=torch.float64) for size in (4, 3, 5))
+    whole = torch.einsum("ni,nj,nk->nijk", a, b, c)
+    label = whole.flatten(1) @ drawn_weight("cp", (4, 3, 5), seed=2).full().flatten()
+    own = tensor_regression(Product((a, b, c)), label, 2)
+    formed = tensor_regression(whole, label, 2)
+    assert torch.allclose(own.weight.full(), formed.weight.full(), atol=1e-4)
+    assert torch.allclose(own.scores(Product((a, b, c)))[:, 0], label, atol=1e-3)
+
+
+def test_bic_tells_the_planted_rank() -> None:
+    x, label, _ = planted("cp", (7, 6, 5), 300, noise=0.3, rank=2)
+    scores = [tensor_regression(x, label, rank).bic for rank in (1, 2, 3)]
+    assert scores.index(min(scores)) == 1
+
+
+def fit_on_rank(world: World, name: str, loss: str, sweeps: int) -> Regression:
+    """A fit to this rank's samples."""
+    x, label, _ = planted(name, (5, 4, 3), 90, noise=0.2)
+    label = (label > 3).double() if loss in ("logistic", "softmax") else label
+    own = slice(len(x) * world.rank // world.size, len(x) * (world.rank + 1) // world.size)
+    return tensor_regression(
+        x[own],
+        label[own],
+        2,
+        weight=name,
+        loss=loss,
+        outputs=2 if loss == "softmax" else 1,
+        wd=1e-2,
+        restarts=1,
+        max_sweeps=sweeps,
+        stop_tol=-1,
+        world=world,
+    )
+
+
+@each
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+def test_two_ranks_equal_one(name: str, loss: str) -> None:
+    """Where ranks are more than the data need, rounding chooses directions: those may differ, not what they score."""
+    sweep, fit = fit_on_rank(World.alone(), name, loss, 1), fit_on_rank(World.alone(), name, loss, 60)
+    for other in on_ranks(2, fit_on_rank, name, loss, 1):
+        assert other.mean_loss == pytest.approx(sweep.mean_loss, rel=1e-6)
+        if loss != "softmax":
+            assert torch.allclose(other.weight.full(), sweep.weight.full(), atol=1e-6)
+    for other in on_ranks(2, fit_on_rank, name, loss, 60):
+        assert other.mean_loss == pytest.approx(fit.mean_loss, rel=2e-3)
+        assert torch.allclose(other.weight.full(), fit.weight.full(), atol=2e-2)
+
+
+def test_two_ranks_with_fewer_samples_than_numbers_equal_one() -> None:
+    one = few_on_rank(World.alone())
+    for other in on_ranks(2, few_on_rank):
+        assert torch.allclose(other.weight.full(), one.weight.full(), atol=1e-5)
+
+
+def few_on_rank(world: World) -> Regression:
+    """A fit by dual equations, rank 1 with a single sample."""
+    x, label, _ = planted("cp", (12, 10), 7, noise=0.2)
+    own = slice(0, 6) if world.rank == 0 and world.size > 1 else slice(6 if world.size > 1 else 0, 7)
+    return tensor_regression(x[own], label[own], 2, wd=1e-2, restarts=1, max_sweeps=5, world=world)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"label": [1.0, 2.0]}, "6 samples and 2 labels"),
+        ({"loss": "logistic"}, "the loss logistic takes 0 or 1"),
+        ({"loss": "poisson", "label": [-1.0] * 6}, "counts"),
+        ({"loss": "softmax", "outputs": 3, "label": [0, 1, 2, 3, 0, 1]}, "labels count from 0"),
+        ({"weight": "tuckr"}, "tucker"),
+        ({"rank": [1, 2]}, "it must be a number, or a list of 1"),
+        ({"rank": 0}, "1 or more"),
+        ({"samples": np.full((6, 3, 2), np.nan)}, "not finite"),
+        ({"samples": np.zeros(6)}, "along the first mode"),
+        ({"samples": np.zeros((0, 3, 2)), "label": []}, "no samples"),
+        ({"wd": -1.0}, "wd is -1"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "-".join(value),
+)
+def test_what_cannot_be_fitted_is_refused(changed: dict[str, object], said: str) -> None:
+    given: dict[str, object] = {"samples": np.random.default_rng(0).normal(size=(6, 3, 2)), "label": np.arange(6.0)}
+    given |= {"rank": 1} | changed
+    with pytest.raises(UserError, match=said):
+        tensor_regression(**given)  # type: ignore[arg-type]
+
+
+def test_constant_labels_and_constant_features_give_a_finite_answer() -> None:
+    x = torch.randn(20, 4, 3, dtype=torch.float64)
+    x[:, 1] = 0
+    found = tensor_regression(x, torch.full((20,), 5.0), 2)
+    assert torch.allclose(found.scores(x), torch.full((20, 1), 5.0, dtype=torch.float64), atol=1e-3)
+
+
+def test_samples_of_order_two_are_taken_and_the_mean_of_the_labels_is_kept() -> None:
+    """tensorly/tensorly#19 and tensorly-notebooks#11: order 2 failed, and predictions were off by the mean."""
+    x, label, _ = planted("cp", (6, 5), 200, noise=0.1)
+    found = tensor_regression(x, label + 100, 2)
+    assert float((found.scores(x)[:, 0] - label - 100).mean()) == pytest.approx(0, abs=1e-6)
