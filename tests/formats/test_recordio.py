@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyadic.errors import UserError
-from polyadic.formats import UNSTATED, Row, pack_rows, recordio
+from polyadic.formats import UNSTATED, Dealer, Row, pack_rows, recordio
 from tests.helpers.format_checks import check_damaged, check_round_trip
 from tests.helpers.row_values import dense, part_of, rows
 
@@ -207,3 +207,18 @@ def test_amazons_own_file_is_read() -> None:
 def test_any_corpus_comes_back(value: Any, data: st.DataObject) -> None:
     check_round_trip(recordio.FORMAT, value)
     check_damaged(recordio.FORMAT, value, data)
+
+
+def test_records_with_labels_come_with_them() -> None:
+    plain = record(tensor([1.0, 2.0]))
+    labelled = record(tensor([3.0, 4.0])) + field(2, field(1, b"values") + field(2, tensor([7.0])))
+    other = record(tensor([5.0, 6.0])) + field(2, field(1, b"weight") + field(2, tensor([9.0])))
+    body = b"".join(frame(payload) for payload in (plain, labelled, other))
+    batches = list(recordio.read_labelled(io.BytesIO(body), "a.pbr", Dealer()))
+    labels = np.concatenate([labels for _, labels in batches])
+    assert np.array_equal(labels, [np.nan, 7.0, np.nan], equal_nan=True)
+    assert [list(values) for rows, _ in batches for _, values, _ in rows.each()] == [[1, 2], [3, 4], [5, 6]]
+    second = list(recordio.read_labelled(io.BytesIO(body), "a.pbr", Dealer(1, 3)))
+    assert [labels.tolist() for _, labels in second] == [[7.0]]
+    with pytest.raises(UserError, match=r"a\.pbr, record 1"):
+        list(recordio.read_labelled(io.BytesIO(b"x"), "a.pbr", Dealer()))

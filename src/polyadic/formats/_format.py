@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polyadic.formats._coordinates import Coordinates
 from polyadic.formats._dense import DenseFile
@@ -58,6 +61,11 @@ class Format:
     columns and values as they were written. `unit` is what `Rows.numbers` counts: a record, or a line.
     These raise UserError that names the file, and the line or the record.
 
+    open_arrays: every array of a file by its name, the entries left in the file until they are read.
+    read_table: the rows of a file in their order, each with how a message calls it and its cells by the columns' names:
+    numbers, texts, lists of them, or None for what is not there.
+    read_labelled: as `read_rows`, each batch with the labels of its rows, NaN where one has none.
+
     pieces: a large body in pieces that are bodies of their own, of whole instances and about so many bytes each.
     names: a pattern of file names, in small letters, that have none of the suffixes.
     begins: whether a file begins with these bytes, up to 4,096 of them, where its name says nothing.
@@ -77,6 +85,9 @@ class Format:
     heading: Callable[[Path], list[str] | None] | None = None
     read_rows: Callable[[IO[bytes], str, Dealer], Iterator[Rows]] | None = None
     unit: str = "record"
+    open_arrays: Callable[[Path], Mapping[str, DenseFile]] | None = None
+    read_table: Callable[[Path], Iterator[tuple[str, Mapping[str, Any]]]] | None = None
+    read_labelled: Callable[[IO[bytes], str, Dealer], Iterator[tuple[Rows, NDArray[np.float64]]]] | None = None
     pieces: Callable[[IO[bytes], int], Iterator[bytes]] | None = None
     names: re.Pattern[str] | None = None
     begins: Callable[[bytes], bool] | None = None

@@ -19,13 +19,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._cells import BLANKS, index_fault, is_unbounded, parse_number, value_fault
 from polyadic.formats._columns import parse_columns
 from polyadic.formats._coordinates import Coordinates, Gatherer, Labelled, check_order, narrow
 from polyadic.formats._csv_rows import read_rows
-from polyadic.formats._csv_text import csv_lines, refuse_other_marks, split_csv_line
+from polyadic.formats._csv_text import CsvLine, csv_lines, refuse_other_marks, split_csv_line
 from polyadic.formats._format import Examples, Form, Format
+from polyadic.formats._gzip import opened
 from polyadic.formats._lines import Lines
 from polyadic.formats._whole_lines import whole_blocks
 
@@ -49,6 +50,33 @@ def decode(data: bytes) -> list[list[Any]]:
         if len(row) != len(rows[0][1]):
             raise UserError(f"broken CSV at line {line}: {len(row)} cells where the first row has {len(rows[0][1])}")
     return [[_parse_cell(cell) for cell in row] for _, row in rows]
+
+
+def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a table below its header, each with its line; a cell is a number, a text, or None where it is empty.
+
+    A cell may have line feeds within quotes. Raises UserError, with the line, for what is no CSV.
+    """
+    with opened(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        try:
+            header = next((row for row in reader if row), [])
+            refuse_other_marks(path.name, CsvLine(reader.line_num, 0, 0, header))
+            names = [name.strip() for name in header]
+            if len(set(names)) < len(names) or "" in names:
+                raise UserError(f"{path.name}, line 1: {shorten(header)} must name each column, each by another name")
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise UserError(
+                        f"{path.name}, line {reader.line_num}: {len(row)} cells where the header has {len(names)}"
+                    )
+                if row:
+                    cells = (None if not cell.strip() else _parse_cell(cell) for cell in row)
+                    yield f"line {reader.line_num}", dict(zip(names, cells, strict=True))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UserError(
+                f"{path.name}, line {reader.line_num + 1}: broken CSV: {error}. A table is UTF-8 with commas"
+            ) from None
 
 
 def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
@@ -266,6 +294,7 @@ FORMAT = Format(
     ends_lines=True,
     read_coordinates=read_coordinates,
     heading=heading,
+    read_table=read_table,
     read_rows=read_rows,
     unit="line",
     begins=_begins,

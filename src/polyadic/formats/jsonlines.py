@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
-from polyadic.errors import UserError
+from polyadic.errors import UserError, shorten
 from polyadic.formats._format import Examples, Form, Format
+from polyadic.formats._gzip import opened
 from polyadic.formats._json_rows import read_rows
 from polyadic.formats._whole_lines import whole_blocks
 from polyadic.formats.json import decode as decode_document
@@ -31,6 +33,15 @@ def decode_lines(lines: Iterable[bytes], name: str = "") -> Iterator[tuple[int, 
             except UserError as error:
                 raise UserError(beginning + str(error).replace("at line 1", f"at line {number}", 1)) from None
             yield number, value
+
+
+def read_table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The object of each line, with the line; UserError for a line that is none."""
+    with opened(path) as file:
+        for number, value in decode_lines(file, path.name):
+            if not isinstance(value, dict):
+                raise UserError(f"{path.name}, line {number}: {shorten(value)} is no object: write one for each sample")
+            yield f"line {number}", value
 
 
 def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
@@ -58,6 +69,7 @@ FORMAT = Format(
     examples=_examples,
     ends_lines=True,
     read_rows=read_rows,
+    read_table=read_table,
     unit="line",
     pieces=pieces,
     begins=lambda head: head.lstrip().startswith(b"{"),

@@ -55,6 +55,11 @@ def open_tensor(path: Path) -> DenseFile:
     return _dense(path)
 
 
+def open_arrays(path: Path) -> dict[str, DenseFile]:
+    """Every array of an archive by its name."""
+    return {name: Member.find(path, name) for name in names(path)}
+
+
 def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int] = frozenset()) -> Coordinates:
     """The `part`-th of `parts` of a file's records; UserError that names the record. An archive has no labels."""
     return _read(path, part, parts)
@@ -195,6 +200,7 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    open_arrays=open_arrays,
     read_coordinates=read_coordinates,
     is_sparse=is_sparse,
     read_rows=read_rows,

@@ -25,6 +25,8 @@ _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 """What pandas calls an index without a name, which it writes beside the columns: it numbers the rows of its table."""
 BATCH_RECORDS = 2**17
 """Records that are read together."""
+BATCH_ROWS = 256
+"""Rows of any columns that are read together, for each may hold many numbers."""
 
 
 def decode(data: bytes) -> Coordinates:
@@ -59,6 +61,20 @@ def read_coordinates(path: Path, part: int, parts: int, labelled: frozenset[int]
 
     with pa.OSFile(str(path)) as source:
         return _read(source, path.name, part, parts, labelled)
+
+
+def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a table, whatever its columns hold, each with its number from 0."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with pa.OSFile(str(path)) as source, refusing(path.name, "Parquet file"):
+        number = 0
+        for batch in parquet.ParquetFile(source).iter_batches(BATCH_ROWS):
+            names = [name for name in batch.schema.names if not _INDEX_OF_PANDAS.fullmatch(name)]
+            for row in batch.select(names).to_pylist():
+                yield f"record {number}", row
+                number += 1
 
 
 def heading(path: Path) -> list[str] | None:
@@ -199,6 +215,7 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     read_coordinates=read_coordinates,
+    read_table=read_table,
     heading=heading,
     begins=lambda head: head.startswith(b"PAR1"),
 )

@@ -8,11 +8,12 @@ A frame is a magic number, a length with 3 bits that say whether it is a part of
 from __future__ import annotations
 
 import io
+import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ from polyadic.formats._protobuf import (
 from polyadic.formats._rows import LARGEST_COLUMN, UNSTATED, Dealer, Row, Rows, join_rows, offsets_of, pack_rows
 from polyadic.room import refuse_large
 
+T = TypeVar("T")
 _PLAIN = (".pbr", ".recordio", ".rec", ".pr")
 MAGIC = struct.pack("<I", 0xCED7230A)
 
@@ -75,8 +77,20 @@ def encode(value: Rows | Sequence[Mapping[str, Any]]) -> bytes:
     )
 
 
+def read_labelled(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[tuple[Rows, NDArray[np.float64]]]:
+    """The same of records with labels, each batch with them: the first number of the label `values`, or NaN."""
+    yield from _read(file, name, dealer, lambda batch: _labelled(batch, name))
+
+
 def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
     """A part of the rows of a stream, one batch at a time; UserError with the file and the record's number."""
+    yield from _read(file, name, dealer, lambda batch: _decoded(batch, name))
+
+
+def _read(
+    file: IO[bytes], name: str, dealer: Dealer, decoded: Callable[[list[tuple[int, bytes]]], Iterable[T]]
+) -> Iterator[T]:
+    """What is decoded of this part's records, one batch after another."""
     batch: list[tuple[int, bytes]] = []
     size = 0
     for number, payload in enumerate(payloads(file, name), 1):
@@ -84,9 +98,9 @@ def read_rows(file: IO[bytes], name: str, dealer: Dealer) -> Iterator[Rows]:
             batch.append((number, payload))
             size += len(payload)
         if size >= _whole_lines.BATCH_BYTES:
-            yield from _decoded(batch, name)
+            yield from decoded(batch)
             batch, size = [], 0
-    yield from _decoded(batch, name)
+    yield from decoded(batch)
 
 
 def pieces(body: IO[bytes], most_bytes: int) -> Iterator[bytes]:
@@ -155,6 +169,25 @@ def _decoded(batch: list[tuple[int, bytes]], name: str) -> Iterator[Rows]:
             ) from None
     for _, group in groupby(tensors, attrgetter("kind")):
         yield _rows_of(list(group), name)
+
+
+def _labelled(batch: list[tuple[int, bytes]], name: str) -> Iterator[tuple[Rows, NDArray[np.float64]]]:
+    """The rows of a batch with their labels."""
+    labels = {number: _label(payload) for number, payload in batch}
+    for rows in _decoded(batch, name):
+        yield rows, np.array([labels[number] for number in rows.numbers.tolist()], np.float64)
+
+
+def _label(payload: bytes) -> float:
+    """The first number of the label `values`; NaN for a record without one. The record is checked elsewhere."""
+    try:
+        labels = [_mapped(payload, *place) for tag, *place in fields(payload, 0, len(payload)) if tag == _LABEL]
+        place = next(place for key, place in reversed(labels) if key == b"values")
+        kind, start, stop = [entry for entry in fields(payload, *place) if entry[0] in _WIRE_TYPES][-1]
+        numbers, _ = _values([_tensor_of(0, payload, kind, start, stop)])
+        return float(numbers[0])
+    except (Broken, IndexError, StopIteration):
+        return math.nan
 
 
 def _parsed(number: int, payload: bytes) -> _Tensor:
@@ -297,5 +330,6 @@ FORMAT = Format(
     pieces=pieces,
     examples=_examples,
     read_rows=read_rows,
+    read_labelled=read_labelled,
     begins=lambda head: head.startswith(MAGIC),
 )

@@ -41,12 +41,26 @@ def encode(value: Any) -> bytes:
 
 def open_tensor(path: Path) -> DenseFile:
     """The tensor of a file, its entries left on disk until they are read."""
+    return _opened(path, every=False)[0][1]
+
+
+def open_arrays(path: Path) -> dict[str, DenseFile]:
+    """Every tensor of a file by its name."""
+    return dict(_opened(path, every=True))
+
+
+def _opened(path: Path, *, every: bool) -> list[tuple[str, DenseFile]]:
+    """The tensors of a file with their names: every one, or the one that is meant."""
     with path.open("rb"):  # A file that cannot be read is no fault of its writer's.
         pass
     with refusing(path.name, "safetensors file"), safetensors.safe_open(path, "numpy") as file:
-        name = _only(file.keys(), path.name)
-        piece = file.get_slice(name)
-        shape, kind = tuple(piece.get_shape()), piece.get_dtype()
+        names = list(file.keys()) if every else [_only(file.keys(), path.name)]
+        heads = [(name, file.get_slice(name)) for name in names]
+        kinds = [(name, tuple(piece.get_shape()), piece.get_dtype()) for name, piece in heads]
+    return [(name, _sliced(path, name, shape, kind)) for name, shape, kind in kinds]
+
+
+def _sliced(path: Path, name: str, shape: tuple[int, ...], kind: str) -> DenseFile:
     bfloat = kind == "BF16"
     if not bfloat:
         _known(kind, path.name)
@@ -90,5 +104,6 @@ FORMAT = Format(
     encode=encode,
     examples=_examples,
     open_tensor=open_tensor,
+    open_arrays=open_arrays,
     begins=lambda head: head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 2**32,
 )
