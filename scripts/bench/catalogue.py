@@ -28,13 +28,20 @@ def _serve(kind: str, title: str, *peers: str) -> Bench:
     return Bench(f"serve_{kind}", SERVING, title, peers, module="serve", arguments=(kind,))
 
 
+def _regression(task: str, title: str) -> Bench:
+    return Bench(
+        f"regression_{task}", REGRESSIONS, title, ("scikit-learn",), module="regression_data", arguments=(task,)
+    )
+
+
 def _accuracy(task: str, title: str) -> Bench:
     return Bench(f"{ACCURACY}_{task}", ACCURATE, title, module=ACCURACY, arguments=(task,))
 
 
 BEGINNING, DECOMPOSITIONS, TOPICS = "The first minute", "Decompositions", "Topics"
 FAST, ACCURATE, SERVING = "Forecasting: speed", "Forecasting: accuracy", "Serving"
-SUBJECTS = (BEGINNING, DECOMPOSITIONS, TOPICS, FAST, ACCURATE, SERVING)
+REGRESSIONS = "Tensor regression"
+SUBJECTS = (BEGINNING, DECOMPOSITIONS, TOPICS, FAST, ACCURATE, REGRESSIONS, SERVING)
 BENCHES = {
     bench.name: bench
     for bench in (
@@ -72,6 +79,12 @@ BENCHES = {
         _accuracy("exchange_rate", "Exchange rates, 96 days ahead"),
         Bench("forecast_speed", FAST, "Training and forecasts", ("gluonts", "lightning")),
         Bench("forecast_gpu", FAST, "Training on a GPU"),
+        Bench("regression_speed", REGRESSIONS, "A sweep, a fit, a layer", ("scikit-learn", "tensorly")),
+        Bench("regression_planted", REGRESSIONS, "Planted weights: what is found, and the error beside an oracle's"),
+        Bench("regression_signals", REGRESSIONS, "Pictures that a regression finds", ("tensorly",)),
+        _regression("digits", "Pictures of digits"),
+        _regression("views", "Six views of a digit, multiplied"),
+        _regression("utterances", "Text, audio and video, multiplied"),
         _serve("throughput", "Eight clients against the model alone"),
         _serve("light", "What the model adds to HTTP"),
         _serve("latency", "One client: what the server adds"),
