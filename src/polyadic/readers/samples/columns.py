@@ -1,0 +1,202 @@
+"""The columns of samples: tensors, pictures and texts, gathered row by row from cells.
+
+Shapes: B samples of this rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyadic.errors import UserError, shorten
+
+LABEL, FILE, PICTURE, FEATURES = "label", "file", "picture", "features"
+"""Columns with a meaning: the answer, the name of a picture's file, the picture itself, and all single numbers."""
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that samples share: pixels (P x height x width x channels, bytes) and that of each sample (B)."""
+
+    pixels: NDArray[np.uint8]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """B samples: tensors (B x I_1 x ... x I_N, float32), pictures and texts by their names; labels, numbers or texts.
+
+    absent: of a column that not every sample has, which ones do not; their numbers are zeros, their texts empty.
+    """
+
+    tensors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    pictures: Mapping[str, Pictures] = field(default_factory=dict)
+    texts: Mapping[str, list[str]] = field(default_factory=dict)
+    label: NDArray[np.float64] | list[str] | None = None
+    absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        columns: list[Any] = [*self.tensors.values(), *self.pictures.values(), *self.texts.values()]
+        return len(columns[0]) if columns else 0
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Each column's kind and the shape of a sample in it."""
+        return {
+            **{name: ("tensor", values.shape[1:]) for name, values in self.tensors.items()},
+            **{name: ("picture", values.pixels.shape[1:]) for name, values in self.pictures.items()},
+            **dict.fromkeys(self.texts, ("text", ())),
+        }
+
+
+class Gathering:
+    """Samples row by row.
+
+    picture: the pixels of a file's name, in which a row says where its picture is. missing: whether a row may lack a
+    column that others have. Raises UserError, which names the place of a row, for a cell of another kind or shape than
+    the same column had before, for a number that is not finite, and for a label that is missing.
+    """
+
+    def __init__(self, picture: Callable[[str], NDArray[np.uint8]], *, missing: bool) -> None:
+        self._picture, self._missing = picture, missing
+        self._cells: dict[str, list[Any]] = {}
+        self._kinds: dict[str, tuple[str, tuple[int, ...], str]] = {}
+        self._labels: list[float | str] = []
+        self._label_kind: tuple[str, str] | None = None
+        self._pictures: dict[str, int] = {}
+        self._pixels: list[NDArray[np.uint8]] = []
+        self._count = 0
+
+    def add(self, row: Mapping[str, Any], place: str) -> None:
+        """Takes a row; `place` is how a message calls it."""
+        cells = self._columns(row, place)
+        if not cells:
+            raise UserError(f"{place}: it has nothing but a label: give numbers, a text or the file of a picture")
+        for name in cells.keys() - self._cells.keys():
+            self._cells[name] = [None] * self._count
+        for name, known in self._cells.items():
+            cell = cells.get(name)
+            if cell is None and not self._missing:
+                raise UserError(
+                    f"{place}: {name} is missing, which other rows have: complete the row, take it out, or set "
+                    "missing to mask"
+                )
+            known.append(cell)
+        self._count += 1
+
+    def _columns(self, row: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """The cells of a row by column, each checked; its label is kept."""
+        numbers, cells = list[float](), dict[str, Any]()
+        for name, value in row.items():
+            if name == LABEL:
+                continue
+            if name == FILE:
+                if value is not None:
+                    cells[PICTURE] = self._shown(value, place)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                numbers.append(value)
+            elif value is not None:
+                cells[name] = self._cell(name, value, place)
+        if numbers:
+            cells[FEATURES] = self._cell(FEATURES, numbers, place)
+        self._take_label(row.get(LABEL), place)
+        return cells
+
+    def _cell(self, name: str, value: Any, place: str) -> Any:
+        """A text, or the numbers of a list as an array."""
+        if isinstance(value, str):
+            self._agree(name, "text", (), place)
+            return value
+        array = tensor_of(value, f"{place}: {name}")
+        self._agree(name, "tensor", array.shape, place)
+        return array
+
+    def _shown(self, value: Any, place: str) -> int:
+        """The number of the picture in a file."""
+        if not isinstance(value, str):
+            raise UserError(f"{place}: {FILE} is {shorten(value)}: give the name of a picture's file in the channel")
+        if value not in self._pictures:
+            try:
+                pixels = self._picture(value)
+            except UserError as error:
+                raise UserError(f"{place}: {error}") from None
+            self._agree(PICTURE, "picture", pixels.shape, f"{place}, {value}")
+            self._pictures[value] = len(self._pixels)
+            self._pixels.append(pixels)
+        return self._pictures[value]
+
+    def _take_label(self, value: Any, place: str) -> None:
+        if isinstance(value, bool):
+            value = int(value)
+        if not isinstance(value, int | float | str):
+            raise UserError(f"{place}: {LABEL} is {shorten(value)}: give each row a number, or the name of a class")
+        kind = "text" if isinstance(value, str) else "number"
+        if kind == "number" and not np.isfinite(value):
+            raise UserError(f"{place}: {LABEL} is {value}: leave out what is not known")
+        if self._label_kind is not None and self._label_kind[0] != kind:
+            raise UserError(
+                f"{place}: {LABEL} is {shorten(value)}, a {kind}, and a {self._label_kind[0]} in "
+                f"{self._label_kind[1]}: write all labels alike"
+            )
+        self._label_kind = self._label_kind or (kind, place)
+        self._labels.append(value)
+
+    def _agree(self, name: str, kind: str, shape: tuple[int, ...], place: str) -> None:
+        """UserError where a column had another kind or shape before."""
+        known = self._kinds.setdefault(name, (kind, shape, place))
+        if known[:2] != (kind, shape):
+            raise UserError(
+                f"{place}: {name} is {in_words(kind, shape)}, and {in_words(*known[:2])} in {known[2]}: all samples "
+                "must be alike"
+            )
+
+    def samples(self) -> Samples:
+        """What was gathered."""
+        tensors, texts, pictures, absent = {}, {}, {}, {}
+        for name, cells in self._cells.items():
+            kind, shape, _ = self._kinds[name]
+            gone = np.array([cell is None for cell in cells], bool)
+            if gone.any():
+                absent[name] = gone
+            if kind == "tensor":
+                blank = np.zeros(shape, np.float32)
+                tensors[name] = np.stack([blank if cell is None else cell for cell in cells])
+            elif kind == "text":
+                texts[name] = [cell or "" for cell in cells]
+            else:
+                index = np.array([0 if cell is None else cell for cell in cells], np.int64)
+                pictures[name] = Pictures(np.stack(self._pixels), index)
+        named = self._label_kind is not None and self._label_kind[0] == "text"
+        label: Any = [str(label) for label in self._labels] if named else np.array(self._labels, np.float64)
+        return Samples(tensors, pictures, texts, label, absent)
+
+
+def tensor_of(value: Any, place: str) -> NDArray[np.float32]:
+    """The numbers of nested lists as float32; UserError for lists of unequal lengths and what is no finite number."""
+    try:
+        array = np.array(value)
+    except ValueError:
+        raise UserError(
+            f"{place} has lists of different lengths: all lists of one level must have one length"
+        ) from None
+    if array.dtype.kind == "O" or array.dtype.kind not in "iufb" or not array.size:
+        raise UserError(f"{place} is {shorten(value)}: give a number, or lists of numbers")
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        entry = tuple(int(part) for part in np.argwhere(~np.isfinite(narrow))[0])
+        raise UserError(f"{place} is {array[entry]} at {list(entry)}: numbers must be finite, and within float32")
+    return narrow
+
+
+def in_words(kind: str, shape: tuple[int, ...]) -> str:
+    """A kind of column, for a message."""
+    return f"a {kind}" + (f" of {' x '.join(map(str, shape))}" if shape else "")
