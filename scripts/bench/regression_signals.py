@@ -11,7 +11,7 @@ import torch
 from tensorly.regression import CPRegressor
 from torch import Tensor
 
-from polyadic.regression import tensor_regression
+from polyadic.regression import choose
 from scripts.bench.measure import OURS, Case
 
 SIDE, SAMPLES, NOISE, SEEDS = 64, 1000, 1.0, 3
@@ -20,16 +20,15 @@ PEER = "TensorLy CPRegressor, its best rank"
 
 
 def run() -> Iterator[Case]:
-    """The root mean square error of W: ours at the rank that BIC chooses, TensorLy's at the best of its ranks."""
+    """The error of W: ours at the rank and penalty that held samples choose, TensorLy's at the best of its ranks."""
     for name, signal in SIGNALS.items():
         errors: dict[str, list[float]] = {OURS: [], PEER: []}
         chosen = []
         for seed in range(SEEDS):
             x, label = _drawn(signal, seed)
-            fits = {rank: tensor_regression(x, label, rank, seed=seed) for rank in RANKS}
-            best = min(fits, key=lambda rank: fits[rank].bic)
-            chosen.append(best)
-            errors[OURS].append(_rmse(fits[best].weight.full()[..., 0], signal))
+            choice = choose(x, label, ranks=RANKS, seed=seed)
+            chosen.append(f"{choice.rank} and {choice.wd:g}")
+            errors[OURS].append(_rmse(choice.regression.weight.full()[..., 0], signal))
             errors[PEER].append(min(_rmse(_tensorly(x, label, seed, rank), signal) for rank in RANKS))
         yield Case(
             key=name,
@@ -38,7 +37,7 @@ def run() -> Iterator[Case]:
             spreads={program: statistics.stdev(values) for program, values in errors.items()},
             targets={PEER: 1.25},
             unit="RMSE of W",
-            facts={"ranks by BIC": ", ".join(map(str, chosen))},
+            facts={"ranks and penalties by held samples": ", ".join(chosen)},
         ).reported()
 
 
@@ -76,14 +75,13 @@ SIGNALS = _signals()
 
 
 def draw(path: Path, seed: int = 0) -> None:
-    """Draws each signal, what we find of it at the rank that BIC chooses, and TensorLy's weight at its best rank."""
+    """Draws each signal, what we find of it as held samples choose, and TensorLy's weight at its best rank."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(3, len(SIGNALS), figsize=(8, 6.2), layout="constrained")
     for column, (name, signal) in zip(axes.T, SIGNALS.items(), strict=True):
         x, label = _drawn(signal, seed)
-        fits = [tensor_regression(x, label, rank, seed=seed) for rank in RANKS]
-        best = min(fits, key=lambda fit: fit.bic)
+        best = choose(x, label, ranks=RANKS, seed=seed).regression
         theirs = min((_tensorly(x, label, seed, rank) for rank in RANKS), key=lambda weight: _rmse(weight, signal))
         rows = (("signal", signal), ("polyadic", best.weight.full()[..., 0]), ("TensorLy, its best rank", theirs))
         for axis, (title, picture) in zip(column, rows, strict=True):
