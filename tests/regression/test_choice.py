@@ -58,3 +58,38 @@ def chosen_on_rank(world: World) -> tuple[int, float]:
 
 def test_ranks_choose_alike() -> None:
     assert on_ranks(2, chosen_on_rank) == [(2, 1e-3)] * 2
+
+
+def test_the_unit_of_labels_does_not_change_the_choice() -> None:
+    x, label, _ = planted("cp", (5, 4), 80, noise=0.3)
+    label[:4] += 20
+    choices = [choose(x, label * scale, loss="huber", ranks=(1, 2, 3), penalties=(0.1, 1e-3)) for scale in (1e-3, 1e3)]
+    assert (choices[0].rank, choices[0].wd) == (choices[1].rank, choices[1].wd)
+
+
+def test_weights_of_samples_and_lists_of_ranks_are_taken() -> None:
+    x, label, _ = planted("tucker", (6, 5), 300, noise=0.1, seed=1)
+    weights = (torch.arange(300) % 3).double()
+    choice = choose(x, label, ranks=([1, 1], [2, 2]), penalties=(1e-2,), weight="tucker", sample_weight=weights)
+    assert choice.rank == [2, 2]
+    assert choice.regression.samples == 300
+    assert set(choice.losses) == {((1, 1), 1e-2), ((2, 2), 1e-2)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ranks": ()}, "one or more of each"),
+        ({"penalties": ()}, "one or more of each"),
+        ({"wd": 0.1}, "neither wd nor init"),
+        ({"label": torch.zeros(4)}, "20 samples and 4 labels"),
+        ({"validation": (torch.zeros(5, 3, 2), torch.zeros(1))}, "5 validation samples and 1 labels"),
+        ({"validation": (torch.zeros(5, 2, 3), torch.zeros(5))}, "validation samples have shape"),
+        ({"validation": (torch.full((5, 3, 2), float("nan")), torch.zeros(5))}, "not finite"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str) else "-".join(value),
+)
+def test_what_cannot_be_chosen_by_is_refused(changed: dict[str, object], said: str) -> None:
+    given: dict[str, object] = {"samples": torch.randn(20, 3, 2), "label": torch.randn(20)} | changed
+    with pytest.raises(UserError, match=said):
+        choose(**given)  # type: ignore[arg-type]

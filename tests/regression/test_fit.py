@@ -182,6 +182,17 @@ def few_on_rank(world: World) -> Regression:
         ({"samples": np.zeros(6)}, "along the first mode"),
         ({"samples": np.zeros((0, 3, 2)), "label": []}, "no samples"),
         ({"wd": -1.0}, "wd is -1"),
+        ({"rank": 2.5}, "whole number"),
+        ({"rank": None}, "whole number"),
+        ({"rank": "2"}, "whole number"),
+        ({"outputs": 2}, "softmax has one for each class"),
+        ({"outputs": 0, "loss": "softmax"}, "outputs is 0"),
+        ({"samples": np.zeros((6, 0, 2))}, "one or more rows in each other"),
+        ({"sample_weight": np.zeros(6)}, "none of a weight above 0"),
+        ({"sample_weight": [-1.0] * 6}, "none below 0"),
+        ({"sample_weight": [1.0] * 5}, "give 6 finite numbers"),
+        ({"seed": "a"}, "seed"),
+        ({"loss": None}, "loss"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else "-".join(value),
 )
@@ -204,3 +215,94 @@ def test_samples_of_order_two_are_taken_and_the_mean_of_the_labels_is_kept() -> 
     x, label, _ = planted("cp", (6, 5), 200, noise=0.1)
     found = tensor_regression(x, label + 100, 2)
     assert float((found.scores(x)[:, 0] - label - 100).mean()) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+def test_units_and_offsets_of_labels_change_nothing(loss: str) -> None:
+    x, label, full = planted("cp", (5, 4), 150, noise=0.05)
+    for scale, offset in ((1.0, 0.0), (1e-4, 0.0), (1e5, 0.0), (1.0, 1e6)):
+        found = tensor_regression(x.float(), label * scale + offset, 2, loss=loss)
+        assert float((found.weight.full()[..., 0].double() / scale - full).norm()) < 0.1
+
+
+@each
+def test_units_of_samples_change_nothing(name: str) -> None:
+    x, label, full = planted(name, (5, 4, 3), 300, noise=0.05)
+    for size in (1e-6, 1e-3, 1e6):
+        found = tensor_regression((x * size).float(), label, 2, weight=name, wd=1e-3)
+        assert float((found.weight.full()[..., 0].double() * size - full).norm()) < 0.1
+
+
+@each
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber", "logistic"])
+def test_a_fit_begins_where_an_earlier_one_ended(name: str, loss: str) -> None:
+    x, label, _ = planted(name, (5, 4, 3), 200, noise=0.2)
+    label = (label > 3).double() if loss == "logistic" else 1e4 * label
+    first = tensor_regression(x, label, 2, weight=name, loss=loss, wd=1e-2, stop_tol=1e-9)
+    before = {key: part.clone() for key, part in first.weight.tensors().items()}
+    again = tensor_regression(x, label, 2, weight=name, loss=loss, wd=1e-2, stop_tol=1e-9, init=first.weight)
+    assert again.objective[0] == pytest.approx(first.objective[-1], rel=1e-3)
+    assert all(torch.equal(part, before[key]) for key, part in first.weight.tensors().items())
+    other = tensor_regression(x, label, 1, weight="cp" if name != "cp" else "tucker", loss=loss, max_sweeps=1)
+    with pytest.raises(UserError, match="init is no"):
+        tensor_regression(x, label, 2, weight=name, loss=loss, init=other.weight)
+
+
+def test_scores_are_of_samples_of_the_same_shape_in_any_type() -> None:
+    x, label, _ = planted("cp", (5, 4), 60)
+    found = tensor_regression(x.float(), label, 2)
+    assert torch.allclose(found.scores(x), found.scores(x.numpy()))
+    assert found.scores(x[:0]).shape == (0, 1)
+    with pytest.raises(UserError, match="those of the fit are"):
+        found.scores(x.permute(0, 2, 1))
+
+
+def uneven(world: World, samples: int, name: str) -> float:
+    """A fit of which rank 0 has all samples but a few, near where starts are compared in another way."""
+    import polyadic.regression.fit as fit
+
+    fit.LARGE_NUMBERS = 2 * 30 * 20
+    x, label, _ = planted("cp", (5, 4), 61, noise=0.1)
+    cuts = [0, samples, len(x)]
+    own = slice(cuts[world.rank], cuts[world.rank + 1]) if world.size > 1 else slice(None)
+    return tensor_regression(x[own], label[own], 2, weight=name, world=world).mean_loss
+
+
+@each
+def test_ranks_may_have_unlike_numbers_of_samples_and_none(name: str) -> None:
+    for samples in (30, 31, 61):
+        first, second = on_ranks(2, uneven, samples, name, seconds=60)
+        assert first == pytest.approx(second)
+
+
+def refused_on_one(world: World) -> str:
+    """What a rank says where rank 1 alone is given labels that are too few."""
+    x, label, _ = planted("cp", (5, 4), 20)
+    try:
+        tensor_regression(x, label[: 20 - world.rank], 2, world=world)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_what_one_rank_cannot_fit_all_refuse() -> None:
+    assert (
+        on_ranks(2, refused_on_one, seconds=60)
+        == ["there are 20 samples and 19 labels: give a label for each sample"] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [(), (torch.zeros(3, 2), torch.zeros(2, 2)), (torch.zeros(3),), (torch.zeros(3, 2, 1),), (torch.zeros(3, 0),)],
+    ids=str,
+)
+def test_parts_that_make_no_product_are_refused(parts: tuple[torch.Tensor, ...]) -> None:
+    with pytest.raises(UserError, match="the parts of a product"):
+        Product(parts)
+
+
+def test_parts_of_a_product_may_be_arrays_of_any_type() -> None:
+    made = Product((np.ones((3, 2), np.uint8), torch.ones(3, 4)))  # type: ignore[arg-type]
+    assert made.shape == (3, 2, 4)
+    assert made.dtype == torch.float64

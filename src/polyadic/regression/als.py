@@ -23,7 +23,9 @@ from polyadic.tensor.kernels.threads import for_kernels
 PIECE_NUMBERS = 2**21
 """Of the rows that are weighted and multiplied at a time."""
 JITTER = {torch.float32: 2e-6, torch.float64: 1e-10}
-"""Times the mean of the diagonal, added to it: a step along what no sample sees is none, instead of one of noise."""
+"""Times the diagonal, added to it: a step along what no sample sees is none, instead of one of noise."""
+LEAST_SHARE = 1e-8
+"""Of the mean of the diagonal, that counts where an entry is less."""
 LEAST_PENALTY = 1e-6
 """Of the equations of few samples, by the mean square of their rows: of all solutions, one of nearly least norm."""
 SHORTEST_STEP = 2.0**-12
@@ -152,7 +154,7 @@ def _primal(problem: Problem, state: State, block: Block) -> Tensor:
     curvature[:size, :size] += torch.kron(penalty, torch.eye(size // len(penalty), device=penalty.device).double())
     slope[:size] += (penalty @ block.value.double()).reshape(-1)
     diagonal = curvature.diagonal()
-    diagonal += JITTER[state.score_BC.dtype] * diagonal.mean().clamp(min=1e-300)
+    diagonal += JITTER[state.score_BC.dtype] * torch.maximum(diagonal, LEAST_SHARE * diagonal.mean() + 1e-300)
     return _solved(curvature, -slope)
 
 

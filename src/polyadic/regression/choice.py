@@ -13,9 +13,9 @@ from torch import Tensor
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.regression.fit import Regression, tensor_regression
-from polyadic.regression.losses import named
+from polyadic.regression.given import Given, form_and_loss
 from polyadic.regression.product import Product
-from polyadic.tensor.arguments import Dense, dense, real
+from polyadic.tensor.arguments import Dense, real
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)
 """From strong to weak: each fit begins at the weight of the one before."""
@@ -58,49 +58,72 @@ def choose(
     last fit has as well. Raises UserError where that leaves no sample on one side.
     """
     world = world or World.alone()
-    x = samples if isinstance(samples, Product) else dense(samples, "samples")
-    y = dense(label, "label").reshape(-1)
+    if not len(ranks) or not len(penalties) or {"init", "wd"} & fit.keys():
+        raise UserError("choose tries ranks and penalties: give one or more of each, and neither wd nor init")
+    _, loss, outputs = form_and_loss(
+        fit.get("weight", "cp"), fit.get("loss", "squared"), fit.get("outputs", 1), isinstance(samples, Product)
+    )
+    every = Given.of(samples, label, fit.pop("sample_weight", None), loss, outputs, world)
     if validation is None:
         share = real(held_share, "held_share", 0)
-        held = torch.rand(len(y), generator=torch.Generator().manual_seed(seed + world.rank)) < share
-        parts = (x[~held], y[~held]), (x[held], y[held])
+        held = torch.rand(len(every.label_B), generator=torch.Generator().manual_seed(seed + world.rank)) < share
+        parts = [_part(every, chosen.to(every.label_B.device)) for chosen in (~held, held)]
     else:
-        given, labels = validation
-        shown = given if isinstance(given, Product) else dense(given, "validation")
-        parts = (x, y), (shown, dense(labels, "validation labels").reshape(-1))
-    if not all(world.any(len(part) > 0) for _, part in parts):
-        raise UserError(f"{len(y)} samples are too few to hold {held_share:g} of them out: give validation samples")
+        parts = [every, Given.of(*validation, None, loss, outputs, world, "validation ")]
+        if parts[1].samples.shape[1:] != every.samples.shape[1:]:
+            raise UserError(
+                f"validation samples have shape {tuple(parts[1].samples.shape)}: give such as are fitted to"
+            )
+    if not all(part.count(world) for part in parts):
+        raise UserError(f"{len(every.label_B)} samples are too few to hold {held_share:g} of them out: give validation")
     losses: dict[tuple[Any, float], float] = {}
     best, without_gain = (math.inf, ranks[0], penalties[0]), 0
     for rank in ranks:
         own = _path(parts, rank, penalties, seed, world, fit)
-        losses |= {(rank, wd): loss for wd, loss in own.items()}
+        losses |= {(_key(rank), wd): value for wd, value in own.items()}
         wd = min(own, key=lambda wd: own[wd])
         without_gain = 0 if own[wd] < best[0] else without_gain + 1
         best = min(best, (own[wd], rank, wd), key=lambda tried: tried[0])
         if without_gain >= LAST_WITHOUT_GAIN:
             break
     _, rank, wd = best
-    return Choice(rank, wd, tensor_regression(x, y, rank, wd=wd, seed=seed, world=world, **fit), losses)
+    fitted = tensor_regression(
+        every.samples, every.label_B, rank, wd=wd, sample_weight=every.weight_B, seed=seed, world=world, **fit
+    )
+    return Choice(rank, wd, fitted, losses)
+
+
+def _key(rank: Any) -> Any:
+    return tuple(rank) if isinstance(rank, list) else rank
+
+
+def _part(given: Given, chosen: Tensor) -> Given:
+    """Some of the samples."""
+    weight_B = None if given.weight_B is None else given.weight_B[chosen]
+    return Given(given.samples[chosen], given.label_B[chosen], weight_B)
 
 
 def _path(
-    parts: Any, rank: Any, penalties: Sequence[float], seed: int, world: World, fit: dict[str, Any]
+    parts: Sequence[Given], rank: Any, penalties: Sequence[float], seed: int, world: World, fit: dict[str, Any]
 ) -> dict[float, float]:
     """The mean loss of held samples by penalty."""
-    (x, y), (held_x, held_y) = parts
-    losses, begun = {}, None
+    own, held = parts
+    losses: dict[float, float] = {}
+    begun = None
     for wd in penalties:
         options = {"max_sweeps": PATH_SWEEPS, "stop_tol": 1e-5, **fit}
-        found = tensor_regression(x, y, rank, wd=wd, seed=seed, world=world, init=begun, **options)
+        found = tensor_regression(
+            own.samples, own.label_B, rank, wd=wd, sample_weight=own.weight_B, seed=seed, world=world, init=begun,
+            **options,
+        )  # fmt: skip
         begun = found.weight
-        losses[wd] = _held_loss(found, held_x, held_y, world)
+        losses[wd] = _held_loss(found, held, world)
     return losses
 
 
-def _held_loss(found: Regression, x: Any, y: Tensor, world: World) -> float:
+def _held_loss(found: Regression, held: Given, world: World) -> float:
     """The mean loss over the held samples of all ranks; a collective."""
-    loss = named(found.loss).value(found.scores(x.to(world.device) if isinstance(x, Tensor) else x), y.to(world.device))
-    sums = torch.stack([loss.sum().double(), torch.tensor(float(len(y)), dtype=torch.float64, device=world.device)])
-    total, count = world.sum_(sums).tolist()
-    return float(total / max(count, 1))
+    loss = found.losses(held.samples, held.label_B)
+    weight_B = torch.ones_like(loss) if held.weight_B is None else held.weight_B
+    total, count = world.sum_(torch.stack([(loss * weight_B).sum(), weight_B.sum()])).tolist()
+    return float(total / max(count, 1e-300))

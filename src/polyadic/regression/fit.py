@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from polyadic.distributed import World
-from polyadic.errors import UserError, unknown
+from polyadic.errors import UserError
 from polyadic.regression.als import Problem, State, als
 from polyadic.regression.coarse import coarse, refined
+from polyadic.regression.given import Given, Units, form_and_loss, ranks_given
 from polyadic.regression.losses import Loss, named
 from polyadic.regression.product import Product
-from polyadic.regression.weights import WEIGHTS, Weight
+from polyadic.regression.weights import Weight
 from polyadic.regression.weights.cp import CP
 from polyadic.tensor.arguments import Dense, dense, real, whole
 
@@ -33,13 +34,15 @@ MOST_MOMENT_NUMBERS = 2**22
 class Regression:
     """A fitted regression: scores of a sample X are intercept + <W, X>.
 
-    weight: W; one in CP form has columns of length 1, components by falling size. intercept_C: C. objective: after each
-    sweep of the fit that was kept, by the mean loss. mean_loss: over all samples, without the penalty.
+    weight: W; one in CP form has columns of length 1, components by falling size. intercept_C: C. unit: what the fit
+    measured labels in. objective: after each sweep of the fit that was kept. mean_loss: over all samples, without the
+    penalty. samples: how many there were, or the sum of their weights. starts: how many were tried.
     """
 
     weight: Weight
     intercept_C: Tensor
     loss: str
+    unit: float
     objective: tuple[float, ...]
     mean_loss: float
     samples: float
@@ -52,9 +55,21 @@ class Regression:
         return -2 * likelihood + math.log(self.samples) * (self.weight.degrees_of_freedom + len(self.intercept_C))
 
     @torch.no_grad()
-    def scores(self, samples: Tensor | Product) -> Tensor:
-        """The scores of samples (B x I_1 x ... x I_N): B x C; for Poisson logarithms of the means."""
-        return self.weight.scores(samples) + self.intercept_C
+    def scores(self, samples: Dense | Product) -> Tensor:
+        """The scores of samples (B x I_1 x ... x I_N): B x C; for Poisson logarithms of the means.
+
+        Raises UserError for samples of another shape.
+        """
+        x = samples.to(self.intercept_C) if isinstance(samples, Product) else dense(samples, "samples")
+        if x.shape[1:] != self.weight.shape:
+            raise UserError(f"samples have shape {tuple(x.shape)}: those of the fit are n x {self.weight.shape}")
+        return self.weight.scores(x.to(self.intercept_C)) + self.intercept_C
+
+    def losses(self, samples: Dense | Product, label_B: Tensor) -> Tensor:
+        """The loss of each sample: B, float64."""
+        kind, score_BC = named(self.loss), self.scores(samples).double()
+        label_B = label_B.to(score_BC)
+        return kind.value(score_BC / self.unit, label_B / self.unit) * self.unit**kind.degree
 
 
 @torch.no_grad()
@@ -82,7 +97,9 @@ def tensor_regression(
     CP form. label: B, of what the loss takes. rank: R of cp; of tucker one for each mode, of tensor-train one between
     each two, or a number for all. weight: "cp", "tucker" or "tensor-train".
     loss: "squared", "absolute", "huber", "logistic", "softmax" (outputs: the number of classes) or "poisson".
-    wd: times |W|² / 2, added to the mean loss; of numbers that are measured in deviations of the label.
+    wd: times |W|² / 2, added to the mean loss, where labels are measured in their deviation and entries of samples in
+    their root mean square, so that it means the same whatever the units are; a Product is taken as it is. Samples of
+    which the mean is far larger than the deviation are better centred first.
     sample_weight: B numbers, 0 or more. restarts: starts of which the best is kept; None for as many as it takes until
     two of them find the same, and of many samples for a few that are compared after some sweeps. init: a weight to
     begin at, instead of starts.
@@ -97,68 +114,64 @@ def tensor_regression(
     finite, and numbers of samples and labels that differ.
     """
     world = world or World.alone()
-    x = samples if isinstance(samples, Product) else dense(samples, "samples").to(world.device)
-    kind, problem, scale = _problem(x, label, weight, loss, outputs, wd, sample_weight, world)
-    ranks = _ranks(kind, loss, rank, x.shape[1:], outputs)
+    kind, loss_of, outputs = form_and_loss(weight, loss, outputs, isinstance(samples, Product))
+    given = Given.of(samples, label, sample_weight, loss_of, outputs, world)
+    ranks = _ranks(kind, loss, ranks_given(rank), given.samples.shape[1:], outputs)
+    units = Units.of(given, loss_of, world)
+    problem = _problem(given, units, loss_of, real(wd, "wd", 0), world)
     search = _Search(
-        problem, kind, ranks, outputs, seed, whole(max_sweeps, "max_sweeps", 1), real(stop_tol, "stop_tol")
+        problem=problem,
+        kind=kind,
+        ranks=ranks,
+        outputs=outputs,
+        seed=whole(seed, "seed", 0) % 2**63,
+        max_sweeps=whole(max_sweeps, "max_sweeps", 1),
+        stop_tol=real(stop_tol, "stop_tol"),
+        large=math.prod(given.samples.shape[1:]) * given.count(world) > LARGE_NUMBERS,
     )
     if init is not None:
-        best, starts = search.fit(init.to(x.device, x.dtype), after_sweep=after_sweep), 1
+        best, starts = search.fit(_begun(init, search, 1 / units.scale), after_sweep=after_sweep), 1
     else:
         best, starts = search.best(None if restarts is None else whole(restarts, "restarts", 1), after_sweep)
     found = best.weight
-    found.scale_(scale)
+    found.scale_(units.scale)
     return Regression(
         weight=found.canonical() if isinstance(found, CP) else found,
-        intercept_C=best.intercept_C * scale,
+        intercept_C=best.intercept_C * units.scale + units.centre,
         loss=loss,
+        unit=units.scale,
         objective=tuple(best.objective),
-        mean_loss=problem.mean_loss(best.score_BC) * _units(problem.loss, scale),
+        mean_loss=problem.mean_loss(best.score_BC) * units.scale**loss_of.degree,
         samples=problem.total,
         starts=starts,
     )
 
 
-def _problem(
-    x: Tensor | Product,
-    label: Dense,
-    weight: str,
-    loss: str,
-    outputs: int,
-    wd: float,
-    sample_weight: Dense | None,
-    world: World,
-) -> tuple[type[Weight], Problem, float]:
-    """The form of the weight, the problem with labels in units of their deviation, and that unit."""
-    if weight not in WEIGHTS:
-        raise UserError(unknown("weight", weight, list(WEIGHTS)))
-    if isinstance(x, Product) and weight != "cp":
-        raise UserError(f"weight is {weight}: several modalities that are multiplied have one in CP form, weight cp")
-    if len(x.shape) < 2:
-        raise UserError(
-            f"samples have shape {tuple(x.shape)}: give them along the first mode, one more for each sample"
-        )
-    kind = named(loss)
-    label_B = dense(label, "label").to(x.device, x.dtype).reshape(-1)
-    if len(label_B) != len(x):
-        raise UserError(f"there are {len(x)} samples and {len(label_B)} labels: give a label for each sample")
-    weight_B = None if sample_weight is None else dense(sample_weight, "sample_weight").to(x.device, x.dtype)
-    if world.any(not _finite(x)):
-        raise UserError("samples hold a number that is not finite: leave its sample out, or put a number in its place")
-    if world.any(not bool(kind.allowed(label_B).all())):
-        wrong = label_B[~kind.allowed(label_B)]
-        told = f"label {wrong[0]:g}: " if len(wrong) else ""
-        raise UserError(f"{told}the loss {loss} takes {kind.takes}")
-    if loss == "softmax" and world.any(bool((label_B >= outputs).any())):
-        raise UserError(f"a label is outputs ({outputs}) or more: labels count from 0")
-    if not world.any(len(label_B) > 0):
-        raise UserError("there are no samples: give one or more")
-    scale = kind.scale(world.gather_rows(label_B))
-    problem = Problem(
-        samples=x, label_B=label_B / scale, weight_B=weight_B, loss=kind, wd=real(wd, "wd", 0), world=world
+def _problem(given: Given, units: Units, loss: Loss, wd: float, world: World) -> Problem:
+    """The problem in units in which labels and the entries of samples are about 1; samples stay as they are."""
+    x = given.samples
+    return Problem(
+        samples=x,
+        label_B=((given.label_B - units.centre) / units.scale).to(x.dtype),
+        weight_B=None if given.weight_B is None else given.weight_B.to(x.dtype),
+        loss=loss,
+        wd=wd * units.size**2,
+        world=world,
     )
-    return WEIGHTS[weight], problem, scale
+
+
+def _begun(init: Weight, search: _Search, scale: float) -> Weight:
+    """A copy of a weight to begin at, in the units of the fit; UserError for one of another form or shape."""
+    x = search.problem.samples
+    if not isinstance(init, search.kind) or (init.shape, init.outputs) != (tuple(x.shape[1:]), search.outputs):
+        raise UserError(
+            f"init is no {search.kind.name} weight of {tuple(x.shape[1:])} and {search.outputs} outputs: give one of "
+            "an earlier fit to such samples"
+        )
+    copied = search.kind.of_tensors({name: part.clone() for name, part in init.tensors().items()})
+    copied = copied.to(x.device, x.dtype)
+    copied.scale_(scale)
+    return copied
 
 
 def _ranks(
@@ -171,12 +184,7 @@ def _ranks(
     return (*ranks[:-1], min(ranks[-1], max(outputs - 1, 1)))
 
 
-def _finite(x: Tensor | Product) -> bool:
-    parts = x.parts if isinstance(x, Product) else (x,)
-    return all(math.isfinite(float(part.sum(dtype=torch.float64))) for part in parts)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Search:
     """The best of several starts."""
 
@@ -187,6 +195,7 @@ class _Search:
     seed: int
     max_sweeps: int
     stop_tol: float
+    large: bool
 
     def fit(
         self, begin: Weight, sweeps: int | None = None, after_sweep: Callable[[State], bool] = lambda _: True
@@ -195,7 +204,7 @@ class _Search:
         return als(
             self.problem,
             begin,
-            self._intercepts(),
+            self._intercepts(begin),
             max_sweeps=sweeps or self.max_sweeps,
             stop_tol=self.stop_tol,
             after_sweep=after_sweep,
@@ -213,7 +222,7 @@ class _Search:
             stop = stop or not after_sweep(state)
             return not stop
 
-        large = math.prod(self.problem.samples.shape) * self.problem.world.size > LARGE_NUMBERS
+        large = self.large
         most = restarts or (3 if large else MOST_STARTS)
         best, count, agreed = None, 0, False
         for begin in self._starts(most):
@@ -259,12 +268,14 @@ class _Search:
         same = {name: self.problem.world.from_first_(part.contiguous()) for name, part in here.tensors().items()}
         return self.kind.of_tensors(same)
 
-    def _intercepts(self) -> Tensor:
-        """The scores of a model that sees no features."""
+    def _intercepts(self, begin: Weight | None = None) -> Tensor:
+        """The scores of a model that sees no features; of labels with a unit, less what a weight says of them."""
         problem = self.problem
-        label_B = problem.world.gather_rows(problem.label_B)
-        weight_B = torch.ones_like(problem.label_B) if problem.weight_B is None else problem.weight_B
-        return problem.loss.start(label_B, problem.world.gather_rows(weight_B), self.outputs)
+        label_B = problem.label_B
+        if begin is not None and problem.loss.degree:
+            label_B = label_B - begin.scores(problem.samples)[:, 0]
+        weight_B = torch.ones_like(label_B) if problem.weight_B is None else problem.weight_B
+        return problem.loss.start(problem.world.gather_rows(label_B), problem.world.gather_rows(weight_B), self.outputs)
 
     def _of_moment(self, generator: torch.Generator) -> Weight | None:
         """A weight near -Σ slope X, of a size that fits the scores."""
@@ -278,7 +289,7 @@ class _Search:
         if isinstance(x, Product):
             moment = x.moment(slope_BC)
         else:
-            moment = (x.reshape(len(x), -1).T @ slope_BC).reshape(*x.shape[1:], self.outputs)
+            moment = (x.flatten(1).T @ slope_BC).reshape(*x.shape[1:], self.outputs)
         moment = problem.world.sum_(moment.contiguous()).double().cpu() / problem.total
         if not float(moment.norm()) > 0:
             return None
@@ -310,8 +321,3 @@ def _cut(
         return _ranks(kind, loss, asked, shape, outputs)
     except UserError:
         return _ranks(kind, loss, 1, shape, outputs)
-
-
-def _units(loss: Loss, scale: float) -> float:
-    """The loss of labels in their own units by that of labels in units of `scale`."""
-    return scale**loss.degree

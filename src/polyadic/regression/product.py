@@ -7,16 +7,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from polyadic.errors import UserError
+from polyadic.tensor.arguments import alike, dense_list
+
 
 @dataclass(frozen=True)
 class Product:
     """Samples x_b = x_b^(1) ∘ ... ∘ x_b^(M) of matrices (B x I_m): a weight in CP form sees no more of them.
 
     With 1 put before each vector, the terms of fewer modalities are among the products: Zadeh et al., Tensor fusion
-    network, 2017; Liu et al., Efficient low-rank multimodal fusion, 2018.
+    network, 2017; Liu et al., Efficient low-rank multimodal fusion, 2018. Raises UserError
+    for parts that are no such matrices.
     """
 
     parts: tuple[Tensor, ...]
+
+    def __post_init__(self) -> None:
+        parts = alike(dense_list(list(self.parts), "parts")) if len(self.parts) else []
+        if not parts or any(part.ndim != 2 or not part.shape[1] for part in parts) or len({*map(len, parts)}) > 1:
+            shapes = [tuple(part.shape) for part in parts]
+            raise UserError(
+                f"the parts of a product have shapes {shapes}: give one or more matrices of as many samples"
+            )
+        object.__setattr__(self, "parts", tuple(part.detach() for part in parts))
+
+    def to(self, like: Tensor) -> Product:
+        """The same on the device and of the type of a tensor."""
+        return Product(tuple(part.to(like) for part in self.parts))
 
     def __len__(self) -> int:
         return len(self.parts[0])

@@ -174,6 +174,21 @@ def test_files_that_differ_are_told(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_tables_whose_columns_are_in_another_order_are_put_in_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,b,label\n1,2,0\n")
+    (tmp_path / "b.csv").write_bytes(b"b,a,label\n4,3,1\n")
+    assert read(tmp_path).tensors["features"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_sparse_record_without_a_shape_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.pbr").write_bytes(labelled([9], 0, keys=[2]))
+    with pytest.raises(UserError, match=r"a\.pbr, record 1: no shape says how many numbers"):
+        read(tmp_path)
+    (tmp_path / "a.pbr").write_bytes(labelled([9, 1], float("inf")))
+    with pytest.raises(UserError, match=r"a\.pbr, record 1: its label is not finite"):
+        read(tmp_path)
+
+
 def differing(world: World, folder: Path) -> str:
     """What a rank says whose host has files of its own."""
     try:

@@ -44,7 +44,7 @@ def test_lists_texts_numbers_and_pictures_have_columns_of_their_own() -> None:
     assert samples.label.tolist() == [1, 0, 1]
     assert samples.kinds == {
         "x": ("tensor", (2, 2)),
-        "features": ("tensor", (2,)),
+        "features": ("vector of age, size,", (2,)),
         "picture": ("picture", (2, 3, 1)),
         "question": ("text", ()),
     }
@@ -106,3 +106,25 @@ def test_pictures_of_two_sizes_are_told_with_both_files() -> None:
 def test_numbers_of_lists_are_float32() -> None:
     assert tensor_of([[1, 2.5]], "x").dtype == np.float32
     assert tensor_of(3, "x").shape == ()
+
+
+def test_numbers_are_put_in_order_by_the_names_of_their_columns() -> None:
+    samples = gathered({"label": 1, "b": 2, "a": 1}, {"a": 3, "label": 0, "b": 4})
+    assert samples.names == ("b", "a")
+    assert samples.tensors["features"].tolist() == [[2, 1], [4, 3]]
+    for second, said in (
+        ({"label": 0, "a": 1, "c": 2}, "line 1: c is 2, and the numbers of line 0 are in b, a"),
+        ({"label": 0, "a": 1, "b": None}, "line 1: b is missing, which line 0 has"),
+        ({"label": 0, "a": 1, "b": "text"}, "line 1: b is .*text"),
+        ({"label": 0, "a": 1, "b": 10**400}, r"line 1: features is inf at \[0\]"),
+    ):
+        with pytest.raises(UserError, match=said):
+            gathered({"label": 1, "b": 2, "a": 1}, second)
+    partial = gathered({"label": 1, "b": 2, "a": 1}, {"label": 0, "a": 1, "b": None, "t": "x"}, missing=True)
+    assert partial.absent["features"].tolist() == [False, True]
+
+
+def test_whole_numbers_beyond_every_float_are_told() -> None:
+    with pytest.raises(UserError, match="label is .*: it must be finite"):
+        gathered({"label": 10**400, "x": [1]})
+    assert gathered({"label": 10**25, "x": [10**25]}).label.tolist() == [1e25]

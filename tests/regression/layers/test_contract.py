@@ -102,6 +102,14 @@ def test_a_layer_learns_a_product() -> None:
         (lambda: TensorRegression((4, 5), 1, 2, "tt"), "weight"),
         (lambda: TensorRegression((4, 5), 1, 0), "1 or more"),
         (lambda: TensorRegression((4, 5), 1, [2, 2, 2], "tucker"), "list of 2"),
+        (lambda: TensorRegression((4, 5), 0, 2), "outputs is 0"),
+        (lambda: TensorRegression((4, 0), 1, 2), "1 or more in each"),
+        (lambda: TensorRegression((), 1, 2), "one mode or more"),
+        (lambda: TensorRegression((4, 5), 1, 2.5), "whole number"),  # type: ignore[arg-type]
+        (lambda: TensorRegression((4, 5), 1, 2)(torch.zeros(3, 5, 4)), "this layer takes B x 4 x 5"),
+        (lambda: TensorContraction((4, 5), (2, 2))(torch.zeros(3, 4, 5, 6)), "this layer takes B x 4 x 5"),
+        (lambda: Fusion((4, 0), 1), "two vectors or more"),
+        (lambda: Fusion((4, 5), 0), "outputs is 0"),
         (lambda: Fusion((4,), 1), "two vectors or more"),
         (lambda: Fusion((4, 5), 1, kind="sum"), "fusion"),
         (lambda: Fusion((4, 5), 1, 0), "1 and 4 or more"),
@@ -111,3 +119,9 @@ def test_a_layer_learns_a_product() -> None:
 def test_what_makes_no_layer_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(UserError, match=said):
         make()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_an_empty_batch_has_no_scores(case: Case) -> None:
+    layer, shapes = case()
+    assert len(layer(*[torch.zeros(0, *shape) for shape in shapes])) == 0

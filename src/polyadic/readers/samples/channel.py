@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,17 @@ def _records(path: Path, format_: Format, dealer: Dealer) -> Iterator[Samples]:
         for rows, label in format_.read_labelled(file, path.name, dealer):
             bare = np.flatnonzero(~np.isfinite(label))
             if len(bare):
-                raise UserError(f"{path.name}, record {rows.numbers[bare[0]]}: it has no label: give each record one")
+                told = "it has no label" if np.isnan(label[bare[0]]) else "its label is not finite"
+                raise UserError(f"{path.name}, record {rows.numbers[bare[0]]}: {told}: give each record one")
             wide = rows.widths if width is None else np.append(rows.widths, width)
             width = int(wide[0]) if len(wide) else width
             if (wide != width).any() or (width is not None and width < 1):
                 row = int(np.argmax(rows.widths != width)) if (rows.widths != width).any() else 0
+                if rows.widths[row] < 1:
+                    raise UserError(
+                        f"{path.name}, record {rows.numbers[row]}: no shape says how many numbers it has: give the "
+                        "shape, or all numbers"
+                    )
                 raise UserError(
                     f"{path.name}, record {rows.numbers[row]}: it has {rows.widths[row]} numbers where others have "
                     f"{width}: give all of them, or the keys of some and the shape"
@@ -146,7 +153,7 @@ def _folded(samples: Samples, shape: Sequence[int] | None) -> Samples:
             f"{int(np.prod(vectors.shape[1:]))}: the two must agree"
         )
     folded = {**samples.tensors, FEATURES: vectors.reshape(len(vectors), *shape)}
-    return Samples(folded, samples.pictures, samples.texts, samples.label, samples.absent)
+    return replace(samples, tensors=folded, names=())
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:
@@ -171,6 +178,7 @@ def _joined(parts: Sequence[Samples]) -> Samples:
         texts={name: list(chain.from_iterable(part.texts[name] for part in parts)) for name in parts[0].texts},
         label=list(chain.from_iterable(labels)) if isinstance(labels[0], list) else np.concatenate(labels),
         absent=absent,
+        names=parts[0].names,
     )
 
 

@@ -5,6 +5,7 @@ Shapes: B samples of this rank.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -34,7 +35,8 @@ class Pictures:
 class Samples:
     """B samples: tensors (B x I_1 x ... x I_N, float32), pictures and texts by their names; labels, numbers or texts.
 
-    absent: of a column that not every sample has, which ones do not; their numbers are zeros, their texts empty.
+    names: of the columns whose numbers are `features`, in their order. absent: of a column that not every sample has,
+    which ones do not; their numbers are zeros, their texts empty.
     """
 
     tensors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Samples:
     texts: Mapping[str, list[str]] = field(default_factory=dict)
     label: NDArray[np.float64] | list[str] | None = None
     absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         columns: list[Any] = [*self.tensors.values(), *self.pictures.values(), *self.texts.values()]
@@ -50,8 +53,12 @@ class Samples:
     @property
     def kinds(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Each column's kind and the shape of a sample in it."""
+        named = f"vector of {', '.join(self.names)}," if self.names else "tensor"
         return {
-            **{name: ("tensor", values.shape[1:]) for name, values in self.tensors.items()},
+            **{
+                name: (named if name == FEATURES else "tensor", values.shape[1:])
+                for name, values in self.tensors.items()
+            },
             **{name: ("picture", values.pixels.shape[1:]) for name, values in self.pictures.items()},
             **dict.fromkeys(self.texts, ("text", ())),
         }
@@ -74,6 +81,7 @@ class Gathering:
         self._pictures: dict[str, int] = {}
         self._pixels: list[NDArray[np.uint8]] = []
         self._count = 0
+        self._names: tuple[tuple[str, ...], str] | None = None
 
     def add(self, row: Mapping[str, Any], place: str) -> None:
         """Takes a row; `place` is how a message calls it."""
@@ -94,7 +102,7 @@ class Gathering:
 
     def _columns(self, row: Mapping[str, Any], place: str) -> dict[str, Any]:
         """The cells of a row by column, each checked; its label is kept."""
-        numbers, cells = list[float](), dict[str, Any]()
+        numbers, cells = dict[str, float](), dict[str, Any]()
         for name, value in row.items():
             if name == LABEL:
                 continue
@@ -102,13 +110,32 @@ class Gathering:
                 if value is not None:
                     cells[PICTURE] = self._shown(value, place)
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                numbers.append(value)
+                numbers[name] = value
             elif value is not None:
                 cells[name] = self._cell(name, value, place)
-        if numbers:
-            cells[FEATURES] = self._cell(FEATURES, numbers, place)
+        if numbers and (vector := self._vector(numbers, row, place)) is not None:
+            cells[FEATURES] = self._cell(FEATURES, vector, place)
         self._take_label(row.get(LABEL), place)
         return cells
+
+    def _vector(self, numbers: Mapping[str, float], row: Mapping[str, Any], place: str) -> list[float] | None:
+        """The numbers of a row in the order of the first row that had any; None where one is missing and may be.
+
+        Raises UserError for numbers in other columns than that row had them in.
+        """
+        self._names = self._names or (tuple(numbers), place)
+        names, first = self._names
+        other = next((name for name in numbers if name not in names), None)
+        other = other or next((name for name in names if name not in numbers and row.get(name) is not None), None)
+        if other is not None:
+            raise UserError(
+                f"{place}: {other} is {shorten(row[other])}, and the numbers of {first} are in {', '.join(names)}: "
+                "give each row numbers in the same columns"
+            )
+        gone = next((name for name in names if name not in numbers), None)
+        if gone is not None and not self._missing:
+            raise UserError(f"{place}: {gone} is missing, which {first} has: complete the row, or take it out")
+        return None if gone is not None else [numbers[name] for name in names]
 
     def _cell(self, name: str, value: Any, place: str) -> Any:
         """A text, or the numbers of a list as an array."""
@@ -139,8 +166,8 @@ class Gathering:
         if not isinstance(value, int | float | str):
             raise UserError(f"{place}: {LABEL} is {shorten(value)}: give each row a number, or the name of a class")
         kind = "text" if isinstance(value, str) else "number"
-        if kind == "number" and not np.isfinite(value):
-            raise UserError(f"{place}: {LABEL} is {value}: leave out what is not known")
+        if kind == "number" and not _is_finite(value):
+            raise UserError(f"{place}: {LABEL} is {shorten(value)}: it must be finite, so leave out what is not known")
         if self._label_kind is not None and self._label_kind[0] != kind:
             raise UserError(
                 f"{place}: {LABEL} is {shorten(value)}, a {kind}, and a {self._label_kind[0]} in "
@@ -176,7 +203,16 @@ class Gathering:
                 pictures[name] = Pictures(np.stack(self._pixels), index)
         named = self._label_kind is not None and self._label_kind[0] == "text"
         label: Any = [str(label) for label in self._labels] if named else np.array(self._labels, np.float64)
-        return Samples(tensors, pictures, texts, label, absent)
+        names = self._names[0] if self._names else ()
+        return Samples(tensors, pictures, texts, label, absent, names)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a number is finite, and no whole number that is larger than every float."""
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def tensor_of(value: Any, place: str) -> NDArray[np.float32]:
@@ -187,6 +223,8 @@ def tensor_of(value: Any, place: str) -> NDArray[np.float32]:
         raise UserError(
             f"{place} has lists of different lengths: all lists of one level must have one length"
         ) from None
+    if array.dtype.kind == "O" and array.size and all(type(entry) in (int, float) for entry in array.flat):
+        array = np.array([entry if _is_finite(entry) else np.inf for entry in array.flat], float).reshape(array.shape)
     if array.dtype.kind == "O" or array.dtype.kind not in "iufb" or not array.size:
         raise UserError(f"{place} is {shorten(value)}: give a number, or lists of numbers")
     with np.errstate(over="ignore"):

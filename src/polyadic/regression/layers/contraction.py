@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.errors import UserError
+from polyadic.tensor.arguments import shape_of
 
 
 class TensorContraction(nn.Module):
@@ -22,6 +23,7 @@ class TensorContraction(nn.Module):
 
     def __init__(self, shape: Sequence[int], sizes: Sequence[int]) -> None:
         super().__init__()
+        shape, sizes = shape_of(shape), shape_of(sizes, "sizes")
         if len(shape) != len(sizes) or not all(1 <= size <= rows for size, rows in zip(sizes, shape, strict=True)):
             raise UserError(f"sizes are {list(sizes)}: give one for each mode of {list(shape)}, 1 to its rows")
         self.shape, self.sizes = tuple(shape), tuple(sizes)
@@ -31,6 +33,10 @@ class TensorContraction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One mode after the other, first those that become smallest."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise UserError(
+                f"samples have shape {tuple(x.shape)}: this layer takes B x {' x '.join(map(str, self.shape))}"
+            )
         order = sorted(range(len(self.shape)), key=lambda mode: self.sizes[mode] / self.shape[mode])
         for mode in order:
             x = torch.tensordot(x, self.factors[mode], dims=([mode + 1], [1])).movedim(-1, mode + 1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.errors import UserError, unknown
+from polyadic.tensor.arguments import shape_of, whole
 
 Kind: TypeAlias = Literal["lmf", "mutan", "block", "concat"]
 CHUNKS = 4
@@ -36,8 +37,10 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in get_args(Kind):
-            raise UserError(unknown("fusion", kind, list(get_args(Kind))))
-        if len(sizes) < 2:
+            raise UserError(unknown("fusion", str(kind), list(get_args(Kind))))
+        sizes, outputs = shape_of(sizes, "sizes"), whole(outputs, "outputs", 1)
+        rank, projection = whole(rank, "rank"), whole(projection, "projection")
+        if len(sizes) < 2 or 0 in sizes:
             raise UserError(f"sizes are {list(sizes)}: a fusion takes two vectors or more")
         if rank < 1 or projection < CHUNKS:
             raise UserError(f"rank is {rank} and projection {projection}: they must be 1 and {CHUNKS} or more")

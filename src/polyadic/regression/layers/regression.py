@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from polyadic.errors import UserError, unknown
+from polyadic.regression.given import ranks_given
 from polyadic.regression.weights import WEIGHTS, Weight
+from polyadic.tensor.arguments import real, shape_of, whole
 
 
 class TensorRegression(nn.Module):
@@ -34,9 +36,12 @@ class TensorRegression(nn.Module):
         super().__init__()
         if weight not in WEIGHTS:
             raise UserError(unknown("weight", weight, list(WEIGHTS)))
-        self.form = WEIGHTS[weight]
-        ranks = self.form.ranks_of(rank, shape, outputs)
-        wanted = deviation or 1 / math.sqrt(math.prod(shape))
+        self.form, self.shape = WEIGHTS[weight], shape_of(shape)
+        if 0 in self.shape or not self.shape:
+            raise UserError(f"shape is {list(self.shape)}: give the rows of one mode or more, 1 or more in each")
+        outputs, shape = whole(outputs, "outputs", 1), self.shape
+        ranks = self.form.ranks_of(ranks_given(rank), shape, outputs)
+        wanted = 1 / math.sqrt(math.prod(shape)) if deviation is None else real(deviation, "deviation", 0)
         drawn = self.form.random(shape, ranks, outputs, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
         drawn.scale_(wanted * math.sqrt(math.prod(shape) * outputs / max(drawn.norm_squared(), 1e-300)))
         self.take(drawn.to(torch.device("cpu"), torch.get_default_dtype()), torch.zeros(outputs))
@@ -55,6 +60,10 @@ class TensorRegression(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The samples contracted with the factors, then with the outputs'."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise UserError(
+                f"samples have shape {tuple(x.shape)}: this layer takes B x {' x '.join(map(str, self.shape))}"
+            )
         return self.weight.scores(x) + self.bias
 
     def reference(self, x: Tensor) -> Tensor:

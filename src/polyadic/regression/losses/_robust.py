@@ -39,8 +39,9 @@ class Robust(Loss):
 
     def scale(self, label_B: Tensor) -> float:
         """The distance between the quartiles, in units of that of normal numbers; the deviation where it is 0."""
-        low, high = label_B.double().quantile(torch.tensor([0.25, 0.75], dtype=torch.float64, device=label_B.device))
-        width = float(high - low) / 1.349
+        count = len(label_B)
+        low, high = (float(label_B.kthvalue(max(1, round(share * count))).values) for share in (0.25, 0.75))
+        width = (high - low) / 1.349
         return width if width > 0 else super().scale(label_B)
 
     def start(self, label_B: Tensor, weight_B: Tensor, outputs: int) -> Tensor:

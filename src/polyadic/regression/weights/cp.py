@@ -126,7 +126,7 @@ class CP(Weight):
         if isinstance(samples, Product):
             yield from ((mode, samples.without(mode, self.factors)) for mode in range(len(self.factors)))
         else:
-            yield from self._visit(samples.reshape(len(samples), 1, -1), tuple(range(len(self.factors))))
+            yield from self._visit(samples.flatten(1)[:, None], tuple(range(len(self.factors))))
 
     def _visit(self, rest: Tensor, modes: tuple[int, ...]) -> Iterator[tuple[int, Tensor]]:
         """The same for some modes; rest: B x R x the product of these modes, the others contracted; at first R is 1."""
@@ -135,7 +135,7 @@ class CP(Weight):
             return
         cut = halves([self.shape[mode] for mode in modes])
         left, right = modes[:cut], modes[cut:]
-        grid = rest.reshape(len(rest), -1, self._rows(left), self._rows(right))
+        grid = rest.reshape(len(rest), rest.shape[1], self._rows(left), self._rows(right))
         yield from self._visit(without_right(grid, self._columns(right)), left)
         yield from self._visit(without_left(grid, self._columns(left)), right)
 

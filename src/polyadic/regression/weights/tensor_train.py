@@ -103,10 +103,10 @@ class TensorTrain(Weight):
         """A block for each core from left to right, then one for A; the samples are read twice."""
         self._right_orthogonalise()
         interfaces = self._interfaces()
-        rest = samples.reshape(len(samples), 1, -1)
+        rest = samples.flatten(1)[:, None]
         for mode, core in enumerate(self.cores):
             left, rows, _ = core.shape
-            grid = rest.reshape(len(samples), left * rows, -1)
+            grid = rest.reshape(len(samples), left * rows, math.prod(self.shape[mode + 1 :]))
             seen = torch.tensordot(grid, interfaces[mode], dims=([2], [0]))  # B x (left · I) x right x K
             yield self._block(mode, seen)
             self._orthogonalise(mode)
@@ -167,10 +167,10 @@ class TensorTrain(Weight):
 
     def scores(self, samples: Tensor) -> Tensor:
         """<W_c, X_b>: one core after another."""
-        rest = samples.reshape(len(samples), 1, -1)
-        for core in self.cores:
+        rest = samples.flatten(1)[:, None]
+        for mode, core in enumerate(self.cores):
             flat = core.reshape(-1, core.shape[2])
-            rest = torch.matmul(flat.T, rest.reshape(len(samples), len(flat), -1))
+            rest = torch.matmul(flat.T, rest.reshape(len(samples), len(flat), math.prod(self.shape[mode + 1 :])))
         return rest[:, :, 0] @ self.outputs_CK.T
 
     def norm_squared(self) -> float:

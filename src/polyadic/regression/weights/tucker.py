@@ -98,14 +98,14 @@ class Tucker(Weight):
     def blocks(self, samples: Tensor) -> Iterator[Block]:
         """A block for each factor, by a tree of contractions that reads the samples twice, then for the core and A."""
         modes = tuple(range(len(self.factors)))
-        yield from self._visit(samples.reshape(len(samples), 1, -1, 1), modes)
+        yield from self._visit(samples.flatten(1)[:, None, :, None], modes)
         last = modes[-1]
         small_BPK = torch.einsum("blik,ij->bljk", self._last_BLIK, self.factors[last])
         projected = small_BPK.reshape(len(samples), *self.core.shape[:-1])
         yield self._core_block(projected)
         if self.outputs > 1:
             core = self.core.reshape(-1, self.core.shape[-1])
-            hidden_BK = projected.reshape(len(samples), -1) @ core
+            hidden_BK = projected.flatten(1) @ core
             yield outputs_block(hidden_BK, self.outputs_CK, core.T @ core, self._put_outputs)
 
     def _visit(self, rest: Tensor, modes: tuple[int, ...]) -> Iterator[Block]:
@@ -126,7 +126,7 @@ class Tucker(Weight):
         at_once = max(1, CACHED_NUMBERS // max(1, before * math.prod(rows) * after))
         first = over[0] == modes[0]
         parts = []
-        for begin in range(0, count, at_once):
+        for begin in range(0, max(count, 1), at_once):
             part = rest[begin : begin + at_once].reshape(-1, before, *rows, after)
             for mode in sorted(over, key=lambda mode: self.factors[mode].shape[1] / self.shape[mode]):
                 axis = 2 + modes.index(mode)
@@ -178,8 +178,8 @@ class Tucker(Weight):
     def scores(self, samples: Tensor) -> Tensor:
         """<W_c, X_b>: each mode contracted with its factor, then the core."""
         modes = tuple(range(len(self.factors)))
-        small = self._contracted(samples.reshape(len(samples), 1, -1, 1), modes, modes)
-        hidden_BK = small.reshape(len(samples), -1) @ self.core.reshape(-1, self.core.shape[-1])
+        small = self._contracted(samples.flatten(1)[:, None, :, None], modes, modes)
+        hidden_BK = small.flatten(1) @ self.core.reshape(-1, self.core.shape[-1])
         return hidden_BK @ self.outputs_CK.T
 
     def norm_squared(self) -> float:
