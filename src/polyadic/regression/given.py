@@ -68,7 +68,7 @@ class Units:
 def _squares(x: Tensor) -> float:
     """The sum of the squares, a few samples at a time, for nothing as large as the samples is made."""
     step = max(1, 2**20 // max(1, x[:1].numel()))
-    return math.fsum(float(x[begin : begin + step].double().square().sum()) for begin in range(0, len(x), step))
+    return sum(float(x[begin : begin + step].double().square().sum()) for begin in range(0, len(x), step))
 
 
 def _checked(
@@ -88,7 +88,7 @@ def _checked(
         if len(weight_B) != len(x) or not bool((torch.isfinite(weight_B) & (weight_B >= 0)).all()):
             raise UserError(f"sample_weight: give {len(x)} finite numbers, one for each sample, none below 0")
     parts = x.parts if isinstance(x, Product) else (x,)
-    if not all(math.isfinite(float(part.sum(dtype=torch.float64))) for part in parts):
+    if not all(math.isfinite(_squares(part)) for part in parts):
         raise UserError(
             f"{name}samples hold a number that is not finite: leave its sample out, or put a number in its place"
         )

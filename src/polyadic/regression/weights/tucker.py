@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from polyadic.errors import UserError
+from polyadic.regression.contractions import MOST_KERNEL_COMPONENTS, without_left, without_right
 from polyadic.regression.weights._weight import Block, Weight, drawn, halves, leading, outputs_block, whole_ranks
 from polyadic.tensor import unfold
 
@@ -125,6 +127,10 @@ class Tucker(Weight):
         rows = [self.shape[mode] for mode in modes]
         at_once = max(1, CACHED_NUMBERS // max(1, before * math.prod(rows) * after))
         first = over[0] == modes[0]
+        if before == after == 1 and 0 < len(over) < len(modes):
+            columns = reduce(torch.kron, [self.factors[mode] for mode in over])
+            if columns.shape[1] <= MOST_KERNEL_COMPONENTS:
+                return _by_columns(rest, columns, first)
         parts = []
         for begin in range(0, max(count, 1), at_once):
             part = rest[begin : begin + at_once].reshape(-1, before, *rows, after)
@@ -197,6 +203,15 @@ class Tucker(Weight):
 def _orthonormal(generator: torch.Generator, rows: int, columns: int) -> Tensor:
     factor: Tensor = torch.linalg.qr(drawn(generator, rows, columns))[0]
     return factor
+
+
+def _by_columns(rest: Tensor, columns: Tensor, first: bool) -> Tensor:
+    """Samples (B x 1 x rows x 1) whose first modes, or last ones, are contracted with a product of factors."""
+    count, left = len(rest), len(columns) if first else rest.shape[2] // len(columns)
+    grid = rest.reshape(count, 1, left, rest.shape[2] // left)
+    if first:
+        return without_left(grid, columns)[..., None]
+    return without_right(grid, columns).transpose(1, 2)[:, None].contiguous()
 
 
 CACHED_NUMBERS = 2**18
