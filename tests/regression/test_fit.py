@@ -271,7 +271,7 @@ def uneven(world: World, samples: int, name: str) -> float:
 @each
 def test_ranks_may_have_unlike_numbers_of_samples_and_none(name: str) -> None:
     for samples in (30, 31, 61):
-        first, second = on_ranks(2, uneven, samples, name, seconds=60)
+        first, second = on_ranks(2, uneven, samples, name, seconds=60, fresh=True)
         assert first == pytest.approx(second)
 
 
