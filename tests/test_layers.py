@@ -19,7 +19,7 @@ ROWS = (
     {"distributed", "room"},
     {"tensor.kernels"},
     {"tensor"},
-    {"decomposition"},
+    {"decomposition", "networks"},
     {"topics", "forecasting", "regression"},
     {"formats", "artifact"},
     {"jobs"},

@@ -13,7 +13,7 @@ from polyadic.algorithms import named
 from polyadic.artifact import Artifact
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.forecasting import training as training_module
+from polyadic.forecasting import draws as draws_module
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
@@ -275,7 +275,7 @@ def test_the_scores_use_the_features_of_the_withheld_points(tmp_path: Path) -> N
 
 def on_each_rank(world: World, folder: Path) -> dict[str, Any]:
     """The featured job with its series dealt out: the largest category is on one rank alone."""
-    training_module.FEWEST_STEPS = 3
+    draws_module.FEWEST_STEPS = 3
     series = [featured()[number] for number in (0, 1, 3, 2)]
     mine = series[3:] if world.rank else series[:3]
     data = {"train": {"a.json": lines(series if world.size == 1 else mine)}, "test": {"a.json": lines(series)}}

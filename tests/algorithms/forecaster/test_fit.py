@@ -16,7 +16,7 @@ import torch
 from polyadic.algorithms import ALGORITHMS
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.forecasting import training as training_module
+from polyadic.forecasting import draws as draws_module
 from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.decoders import DECODERS
 from polyadic.forecasting.series import Series
@@ -431,7 +431,7 @@ def test_a_finished_job_that_is_started_again_ends_the_same(tmp_path: Path) -> N
 
 def on_each_rank(world: World, folder: Path) -> dict[str, Any]:
     """The tiny job with its files on every host; and with the training series dealt out, one host without any."""
-    training_module.FEWEST_STEPS = 3
+    draws_module.FEWEST_STEPS = 3
     settings = {"dropout_rate": "0"}
     answers = {"replicated": train("forecaster", folder / f"r{world.rank}", settings, world=world).artifact()}
     data = ALGORITHMS["forecaster"].tiny_job.channels()

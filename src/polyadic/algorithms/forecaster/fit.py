@@ -11,11 +11,11 @@ from polyadic.algorithms.forecaster.model import Model
 from polyadic.algorithms.forecaster.scoring import score
 from polyadic.algorithms.forecaster.start import prepare
 from polyadic.forecasting import linear_autoregression
-from polyadic.forecasting.progress import Cursor, Epoch
+from polyadic.forecasting.draws import Draws
 from polyadic.forecasting.store import SeriesStore
-from polyadic.forecasting.training import Training
-from polyadic.jobs.checkpoints import Snapshot
+from polyadic.jobs import epochs
 from polyadic.jobs.job import Job
+from polyadic.networks.training import Training
 from polyadic.readers.series.channel import read_test
 
 
@@ -28,7 +28,7 @@ def fit(job: Job[Hyperparameters]) -> Model:
     # The test channel is read before the training: a fault in it must not come to light after hours.
     test = _read_test(job, model) if "test" in job.channels else None
     _describe(job, model, training)
-    finished = _run(job, training, cursor)
+    finished = epochs.run(job, training, cursor, "windows")
     model.network.eval()
     model.history = [(loss, None if math.isnan(validation) else validation) for loss, validation in cursor.history]
     if math.isfinite(cursor.final_loss):
@@ -47,45 +47,19 @@ def _read_test(job: Job[Hyperparameters], model: Model) -> SeriesStore | None:
     return test
 
 
-def _describe(job: Job[Hyperparameters], model: Model, training: Training) -> None:
+def _describe(job: Job[Hyperparameters], model: Model, training: Training[Draws]) -> None:
     settings, count = model.settings, sum(weight.numel() for weight in model.network.parameters())
     job.note(
-        f"forecaster: {settings.cell}, {count:,} parameters, {training.windows:,} windows, "
+        f"forecaster: {settings.cell}, {count:,} parameters, {training.batches.windows:,} windows, "
         f"{training.steps} steps of {settings.mini_batch_size} an epoch, {job.world}"
     )
     if settings.precision == "bf16" and job.world.device.type == "cpu":
         job.note("warning: precision is bf16, but a CPU computes in float32")
 
 
-def _run(job: Job[Hyperparameters], training: Training, cursor: Cursor) -> bool:
-    """Trains from the cursor on, with the lines and the snapshots of the job; False where the job is told to stop."""
-    epochs = job.hyperparameters.epochs
-
-    def keep(cursor: Cursor) -> None:
-        step = cursor.epoch * training.steps + cursor.step
-        job.keep(Snapshot(step, training.tensors(cursor), cursor.numbers))
-
-    def after_step(cursor: Cursor) -> bool:
-        boundary = job.boundary(cursor.step, stride_on_gpu=16)
-        if boundary.stop or (boundary.save and cursor.step < training.steps):
-            keep(cursor)
-        return not boundary.stop
-
-    def after_epoch(cursor: Cursor, epoch: Epoch) -> None:
-        where = {"epoch": epoch.number}
-        job.metric("train loss", epoch.loss, where)
-        if epoch.validation is not None:
-            job.metric("validation loss", epoch.validation, where)
-        job.metric("train windows_per_second", epoch.speed, where, unit="speed")
-        job.line(f"#progress_metric: host={job.host}, completed {100 * cursor.epoch // epochs} % of epochs")
-        keep(cursor)
-
-    return training.run(cursor, after_step, after_epoch)
-
-
-def _score(job: Job[Hyperparameters], model: Model, training: Training, test: SeriesStore) -> None:
+def _score(job: Job[Hyperparameters], model: Model, training: Training[Draws], test: SeriesStore) -> None:
     """Scores the model, and a linear autoregression beside it, on the test series of this rank."""
-    fitted = linear_autoregression.fit(training.share, job.world, job.channels["train"].divided)
+    fitted = linear_autoregression.fit(training.batches.share, job.world, job.channels["train"].divided)
     linear = LinearForecast(model=model, fitted=fitted)
     model.evaluation = score(job, model.forecast, model.frequency.season, test, linear)
     model.metrics |= model.evaluation.metrics

@@ -12,20 +12,22 @@ from polyadic.errors import UserError
 from polyadic.forecasting import linear_autoregression
 from polyadic.forecasting.cells import CELLS
 from polyadic.forecasting.direct import Direct
+from polyadic.forecasting.draws import Draws
 from polyadic.forecasting.features import standardise
 from polyadic.forecasting.likelihoods import LIKELIHOODS
 from polyadic.forecasting.pool import Pool, training_scale
-from polyadic.forecasting.progress import Cursor, Plan
 from polyadic.forecasting.store import SeriesStore
-from polyadic.forecasting.training import Training
 from polyadic.forecasting.validation import Validation
 from polyadic.forecasting.windows import Scale
+from polyadic.jobs import epochs
 from polyadic.jobs.earlier_model import read_earlier
 from polyadic.jobs.job import Job
+from polyadic.networks.progress import Cursor, Plan
+from polyadic.networks.training import Training
 from polyadic.readers.series.channel import read_seen, read_train
 
 
-def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
+def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training[Draws], Cursor]:
     """The model, its hyperparameters without `auto`; its training; and where that stands, at its start or resumed.
 
     Raises UserError for data and settings that do not fit together.
@@ -42,13 +44,9 @@ def prepare(job: Job[Hyperparameters]) -> tuple[Model, Training, Cursor]:
         if isinstance(network, Direct):
             network.begin(linear_autoregression.fit(pool, job.world, divided, settings.linear_ridge))
     reserve_training(job, network, pool)
-    training = Training(network, pool, _plan(settings), job.world, divided, _validation(job, model))
-    snapshot = job.resume()
-    if snapshot is None:
-        return model, training, Cursor()
-    cursor = training.restore(dict(snapshot.tensors), dict(snapshot.numbers))
-    job.note(f"resuming from the checkpoint of epoch {cursor.epoch}, step {cursor.step}")
-    return model, training, cursor
+    draws = Draws(pool, settings.mini_batch_size, settings.seed, job.world, divided)
+    training = Training(network, draws, _plan(settings), job.world, _validation(job, model))
+    return model, training, epochs.begin(job, training)
 
 
 def _plan(settings: Hyperparameters) -> Plan:

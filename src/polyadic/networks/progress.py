@@ -13,9 +13,9 @@ from torch import Tensor
 class Plan:
     """What a training is to do.
 
-    batch_size: windows per step, over all ranks. learning_rate: at its peak. patience: epochs without a lower loss
-    before the training stops; None for all epochs. weight_decay: that of AdamW, for the weights that
-    `Network.by_decay` names. gradient_clip: the largest norm of the gradient of a step, over all weights together.
+    batch_size: windows or samples per step, over all ranks. learning_rate: at its peak. patience: epochs without a
+    lower loss before the training stops; None for all epochs. weight_decay: that of AdamW, for the weights that
+    the network's `by_decay` names. gradient_clip: the largest norm of a step's gradient, over all weights together.
     """
 
     epochs: int
@@ -31,7 +31,7 @@ class Plan:
 class Cursor:
     """Where a training stands; with the weights and the moments of the optimizer it is enough to resume to the bit.
 
-    step: within the epoch. loss: summed over this rank's windows of the epoch so far. weight: how many values of all
+    step: within the epoch. loss: summed over this rank's values of the epoch so far. weight: how many values of all
     ranks that is. best: the weights after the best epoch, by name. history: the loss of each epoch and that of
     validation, which is NaN where there is none.
     """
@@ -59,7 +59,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: the mean loss per value in training and in validation, and the windows per second."""
+    """What an epoch came to: the mean loss per value in training and in validation, and how many a second it saw."""
 
     number: int
     loss: float

@@ -1,59 +1,79 @@
-"""The training of a forecaster: data-parallel, and resumable at any step."""
+"""The training of a network: data-parallel, and resumable at any step."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.forecasting import cuda_graph
-from polyadic.forecasting.network import Network
-from polyadic.forecasting.pool import Pool, draw
-from polyadic.forecasting.progress import Cursor, Epoch, Plan
-from polyadic.forecasting.validation import Validation
-from polyadic.forecasting.windows import Batch
+from polyadic.networks.progress import Cursor, Epoch, Plan
 
-FEWEST_STEPS = 32
-"""The fewest steps of an epoch, however small the training data are."""
+Batch: TypeAlias = tuple[Tensor, ...]
+
 STEPS_PER_LOOK = 16
 """Steps on a GPU between two looks at whether all numbers were finite: a look waits for the GPU."""
 WARM_UP_SHARE = 0.05
 """The share of all steps in which the learning rate rises to its peak."""
 
 
-class Training:
-    """A network, its optimizer and the windows of all ranks.
+class Batches(Protocol):
+    """What each step of a training sees: batches of tensors on this rank's device, by epoch and step.
 
-    share: the windows of this rank. divided: whether the ranks have different series. If so, a rank computes the
-    windows of a step that it has; if not, the windows of a step are dealt out among the ranks. Either way a step equals
-    that of one rank which has everything. validation: windows whose loss tells which epoch was the best; without them
-    the training loss does.
+    steps: of an epoch. data: what they are made of, in a message.
+    """
+
+    steps: int
+    data: str
+
+    def take(self, epoch: int, step: int) -> Batch:
+        """This rank's part of a step's batch, a function of the two numbers alone; of weight 0 where it has none."""
+
+    def weight(self, batch: Batch) -> Tensor:
+        """How many values its loss is summed over."""
+
+    def loss(self, network: Any, example: Batch) -> nn.Module:
+        """The loss of a network, summed over the values of a batch, as a module of the batch's tensors."""
+
+    def extreme(self, epoch: int, step: int) -> str:
+        """Where the most extreme value of a step's batch is, over all ranks: a collective."""
+
+
+class Decays(Protocol):
+    """A network that says which of its weights decay."""
+
+    def by_decay(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The weights that never decay, and all others."""
+
+
+B_co = TypeVar("B_co", bound=Batches, covariant=True)
+
+
+class Validation(Protocol):
+    """What tells which epoch was the best."""
+
+    def loss(self, network: Any, world: World) -> float:
+        """The mean loss of a value, the same on every rank; a collective."""
+
+
+class Training(Generic[B_co]):
+    """A network, its optimizer and the batches of this rank.
+
+    network: an nn.Module that is `Decays`. validation: what tells which epoch was the best; without it the training
+    loss does.
     """
 
     def __init__(
-        self,
-        network: Network,
-        share: Pool,
-        plan: Plan,
-        world: World,
-        divided: bool,
-        validation: Validation | None = None,
+        self, network: Any, batches: B_co, plan: Plan, world: World, validation: Validation | None = None
     ) -> None:
-        self.network, self.share, self.plan, self.world = network, share, plan, world
-        self.validation = validation
-        sizes = world.collect(len(share)) if divided else [len(share)]
-        points = sum(world.collect(share.points)) if divided else share.points
-        self.windows = sum(sizes)
-        self._offset = sum(sizes[: world.rank]) if divided else None
-        self.steps = max(FEWEST_STEPS, math.ceil(points / share.prediction / plan.batch_size))
+        self.network, self.batches, self.plan, self.world = network, batches, plan, world
+        self.validation, self.steps = validation, batches.steps
         self._first_bad = torch.tensor(self.steps, device=world.device)
         kept, decayed = network.by_decay()
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
@@ -71,7 +91,9 @@ class Training:
         False where `after_step` has stopped the training. Raises UserError where a loss is not finite.
         """
         self.network.train()
-        parallel = self.world.data_parallel(cuda_graph.step(self.network, self._batch(cursor), self._offset is None))
+        parallel = self.world.data_parallel(
+            self.batches.loss(self.network, self.batches.take(cursor.epoch, cursor.step))
+        )
         while cursor.epoch < self.plan.epochs and not self._out_of_patience(cursor):
             began, first = time.perf_counter(), cursor.step
             while cursor.step < self.steps:
@@ -98,9 +120,9 @@ class Training:
         torch.manual_seed(int(noise.generate_state(1, np.uint64)[0]))
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * self._warmth(cursor)
-        batch = self._batch(cursor)
-        weight = self.world.sum_(batch.weight_BP.sum())
-        loss = parallel(*vars(batch).values()) / weight.clamp_min(1)
+        batch = self.batches.take(cursor.epoch, cursor.step)
+        weight = self.world.sum_(self.batches.weight(batch))
+        loss = parallel(*batch) / weight.clamp_min(1)
         self.optimizer.zero_grad(set_to_none=True)
         # Data parallelism averages over the ranks, but the loss is this rank's part of the mean of the whole batch.
         (loss * self.world.size).backward()
@@ -120,30 +142,9 @@ class Training:
         if (step := int(self._first_bad)) < self.steps:
             raise UserError(
                 f"the loss or its gradient was no longer finite in epoch {cursor.epoch}, batch {step}, whose most "
-                f"extreme value is in {self._most_extreme(cursor.epoch, step)}: lower learning_rate (it is "
-                f"{self.plan.learning_rate:g}), or look for extreme values in the target"
+                f"extreme value is in {self.batches.extreme(cursor.epoch, step)}: lower learning_rate (it is "
+                f"{self.plan.learning_rate:g}), or look for extreme values in the {self.batches.data}"
             )
-
-    def _most_extreme(self, epoch: int, step: int) -> str:
-        """The place of the series in a batch of all ranks whose value is farthest from its context."""
-        numbers, farthest = self._numbers(epoch, step), (-1.0, "")
-        if len(numbers):
-            batch = self.share.take(numbers)
-            sizes = (torch.cat([batch.past_BC, batch.future_BP], 1).abs()).nan_to_num(torch.inf).amax(1)
-            farthest = float(sizes.max()), self.share.owner(int(numbers[int(sizes.argmax())]))
-        return max(self.world.collect(farthest))[1]
-
-    def _numbers(self, epoch: int, step: int) -> NDArray[np.int64]:
-        """The numbers of this rank's windows in a step."""
-        numbers = draw(self.plan.seed, epoch, step, self.plan.batch_size, self.windows)
-        if self._offset is None:
-            return numbers[self.world.rank :: self.world.size]
-        mine = numbers - self._offset
-        return mine[(mine >= 0) & (mine < len(self.share))]
-
-    def _batch(self, cursor: Cursor) -> Batch:
-        mine = self._numbers(cursor.epoch, cursor.step)
-        return (self.share.take(mine) if len(mine) else self.share.blank()).to(self.world.device)
 
     def _warmth(self, cursor: Cursor) -> float:
         """The learning rate as a share of its peak: a linear warm-up, then half a cosine down to 0."""
@@ -153,24 +154,24 @@ class Training:
         return 0.5 + 0.5 * math.cos(math.pi * (done - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))
 
     def _mean_loss(self, cursor: Cursor) -> float:
-        """The mean loss per value of the epoch, over the windows of all ranks."""
+        """The mean loss per value of the epoch, over the values of all ranks."""
         loss = (self.world.sum_(cursor.loss.clone()) / cursor.weight.clamp_min(1)).item()
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss was {loss} in epoch {cursor.epoch}: lower learning_rate (it is "
-                f"{self.plan.learning_rate:g}), or look for extreme values in the target"
+                f"{self.plan.learning_rate:g}), or look for extreme values in the {self.batches.data}"
             )
         return float(loss)
 
     def _validate(self, cursor: Cursor) -> float | None:
-        """The loss on the windows to validate on; None where there are none."""
+        """The loss of what it is not trained on; None where there is none."""
         if self.validation is None:
             return None
         loss = self.validation.loss(self.network, self.world)
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss of channel validation was {loss} after epoch {cursor.epoch}: lower learning_rate (it is "
-                f"{self.plan.learning_rate:g}), or look for extreme values in the target there"
+                f"{self.plan.learning_rate:g}), or look for extreme values in the {self.batches.data} there"
             )
         return loss
 

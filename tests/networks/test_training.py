@@ -16,12 +16,16 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.forecasting import training as training_module
+from polyadic.forecasting import draws as draws_module
+from polyadic.forecasting.draws import Draws
 from polyadic.forecasting.features import standardise
-from polyadic.forecasting.progress import Cursor, Epoch, Plan
+from polyadic.forecasting.network import Network
+from polyadic.forecasting.pool import Pool
 from polyadic.forecasting.series import Series
-from polyadic.forecasting.training import Training
 from polyadic.forecasting.validation import Validation
+from polyadic.forecasting.windows import Batch
+from polyadic.networks.progress import Cursor, Epoch, Plan
+from polyadic.networks.training import Training
 from tests.helpers.ranks import on_ranks
 from tests.helpers.waves import network, pool, waves
 
@@ -30,11 +34,15 @@ State = tuple[dict[str, Tensor], dict[str, float]]
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_module, "FEWEST_STEPS", 6)
+    monkeypatch.setattr(draws_module, "FEWEST_STEPS", 6)
 
 
-def prepare(plan: Plan, dropout: float = 0.0) -> Training:
-    return Training(network(dropout=dropout), pool(waves(4)), plan, World.alone(), divided=False)
+def training_of(network: Network, share: Pool, plan: Plan, world: World, divided: bool) -> Training[Draws]:
+    return Training(network, Draws(share, plan.batch_size, plan.seed, world, divided), plan, world)
+
+
+def prepare(plan: Plan, dropout: float = 0.0) -> Training[Draws]:
+    return training_of(network(dropout=dropout), pool(waves(4)), plan, World.alone(), divided=False)
 
 
 def always(_: Cursor) -> bool:
@@ -54,13 +62,13 @@ def noting(losses: list[float], name: Literal["loss", "validation"]) -> Callable
     return after_epoch
 
 
-def state_of(training: Training, cursor: Cursor) -> State:
+def state_of(training: Training[Draws], cursor: Cursor) -> State:
     """A copy, as a checkpoint would hold it."""
     tensors = {name: value.detach().clone() for name, value in training.tensors(cursor).items()}
     return tensors, cursor.numbers
 
 
-def weights(training: Training) -> dict[str, Tensor]:
+def weights(training: Training[Draws]) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in training.network.state_dict().items()}
 
 
@@ -119,7 +127,7 @@ def test_an_epochs_loss_is_the_mean_over_its_observed_values() -> None:
     """With a learning rate that moves nothing, by the network as it stands."""
     training, losses = prepare(Plan(epochs=1, batch_size=8, learning_rate=1e-30, seed=5)), []
     training.run(Cursor(), always, lambda _, epoch: losses.append(epoch.loss))
-    batches = [training._batch(Cursor(step=step)) for step in range(training.steps)]
+    batches = [Batch(*training.batches.take(0, step)) for step in range(training.steps)]
     total = sum(network()(batch).item() for batch in batches)
     count = sum(batch.weight_BP.sum().item() for batch in batches)
     assert losses == [pytest.approx(total / count, rel=1e-5)]
@@ -166,7 +174,7 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_the_series() -> None:
     spoilt = waves(3)
     spoilt[1].target[20] = 1e30
     plan = Plan(epochs=2, batch_size=16, learning_rate=0.01, seed=0)
-    training = Training(network(likelihood="gaussian"), pool(spoilt), plan, World.alone(), divided=False)
+    training = training_of(network(likelihood="gaussian"), pool(spoilt), plan, World.alone(), divided=False)
     message = r"in epoch 0, batch 1, whose most extreme value is in a\.json, series 2: .*learning_rate \(it is 0.01"
     with pytest.raises(UserError, match=message):
         training.run(Cursor(), always, nothing)
@@ -197,7 +205,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert 0 < rates[-1] < 0.01
 
 
-def scales(training: Training, series: list[Series]) -> tuple[Tensor, Tensor]:
+def scales(training: Training[Draws], series: list[Series]) -> tuple[Tensor, Tensor]:
     standardise(training.network, pool(series), training.world, divided=True)
     return training.network.feature_mean_J, training.network.feature_deviation_J
 
@@ -232,7 +240,7 @@ def shares(kind: str, ranks: int) -> list[list[Series]]:
 
 
 def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], dict[str, Tensor]]]:
-    training_module.FEWEST_STEPS = 6
+    draws_module.FEWEST_STEPS = 6
     answers = []
     for kind in kinds:
         training = of_share(world, kind, PLAN)
@@ -242,11 +250,11 @@ def train_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float]
     return answers
 
 
-def of_share(world: World, kind: str, plan: Plan) -> Training:
+def of_share(world: World, kind: str, plan: Plan) -> Training[Draws]:
     """The training of this rank's series."""
     mine, divided = shares(kind, world.size)[world.rank] if world.size > 1 else waves(4), kind != "replicated"
-    training = Training(network(), pool(mine), plan, world, divided)
-    standardise(training.network, training.share, world, divided)
+    training = training_of(network(), pool(mine), plan, world, divided)
+    standardise(training.network, training.batches.share, world, divided)
     return training
 
 
@@ -255,11 +263,11 @@ OVERSHOOTS = Plan(epochs=40, batch_size=8, learning_rate=0.2, seed=0, patience=2
 
 def validate_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], int]]:
     """The validation losses until patience ends, and the epoch whose weights are kept."""
-    training_module.FEWEST_STEPS = 6
+    draws_module.FEWEST_STEPS = 6
     answers = []
     for kind in kinds:
         training, losses, at = of_share(world, kind, OVERSHOOTS), list[float](), Cursor()
-        training.validation = Validation(training.share, divided=kind != "replicated")
+        training.validation = Validation(training.batches.share, divided=kind != "replicated")
         training.run(at, always, noting(losses, "validation"))
         answers.append((losses, at.best_epoch))
     return answers
@@ -267,12 +275,12 @@ def validate_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[flo
 
 def resume_on_each_rank(world: World, kinds: list[str]) -> list[tuple[list[float], dict[str, Tensor]]]:
     """As `train_on_each_rank`, but stopped within the second epoch, and gone on with by others from rank 0's state."""
-    training_module.FEWEST_STEPS = 6
+    draws_module.FEWEST_STEPS = 6
     answers = []
     for kind in kinds:
         first, losses, states = of_share(world, kind, PLAN), list[float](), list[State]()
 
-        def stop(at: Cursor, first: Training = first, states: list[State] = states) -> bool:
+        def stop(at: Cursor, first: Training[Draws] = first, states: list[State] = states) -> bool:
             if (at.epoch, at.step) == (1, 3):
                 states.append(state_of(first, at))
             return not states
