@@ -30,7 +30,8 @@ def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]
     """The algorithm and the typed hyperparameters of a job.
 
     Where `algorithm` is absent, the one whose required hyperparameters are all present is meant, among those that
-    declare that they may be guessed. So an algorithm that is added never changes what an existing job means.
+    declare that they may be guessed; of several the one that knows all the others. So an algorithm that is added never
+    changes what an existing job means.
 
     Raises UserError for an unknown algorithm, where none or several fit, and for wrong hyperparameters.
     """
@@ -43,6 +44,8 @@ def choose(raw: Mapping[str, object]) -> tuple[Algorithm, hyper.Hyperparameters]
 def _fitting(own: Mapping[str, object]) -> Algorithm:
     known = list(ALGORITHMS.values())
     fitting = [algorithm for algorithm in known if algorithm.guessed and own.keys() >= set(algorithm.required)]
+    if len(fitting) > 1:  # Of those, one that knows all the names is meant.
+        fitting = [each for each in fitting if own.keys() <= each.hyperparameters.model_fields.keys()] or fitting
     if len(fitting) == 1:
         return fitting[0]
     choices = "; ".join(

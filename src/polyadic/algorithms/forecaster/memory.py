@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from polyadic.algorithms.forecaster.hyperparameters import Hyperparameters
 from polyadic.algorithms.forecaster.network import build
 from polyadic.forecasting.pool import Pool
 from polyadic.jobs.job import Job
 from polyadic.jobs.memory import Need, refuse_beyond, reserve
+from polyadic.networks.memory import left_behind
 
 WEIGHT_COPIES = 6
 """Weights, their gradients, two moments of AdamW, the best weights, and a copy on the way to a file."""
-WINDOWS_TRIED = 2
-"""And twice as many, to tell what grows with the windows from what does not."""
 KNOB = "lower num_cells, mini_batch_size, context_length or embedding_dimension"
 
 
@@ -32,7 +31,7 @@ def reserve_training(job: Job[Any], network: nn.Module, pool: Pool) -> None:
     """Says what the training needs, from what some windows leave for their backward pass; a collective."""
     world, size = job.world, job.hyperparameters.mini_batch_size
     windows = min(-(-size // (1 if job.channels["train"].divided else world.size)), len(pool))
-    step = _left_behind(network, pool, windows, world.device)
+    step = left_behind(network, lambda count: network(pool.take(np.arange(count)).to(world.device)), windows, len(pool))
     copies = STEP_COPIES.get(job.hyperparameters.cell, OTHER_STEP_COPIES)
     reserve(job, Need({"weights": _weights(network), "a batch": copies * step}, KNOB))
 
@@ -46,31 +45,3 @@ OTHER_STEP_COPIES = 2.0
 
 def _weights(network: nn.Module) -> float:
     return WEIGHT_COPIES * float(sum(weight.numel() * weight.element_size() for weight in network.parameters()))
-
-
-def _left_behind(network: nn.Module, pool: Pool, windows: int, device: torch.device) -> float:
-    """The bytes that the forward pass of so many windows keeps for the backward one."""
-    few, more = (min(count, len(pool)) for count in (WINDOWS_TRIED, 2 * WINDOWS_TRIED))
-    if few == more:
-        return _kept(network, pool, few, device)
-    first, second = (_kept(network, pool, count, device) for count in (few, more))
-    return first + (second - first) / (more - few) * max(0, windows - few)
-
-
-def _kept(network: nn.Module, pool: Pool, count: int, device: torch.device) -> float:
-    if not count:
-        return 0.0
-    own = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    batch = pool.take(np.arange(count)).to(device)
-    network.train()
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        network(batch)
-    return float(sum(kept.values()))

@@ -13,7 +13,7 @@ import numpy as np
 
 from polyadic.errors import UserError
 from polyadic.formats import DenseFile, Format
-from polyadic.readers.samples.columns import LABEL, Array, Samples
+from polyadic.readers.samples.columns import LABEL, Array, LabelFault, Samples, faulty
 from polyadic.room import refuse_large
 
 BYTES_PER_NUMBER = 4
@@ -37,7 +37,9 @@ def groups(files: Mapping[Path, Format]) -> dict[str, dict[str, DenseFile]]:
     return found | {Path(group).name: arrays for group, arrays in single.items()}
 
 
-def read(arrays: Mapping[str, DenseFile], place: str, part: int, parts: int) -> Samples:
+def read(
+    arrays: Mapping[str, DenseFile], place: str, part: int, parts: int, label_fault: LabelFault = lambda label: None
+) -> Samples:
     """The `part`-th of `parts` of the samples of a group.
 
     Raises UserError for a group without labels or without anything else, arrays of different numbers of samples, and
@@ -60,6 +62,9 @@ def read(arrays: Mapping[str, DenseFile], place: str, part: int, parts: int) -> 
     tensors = {name: _filled(file, start, stop, np.float32, f"{place}: {name}") for name, file in arrays.items()
                if name != LABEL}  # fmt: skip
     label = _filled(arrays[LABEL], start, stop, np.float64, f"{place}: {LABEL}")
+    if (refused := faulty(label, label_fault)) is not None:
+        row, told = refused
+        raise UserError(f"{place}: {LABEL}, sample {start + row}, is {label[row]:g}: {told}")
     flat = {name: values[:, None] if values.ndim == 1 else values for name, values in tensors.items()}
     return Samples(tensors=flat, label=label)
 

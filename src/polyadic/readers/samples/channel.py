@@ -16,7 +16,7 @@ from polyadic.formats.images import decode as decode_picture
 from polyadic.jobs.job import Job
 from polyadic.readers.choice import choose
 from polyadic.readers.samples import arrays
-from polyadic.readers.samples.columns import FEATURES, Array, Gathering, Pictures, Samples, in_words
+from polyadic.readers.samples.columns import FEATURES, Array, Gathering, LabelFault, Pictures, Samples, faulty, in_words
 from polyadic.readers.shares import Holding, agreed
 from polyadic.room import Watch
 
@@ -36,14 +36,20 @@ def content_types() -> tuple[str, ...]:
 
 
 def read_samples(
-    job: Job[Any], channel: str, *, missing: bool = False, feature_shape: Sequence[int] | None = None
+    job: Job[Any],
+    channel: str,
+    *,
+    missing: bool = False,
+    feature_shape: Sequence[int] | None = None,
+    label_fault: LabelFault = lambda label: None,
 ) -> Samples:
     """This rank's share of the samples of a channel: a collective, with one verdict on every rank.
 
     Tables (CSV, JSON Lines, Parquet) have a row per sample: `label`, and columns of lists, texts and numbers; all
     numbers of a row are one vector, `features`; `file` names a picture in the channel, whose column is `picture`.
     Archives (.npz, .safetensors) and files of one array (.npy) have samples along the first mode. Records (RecordIO)
-    have a label and a vector, `features`. feature_shape: what each vector `features` is folded to.
+    have a label and a vector, `features`. feature_shape: what each vector `features` is folded to. label_fault: what is
+    wrong with a label, in words, or None.
 
     Raises UserError for no file, samples that differ in their columns or shapes, those that lack a column (unless
     `missing`), and whatever the formats refuse, with the file and the row.
@@ -54,13 +60,13 @@ def read_samples(
     tables = {path: each for path, each in chosen.items() if path not in pictures}
     holding = Holding.of(source, tables, job.world)
     holding.refuse_differing_hosts(job.world)
-    parts = agreed(job.world, lambda: _read(holding, source.folder, pictures, missing))
+    parts = agreed(job.world, lambda: _read(holding, source.folder, pictures, label_fault, missing))
     samples = agreed(job.world, lambda: _joined([_folded(part, feature_shape) for part in parts]))
     _refuse_differing(job, channel, samples)
     return samples
 
 
-def _read(holding: Holding, folder: Path, pictures: set[Path], missing: bool) -> list[Samples]:
+def _read(holding: Holding, folder: Path, pictures: set[Path], label_fault: LabelFault, missing: bool) -> list[Samples]:
     """The samples of each kind of file."""
     watch = Watch("samples")
 
@@ -75,14 +81,14 @@ def _read(holding: Holding, folder: Path, pictures: set[Path], missing: bool) ->
         watch.add(pixels.nbytes)
         return pixels
 
-    gathering, by_rows = Gathering(picture, missing=missing), False
+    gathering, by_rows = Gathering(picture, label_fault, missing=missing), False
     formed = dict[Path, Format]()
     found = list[Samples]()
     row_number = 0
     for path, format_ in zip(holding.paths, holding.formats, strict=True):
         assert format_ is not None
         if format_.read_labelled is not None:
-            found += _records(path, format_, Dealer(holding.part, holding.parts))
+            found += _records(path, format_, Dealer(holding.part, holding.parts), label_fault)
         elif format_.read_table is not None:
             for name, row in format_.read_table(path):
                 if row_number % holding.parts == holding.part:
@@ -93,7 +99,7 @@ def _read(holding: Holding, folder: Path, pictures: set[Path], missing: bool) ->
         else:
             formed[path] = format_
     for place, group in arrays.groups(formed).items():
-        found.append(arrays.read(group, place, holding.part, holding.parts))
+        found.append(arrays.read(group, place, holding.part, holding.parts, label_fault))
     return [*found, *([gathering.samples()] if by_rows else [])]
 
 
@@ -105,7 +111,7 @@ def _numbers(cell: Any) -> int:
     return count
 
 
-def _records(path: Path, format_: Format, dealer: Dealer) -> Iterator[Samples]:
+def _records(path: Path, format_: Format, dealer: Dealer, label_fault: LabelFault) -> Iterator[Samples]:
     """The samples of labelled records, dense or sparse."""
     assert format_.read_labelled is not None
     width = None
@@ -115,6 +121,9 @@ def _records(path: Path, format_: Format, dealer: Dealer) -> Iterator[Samples]:
             if len(bare):
                 told = "it has no label" if np.isnan(label[bare[0]]) else "its label is not finite"
                 raise UserError(f"{path.name}, record {rows.numbers[bare[0]]}: {told}: give each record one")
+            if (refused := faulty(label, label_fault)) is not None:
+                row, told = refused
+                raise UserError(f"{path.name}, record {rows.numbers[row]}: label is {label[row]:g}: {told}")
             wide = rows.widths if width is None else np.append(rows.widths, width)
             width = int(wide[0]) if len(wide) else width
             if (wide != width).any() or (width is not None and width < 1):
@@ -179,6 +188,7 @@ def _joined(parts: Sequence[Samples]) -> Samples:
         label=list(chain.from_iterable(labels)) if isinstance(labels[0], list) else np.concatenate(labels),
         absent=absent,
         names=parts[0].names,
+        places=list(chain.from_iterable(part.places for part in parts)) if all(part.places for part in parts) else (),
     )
 
 

@@ -6,7 +6,7 @@ Shapes: B samples of this rank.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,6 +18,8 @@ from polyadic.errors import UserError, shorten
 LABEL, FILE, PICTURE, FEATURES = "label", "file", "picture", "features"
 """Columns with a meaning: the answer, the name of a picture's file, the picture itself, and all single numbers."""
 Array: TypeAlias = NDArray[Any]
+LabelFault: TypeAlias = Callable[[float | str], str | None]
+"""What is wrong with a label, in words; None where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,16 @@ class Pictures:
         return len(self.index)
 
 
+Column: TypeAlias = NDArray[Any] | Pictures | Sequence[str]
+"""Of B samples: tensors (B x I_1 x ... x I_N), pictures, or texts."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """B samples: tensors (B x I_1 x ... x I_N, float32), pictures and texts by their names; labels, numbers or texts.
 
     names: of the columns whose numbers are `features`, in their order. absent: of a column that not every sample has,
-    which ones do not; their numbers are zeros, their texts empty.
+    which ones do not; their numbers are zeros, their texts empty. places: of each sample with a text, for messages.
     """
 
     tensors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -45,10 +51,22 @@ class Samples:
     label: NDArray[np.float64] | list[str] | None = None
     absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    places: Sequence[str] = ()
 
     def __len__(self) -> int:
         columns: list[Any] = [*self.tensors.values(), *self.pictures.values(), *self.texts.values()]
         return len(columns[0]) if columns else 0
+
+    def column(self, name: str) -> Column | None:
+        """A column; None where no sample of this rank has it."""
+        groups: list[Mapping[str, Any]] = [self.tensors, self.pictures, self.texts]
+        return next((group[name] for group in groups if name in group), None)
+
+    def present(self, name: str) -> NDArray[np.bool_]:
+        """Which samples have a column: B."""
+        none = np.zeros(len(self), bool) if self.column(name) is not None else np.ones(len(self), bool)
+        gone: NDArray[np.bool_] = self.absent.get(name, none)
+        return ~gone
 
     @property
     def kinds(self) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -67,13 +85,21 @@ class Samples:
 class Gathering:
     """Samples row by row.
 
-    picture: the pixels of a file's name, in which a row says where its picture is. missing: whether a row may lack a
-    column that others have. Raises UserError, which names the place of a row, for a cell of another kind or shape than
-    the same column had before, for a number that is not finite, and for a label that is missing.
+    picture: the pixels of a file's name, in which a row says where its picture is. label_fault: what is wrong with a
+    label, in words; None where nothing is. missing: whether a row may lack a column that others have. Raises UserError,
+    which names the place of a row, for a cell of another kind or shape than the same column had before, for a number
+    that is not finite, and for a label that is missing or has a fault.
     """
 
-    def __init__(self, picture: Callable[[str], NDArray[np.uint8]], *, missing: bool) -> None:
-        self._picture, self._missing = picture, missing
+    def __init__(
+        self,
+        picture: Callable[[str], NDArray[np.uint8]],
+        label_fault: LabelFault = lambda label: None,
+        *,
+        missing: bool,
+    ) -> None:
+        self._picture, self._label_fault, self._missing = picture, label_fault, missing
+        self._places: list[str] = []
         self._cells: dict[str, list[Any]] = {}
         self._kinds: dict[str, tuple[str, tuple[int, ...], str]] = {}
         self._labels: list[float | str] = []
@@ -99,6 +125,8 @@ class Gathering:
                 )
             known.append(cell)
         self._count += 1
+        if any(kind == "text" for kind, _, _ in self._kinds.values()):
+            self._places.append(place)
 
     def _columns(self, row: Mapping[str, Any], place: str) -> dict[str, Any]:
         """The cells of a row by column, each checked; its label is kept."""
@@ -173,6 +201,8 @@ class Gathering:
                 f"{place}: {LABEL} is {shorten(value)}, a {kind}, and a {self._label_kind[0]} in "
                 f"{self._label_kind[1]}: write all labels alike"
             )
+        if (fault := self._label_fault(value)) is not None:
+            raise UserError(f"{place}: {LABEL} is {shorten(value)}: {fault}")
         self._label_kind = self._label_kind or (kind, place)
         self._labels.append(value)
 
@@ -204,7 +234,8 @@ class Gathering:
         named = self._label_kind is not None and self._label_kind[0] == "text"
         label: Any = [str(label) for label in self._labels] if named else np.array(self._labels, np.float64)
         names = self._names[0] if self._names else ()
-        return Samples(tensors, pictures, texts, label, absent, names)
+        places = self._places if len(self._places) == self._count else ()
+        return Samples(tensors, pictures, texts, label, absent, names, places)
 
 
 def _is_finite(value: Any) -> bool:
@@ -233,6 +264,32 @@ def tensor_of(value: Any, place: str) -> NDArray[np.float32]:
         entry = tuple(int(part) for part in np.argwhere(~np.isfinite(narrow))[0])
         raise UserError(f"{place} is {array[entry]} at {list(entry)}: numbers must be finite, and within float32")
     return narrow
+
+
+def faulty(label_B: Array, label_fault: LabelFault) -> tuple[int, str] | None:
+    """The first label with a fault: its place and what is wrong; None where all are right."""
+    for place in np.sort(np.unique(label_B, return_index=True)[1]):
+        if (told := label_fault(float(label_B[place]))) is not None:
+            return int(place), told
+    return None
+
+
+def stacked(kind: str, shape: tuple[int, ...], cells: Sequence[Any]) -> Column:
+    """The column of the cells of some samples; of a sample whose cell is None zeros, or an empty text."""
+    if kind == "text":
+        return ["" if cell is None else cell for cell in cells]
+    blank: Array = np.zeros(shape, np.uint8 if kind == "picture" else np.float32)
+    numbers = np.stack([blank if cell is None else cell for cell in cells]) if cells else blank[None][:0]
+    return Pictures(numbers, np.arange(len(cells))) if kind == "picture" else numbers
+
+
+def some(column: Column, chosen: NDArray[np.bool_]) -> Column:
+    """Some samples of a column."""
+    if isinstance(column, Pictures):
+        return Pictures(column.pixels, column.index[chosen])
+    return (
+        column[chosen] if isinstance(column, np.ndarray) else [column[row] for row in np.flatnonzero(chosen).tolist()]
+    )
 
 
 def in_words(kind: str, shape: tuple[int, ...]) -> str:

@@ -70,8 +70,7 @@ class Fusion(nn.Module):
             scores: Tensor = self.last(torch.relu(self.hidden(torch.cat(vectors, 1))))
             return scores
         if self.kind == "lmf":
-            product = _product([_affine(x, factor) for x, factor in zip(vectors, self.factors, strict=True)])
-            return product.reshape(-1, self.rank, self.outputs).sum(1) + self.bias
+            return self.components(*vectors).sum(1) + self.bias
         projected = [_affine(x, factor) for x, factor in zip(vectors, self.inputs, strict=True)]
         chunks, part = self.products[0].shape[:2]
         hidden = []
@@ -79,6 +78,13 @@ class Fusion(nn.Module):
             hidden.append(torch.einsum("bkp,kpq->bkq", x_BP.reshape(-1, chunks, part), maps))
         z_BKP = _product(hidden).reshape(-1, chunks, self.rank, part).sum(2)
         return self._read(z_BKP)
+
+    def components(self, *vectors: Tensor) -> Tensor:
+        """What each of the R terms of lmf adds to each score: B x R x C. UserError for another kind."""
+        if self.kind != "lmf":
+            raise UserError(f"a fusion of kind {self.kind} is no sum of products: components are those of lmf")
+        product = _product([_affine(x, factor) for x, factor in zip(vectors, self.factors, strict=True)])
+        return product.reshape(-1, self.rank, self.outputs)
 
     def reference(self, *vectors: Tensor) -> Tensor:
         """The same by the outer product of the vectors, which is formed."""

@@ -1,0 +1,48 @@
+"""What memory a tensor-regression job needs: its samples, their contractions, what a batch leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polyadic.algorithms.tensor_regression.batches import Data
+from polyadic.algorithms.tensor_regression.hyperparameters import Hyperparameters
+from polyadic.algorithms.tensor_regression.network import Network, SampleLoss
+from polyadic.jobs.job import Job
+from polyadic.jobs.memory import Need, reserve
+from polyadic.networks.memory import left_behind
+
+WEIGHT_COPIES = 6
+"""Weights, their gradients, two moments of AdamW, the best weights, and a copy on the way to a file."""
+CONTRACTED_SHARE = 0.9
+"""Of the samples: those of half their resolution, and the largest contraction of a sweep."""
+BATCH_COPIES = 2.0
+
+
+def needs_of_als(train: Data, validation: Data | None, settings: Hyperparameters) -> Need:
+    """The peak of a rank."""
+    numbers = sum(_numbers(data) for data in (train, validation) if data is not None)
+    held = 4.0 if settings.dtype == "float32" else 8.0
+    columns = sum(data.inputs.nbytes for data in (train, validation) if data is not None)
+    parts = {"columns": float(columns), "samples": held * numbers, "contractions": held * CONTRACTED_SHARE * numbers}
+    return Need(parts, "set vocabulary_size lower, or solver=adam")
+
+
+def _numbers(data: Data) -> float:
+    one = data.inputs.take(slice(0, min(1, len(data))))
+    return float(sum(len(data) * part[:1].numel() for part in one))
+
+
+def reserve_training(job: Job[Any], network: Network, train: Data, loss: str) -> None:
+    """Says what the training needs, from what some samples leave for their backward pass; a collective."""
+    summed = SampleLoss(network, loss, 0.0)
+    most = min(len(train), -(-job.hyperparameters.mini_batch_size // job.world.size))
+    step = left_behind(network, lambda count: summed(*train.take(np.arange(count), job.world.device)), most, len(train))
+    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    parts = {
+        "samples": float(train.inputs.nbytes),
+        "weights": float(WEIGHT_COPIES * weights),
+        "a batch": BATCH_COPIES * step,
+    }
+    reserve(job, Need(parts, "lower mini_batch_size, encoder_dimension or vocabulary_size"))
