@@ -85,7 +85,7 @@ class Convolution(Encoder):
 
     def network(self, alone: bool) -> tuple[nn.Module, tuple[int, ...]]:
         """B x channels x height x width -> B x channels' x 4 x 4, or a vector."""
-        width, rank = self.options.channels, 2 * self.options.channels
+        width = rank = self.options.channels
         sizes = [math.ceil(rows / 4) for rows in self.shape[1:]]
         grid = tuple(min(GRID, rows) for rows in sizes)
         layers: list[nn.Module] = [
