@@ -3,6 +3,7 @@
 from polyadic.algorithms.tensor_regression.fit import fit
 from polyadic.algorithms.tensor_regression.hyperparameters import Hyperparameters
 from polyadic.algorithms.tensor_regression.model import load
+from polyadic.algorithms.tensor_regression.report import write_model_report
 from polyadic.algorithms.tensor_regression.tiny import TINY_JOB
 from polyadic.jobs.algorithm import Algorithm
 from polyadic.jobs.channels import ChannelSpec
@@ -50,7 +51,7 @@ ALGORITHM = Algorithm(
     ),
     fit=fit,
     load=load,
-    report=None,
+    report=write_model_report,
     tiny_job=TINY_JOB,
     guessed=True,
 )

@@ -152,7 +152,7 @@ def _solved(job: Job[Hyperparameters], modalities: Modalities, labels: Labels, d
         unit=(0.0, 1.0),
         metrics={"train:objective": found.objective[-1]},
         history=[(value, None) for value in found.objective],
-        intervals=solving.intervals(found),
+        intervals=solving.intervals(found, modalities.each),
     )
     return Trained(model, lambda *inputs: scorer.scores(*inputs).double(), found.unit, not solving.stopped)
 

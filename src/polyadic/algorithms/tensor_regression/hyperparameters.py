@@ -9,7 +9,7 @@ import orjson
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from polyadic.algorithms.tensor_regression.encoders import ENCODERS
-from polyadic.errors import unknown
+from polyadic.errors import UserError, unknown
 from polyadic.jobs import hyperparameters as hyper
 from polyadic.options import option
 from polyadic.regression.losses import LOSSES
@@ -169,6 +169,16 @@ class Hyperparameters(hyper.Hyperparameters):
     def ranks(self) -> int | list[int] | None:
         """The rank as numbers; None where it is auto."""
         return None if self.rank == "auto" else orjson.loads(self.rank)
+
+    def refuse_rank(self, shape: tuple[int, ...], outputs: int) -> None:
+        """UserError for a rank that is more than any mode of a weight of this shape and number of scores allows."""
+        if not isinstance(self.ranks, int):
+            return
+        allowed = WEIGHTS[self.weight].ranks_of(self.ranks, shape, outputs)
+        most = max(allowed if self.weight == "cp" else allowed[:-1], default=self.ranks)
+        if self.ranks > most:
+            sizes = " x ".join(map(str, shape))
+            raise UserError(f"rank is {self.ranks}: {most} at most, by the shape of the samples, {sizes}")
 
     @property
     def named_encoders(self) -> dict[str, str]:

@@ -32,6 +32,7 @@ class Network(nn.Module):
         self.encoders = nn.ModuleList(encoder for encoder, _ in made)
         self.head: TensorRegression | Fusion
         if alone:
+            settings.refuse_rank(made[0][1], outputs)
             self.head = TensorRegression(made[0][1], outputs, rank, settings.weight)
         else:
             sizes = [shape[0] for _, shape in made]
@@ -69,7 +70,8 @@ class Network(nn.Module):
     @property
     def intercept(self) -> Tensor:
         """What is added to the components of a score: C."""
-        bias: Tensor = self.head.bias
+        name = "last.bias" if isinstance(self.head, Fusion) and self.head.kind != "lmf" else "bias"
+        bias: Tensor = self.head.get_parameter(name)
         return bias
 
     def by_decay(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

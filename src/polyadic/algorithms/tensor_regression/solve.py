@@ -17,7 +17,8 @@ from torch import Tensor
 from polyadic.algorithms.tensor_regression.batches import Data
 from polyadic.algorithms.tensor_regression.hyperparameters import Hyperparameters
 from polyadic.algorithms.tensor_regression.memory import needs_of_als
-from polyadic.algorithms.tensor_regression.solved import samples_of
+from polyadic.algorithms.tensor_regression.modality import Modality
+from polyadic.algorithms.tensor_regression.solved import in_units, samples_of
 from polyadic.jobs.job import Job
 from polyadic.jobs.memory import reserve
 from polyadic.regression import Product, Regression, choose, tensor_regression
@@ -48,6 +49,7 @@ class Solving:
         settings, world = self.job.hyperparameters, self.job.world
         reserve(self.job, needs_of_als(self.train, self.validation, settings))
         self._samples, self._label = self._of(self.train)
+        settings.refuse_rank(tuple(self._samples.shape[1:]), self.outputs)
         self._held = None if self.validation is None else self._of(self.validation)
         weighed = settings.class_weights != "none"
         self._weight = torch.from_numpy(self.train.weight_B).to(world.device) if weighed else None
@@ -116,8 +118,10 @@ class Solving:
         self.stopped = self.stopped or self.job.boundary(self._sweeps).stop
         return not self.stopped
 
-    def intervals(self, found: Regression) -> tuple[Tensor, Tensor] | None:
-        """2.5 % and 97.5 % of each entry of W in refits to samples drawn anew: I_1 x ... x I_N x C each.
+    def intervals(self, found: Regression, modalities: Sequence[Modality]) -> tuple[Tensor, Tensor] | None:
+        """2.5 % and 97.5 % of each entry of W, in the units of the data, in refits to samples drawn anew.
+
+        I_1 x ... x I_N x C each.
 
         None where none are asked for, or where W is so large that they would not be held.
         """
@@ -135,7 +139,8 @@ class Solving:
             times = torch.from_numpy(random.poisson(1.0, len(self._label)).astype(np.float64)).to(world.device)
             options = self._options() | {"sample_weight": times if self._weight is None else times * self._weight}
             again = tensor_regression(self._samples, self._label, self.rank, wd=self.wd, init=found.weight, **options)
-            drawn.append(again.weight.full().float().cpu())
+            whole, _ = in_units(again.weight.to(torch.device("cpu"), torch.float64), modalities)
+            drawn.append(whole.full().float())
             if self.stopped:
                 return None
         shape, flat = drawn[0].shape, torch.stack(drawn).flatten(1)

@@ -51,7 +51,7 @@ class Solved:
     @staticmethod
     def read(form: str, tensors: Mapping[str, Tensor], modalities: int) -> Solved:
         """The scores of `tensors`."""
-        own = {name: tensor for name, tensor in tensors.items() if not name.startswith("input.")}
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(("input.", "interval_"))}
         intercept_C = own.pop(INTERCEPT)
         return Solved(WEIGHTS[form].of_tensors(own), intercept_C, modalities)
 

@@ -16,7 +16,8 @@ class TensorConvolution(nn.Module):
     """A convolution over two modes with a kernel in CP form, and a bias.
 
     K_{o,i,y,x} = Σ_r a_or b_ir u_yr v_xr. Input B x C_in x H x W, output B x C_out x ceil(H / stride) x
-    ceil(W / stride): the edges are padded with zeros. It has R (C_in + C_out + 2 size) numbers beside the bias. Drawn so that of inputs of deviation 1 behind a ReLU the outputs have deviation 1.
+    ceil(W / stride): the edges are padded with zeros. It has R (C_in + C_out + 2 size) numbers beside the bias, drawn
+    so that of inputs of deviation 1 behind a ReLU the outputs have deviation 1.
     Raises UserError for numbers below 1 and an even size. Lebedev et al., Speeding-up convolutional neural networks
     using fine-tuned CP-decomposition, ICLR 2015; Kossaifi et al., Factorized higher-order CNNs, CVPR 2020.
     """

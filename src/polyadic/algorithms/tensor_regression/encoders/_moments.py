@@ -23,9 +23,10 @@ def moments(
 ) -> tuple[Tensor, list[Tensor]]:
     """The mean of each entry (I_1 x ... x I_N), and for each mode the scales of its rows (I_n): a collective.
 
-    take: the numbers of a range of this rank's samples, n x I_1 x ... x I_N for any n. A vector's scales are the deviations of its entries. The scale of an entry
-    of a tensor is the product of those of its rows, so that a weight of low rank keeps its rank: the deviation of a
-    row over that of all entries, times the latter in mode 0. What does not vary has scale 1.
+    take: the numbers of a range of this rank's samples, n x I_1 x ... x I_N for any n. A vector's scales are the
+    deviations of its entries. The scale of an entry of a tensor is the product of those of its rows, so that a weight
+    of low rank keeps its rank: the deviation of a row over that of all entries, times the latter in mode 0. What does
+    not vary has scale 1.
     """
     step = max(1, PIECE_NUMBERS // max(1, take(slice(0, 1)).numel()))
     pieces = [slice(first, min(first + step, count)) for first in range(0, count, step)]
