@@ -325,6 +325,28 @@ def test_two_ranks_equal_one(divided: bool, tmp_path: Path) -> None:
         assert metrics["train:rmse"] == pytest.approx(expected.metrics["train:rmse"], rel=1e-3)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("solver", ["als", "adam"])
+def test_pictures_lie_on_any_host(alone: bool, solver: str, tmp_path: Path) -> None:
+    """A channel that is divided by its keys puts a table on one host, and its pictures on another."""
+    files, more = pictures_and_questions(60), pictures_and_questions(30, 1)
+    places = {b"red.png": b"a_red.png", b"green.png": b"b_green.png", b"blue.png": b"b_blue.png"}
+    divided = {new.decode(): files[old.decode()] for old, new in places.items()}
+    for name, table_of in (("a.csv", files), ("b.csv", more))[: 1 if alone else 2]:
+        text = table_of["questions.csv"]
+        for old, new in places.items():
+            text = text.replace(old, new)
+        divided[name] = text
+    settings = {**BINARY, **QUICK, "solver": solver, "rank": "2", "wd": "0.001", "standardize": "true"}
+    expected = fit(tmp_path / "one", settings, divided)
+    (one, first), (two, second) = on_ranks(2, on_each_rank, tmp_path, settings, divided, True, hosts=2)
+    assert first == second and all(torch.equal(value, two[name]) for name, value in one.items())
+    for name, value in expected.modalities.tensors().items():
+        torch.testing.assert_close(one[name], value, msg=name)
+    if solver == "als":
+        assert first["train:objective"] == pytest.approx(expected.metrics["train:objective"], rel=1e-3)
+
+
 def test_two_ranks_train_one_network(tmp_path: Path) -> None:
     files = pictures_and_questions(60)
     answers = on_ranks(2, on_each_rank, tmp_path, {**BINARY, **QUICK}, files, False, hosts=2)

@@ -121,7 +121,7 @@ def _of_classes(
     came = label == 1 if own.shape[1] == 1 else told == label
     place = (sure * BINS).long().clamp(0, BINS - 1)
     columns = (torch.ones_like(sure), sure, came.double())
-    bins = torch.stack([torch.bincount(place, column, BINS) for column in columns], 1)
+    bins = torch.stack([torch.bincount(place, column, BINS).double() for column in columns], 1)
     bins = world.sum_(bins.to(world.device)).cpu()
     bins[:, 1:] /= bins[:, :1].clamp_min(1)
     return Evaluation(channel, measures, confusion.long().numpy(), bins.numpy())

@@ -12,11 +12,11 @@ import numpy as np
 
 from polyadic.errors import UserError
 from polyadic.formats import FORMATS, Dealer, Format, opened
-from polyadic.formats.images import decode as decode_picture
 from polyadic.jobs.job import Job
 from polyadic.readers.choice import choose
 from polyadic.readers.samples import arrays
 from polyadic.readers.samples.columns import FEATURES, Array, Gathering, LabelFault, Pictures, Samples, faulty, in_words
+from polyadic.readers.samples.pictures import PictureFiles
 from polyadic.readers.shares import Holding, agreed
 from polyadic.room import Watch
 
@@ -46,7 +46,8 @@ def read_samples(
     """This rank's share of the samples of a channel: a collective, with one verdict on every rank.
 
     Tables (CSV, JSON Lines, Parquet) have a row per sample: `label`, and columns of lists, texts and numbers; all
-    numbers of a row are one vector, `features`; `file` names a picture in the channel, whose column is `picture`.
+    numbers of a row are one vector, `features`; `file` names a picture in the channel, on whatever host it is, whose
+    column is `picture`.
     Archives (.npz, .safetensors) and files of one array (.npy) have samples along the first mode. Records (RecordIO)
     have a label and a vector, `features`. feature_shape: what each vector `features` is folded to. label_fault: what is
     wrong with a label, in words, or None.
@@ -60,28 +61,26 @@ def read_samples(
     tables = {path: each for path, each in chosen.items() if path not in pictures}
     holding = Holding.of(source, tables, job.world)
     holding.refuse_differing_hosts(job.world)
-    parts = agreed(job.world, lambda: _read(holding, source.folder, pictures, label_fault, missing))
+    shown = PictureFiles(source.folder, pictures)
+    if source.divided and job.world.size > 1:
+        shown.borrow(_rows(holding), job.world)
+    parts = agreed(job.world, lambda: _read(holding, shown, label_fault, missing))
     samples = agreed(job.world, lambda: _joined([_folded(part, feature_shape) for part in parts]))
     _refuse_differing(job, channel, samples)
     return samples
 
 
-def _read(holding: Holding, folder: Path, pictures: set[Path], label_fault: LabelFault, missing: bool) -> list[Samples]:
+def _rows(holding: Holding) -> Iterator[Mapping[str, Any]]:
+    """The rows of all tables of this host."""
+    for path, format_ in zip(holding.paths, holding.formats, strict=True):
+        if format_ is not None and format_.read_table is not None:
+            yield from (row for _, row in format_.read_table(path))
+
+
+def _read(holding: Holding, pictures: PictureFiles, label_fault: LabelFault, missing: bool) -> list[Samples]:
     """The samples of each kind of file."""
     watch = Watch("samples")
-
-    def picture(name: str) -> Any:
-        path = folder / name
-        if path not in pictures:
-            raise UserError(f"there is no picture {name} in the channel: names are those of its files, from its folder")
-        try:
-            pixels = decode_picture(path.read_bytes())
-        except UserError as error:
-            raise UserError(str(error).replace("the body", name)) from None
-        watch.add(pixels.nbytes)
-        return pixels
-
-    gathering, by_rows = Gathering(picture, label_fault, missing=missing), False
+    gathering, by_rows = Gathering(pictures.pixels, label_fault, missing=missing), False
     formed = dict[Path, Format]()
     found = list[Samples]()
     row_number = 0
@@ -92,7 +91,7 @@ def _read(holding: Holding, folder: Path, pictures: set[Path], label_fault: Labe
         elif format_.read_table is not None:
             for name, row in format_.read_table(path):
                 if row_number % holding.parts == holding.part:
-                    gathering.add(row, f"{path.relative_to(folder).as_posix()}, {name}")
+                    gathering.add(row, f"{path.relative_to(pictures.folder).as_posix()}, {name}")
                     watch.add(sum(BYTES_PER_CELL + 4 * _numbers(cell) for cell in row.values()))
                     by_rows = True
                 row_number += 1

@@ -48,7 +48,7 @@ class Samples:
     tensors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     pictures: Mapping[str, Pictures] = field(default_factory=dict)
     texts: Mapping[str, list[str]] = field(default_factory=dict)
-    label: NDArray[np.float64] | list[str] | None = None
+    label: NDArray[np.float64] | list[str] = field(default_factory=lambda: np.zeros(0))
     absent: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     places: Sequence[str] = ()

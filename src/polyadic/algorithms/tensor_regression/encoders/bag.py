@@ -64,9 +64,8 @@ class Bag(Encoder):
         if not options.standardize:
             return cls(words, 1.0, options)
         tokens = cls(words, 1.0, options).prepare(texts).tokens
-        _, counts = np.unique(
-            np.stack([np.repeat(np.arange(len(texts)), tokens.lengths), tokens.ids]), axis=1, return_counts=True
-        )
+        owner = np.repeat(np.arange(len(texts)), tokens.lengths)
+        _, counts = np.unique(owner * len(words) + tokens.ids, return_counts=True)
         sums = torch.tensor([float(np.square(np.log1p(counts)).sum()), float(len(texts) * len(words))]).double()
         squares, entries = world.sum_(sums.to(world.device)).tolist()
         return cls(words, math.sqrt(entries / squares), options)
