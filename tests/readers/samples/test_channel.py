@@ -73,13 +73,13 @@ def test_every_format_has_the_same_samples(tmp_path: Path, write: Any) -> None:
     write(tmp_path)
     samples = read(tmp_path)
     assert np.array_equal(samples.tensors["x"], X)
-    assert list(samples.label) == LABEL.tolist()  # type: ignore[arg-type]
+    assert list(samples.label) == LABEL.tolist()
 
 
 def share(world: World, folder: Path) -> tuple[list[float], list[float]]:
     """The first number and the label of each sample of this rank."""
     samples = read(folder, world)
-    return samples.tensors["x"][:, 0, 0].tolist(), list(samples.label)  # type: ignore[arg-type]
+    return samples.tensors["x"][:, 0, 0].tolist(), list(samples.label)
 
 
 @each
@@ -121,7 +121,7 @@ def test_records_have_labels_and_are_folded(tmp_path: Path) -> None:
     (tmp_path / "a.pbr").write_bytes(body)
     samples = read(tmp_path, feature_shape=(2, 2))
     assert samples.tensors["features"].tolist() == [[[1, 2], [3, 4]], [[0, 0], [9, 0]]]
-    assert list(samples.label) == [1, 0]  # type: ignore[arg-type]
+    assert list(samples.label) == [1, 0]
     with pytest.raises(UserError, match=r"feature_shape is \[3, 2\], 6 numbers, and features has 4"):
         read(tmp_path, feature_shape=(3, 2))
     for second, said in (
