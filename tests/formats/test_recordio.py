@@ -152,6 +152,14 @@ def test_answers_are_labels() -> None:
     assert recordio.encode([{"topic_mixture": one} for one in mixtures]) == b"".join(map(frame, by_hand))
 
 
+def test_labels_that_are_texts_are_bytes_and_matrices_have_a_shape() -> None:
+    score, text = field(1, b"score") + field(2, tensor([0.5])), field(9, field(1, "naïve".encode()))
+    shares = field(1, b"components") + field(2, tensor([1.0, 2.0, 3.0, 4.0], shape=[2, 2]))
+    by_hand = [field(2, score), field(2, field(1, b"predicted_label") + field(2, text)), field(2, shares)]
+    answer = {"score": 0.5, "predicted_label": "naïve", "components": [[1, 2], [3, 4]]}
+    assert recordio.encode([answer]) == frame(b"".join(by_hand))
+
+
 GOOD = dense_row(1.0, 2.0)
 REFUSED = {
     "another magic": (GOOD + b"\x0b" + GOOD[1:], r"record 2: it begins with 0b 23 d7 ce and not with RecordIO's 0a 23"),

@@ -48,6 +48,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _FEATURES, _LABEL = 1 << 3 | BYTES, 2 << 3 | BYTES
 _KEY, _VALUE = 1 << 3 | BYTES, 2 << 3 | BYTES
 _FLOAT32, _FLOAT64, _INT32 = 2 << 3 | BYTES, 3 << 3 | BYTES, 7 << 3 | BYTES
+_BYTES, _TEXT = 9 << 3 | BYTES, 1 << 3 | BYTES
 _WIRE_TYPES = {_FLOAT32: FOUR, _FLOAT64: EIGHT, _INT32: VARINT}
 _NUMBERS: dict[int, np.dtype[Any]] = {_FLOAT32: np.dtype("<f4"), _FLOAT64: np.dtype("<f8")}
 
@@ -68,11 +69,11 @@ def decode(data: bytes) -> Rows:
 
 
 def encode(value: Rows | Sequence[Mapping[str, Any]]) -> bytes:
-    """One record per row; or one per prediction, whose numbers, such as `topic_mixture`, are its labels in float32."""
+    """One record per row; or one per prediction, whose parts are its labels: numbers in float32, a text as bytes."""
     if isinstance(value, Rows):
         return b"".join(_framed(_entry(_FEATURES, "values", _row(*row))) for row in value.each())
     return b"".join(
-        _framed(b"".join(_entry(_LABEL, name, _tensor(np.asarray(part, np.float32))) for name, part in answer.items()))
+        _framed(b"".join(_entry(_LABEL, name, _part(part)) for name, part in answer.items()))
         for answer in value
     )
 
@@ -292,6 +293,14 @@ def _framed(payload: bytes) -> bytes:
 def _entry(tag: int, name: str, value: bytes) -> bytes:
     """An entry of a record's map."""
     return field(tag, field(_KEY, name.encode()) + field(_VALUE, value))
+
+
+def _part(value: Any) -> bytes:
+    """The value of a label: bytes, or a tensor, which has its shape where it is more than a vector."""
+    if isinstance(value, str):
+        return field(_BYTES, field(_TEXT, value.encode()))
+    numbers = np.asarray(value, np.float32)
+    return _tensor(numbers, shape=written(list(numbers.shape)) if numbers.ndim > 1 else b"")
 
 
 def _row(columns: NDArray[np.int64], values: NDArray[np.float64], width: int) -> bytes:
