@@ -3,6 +3,7 @@
 from polyadic.regression.choice import Choice, choose
 from polyadic.regression.fit import Regression, tensor_regression
 from polyadic.regression.layers.contraction import TensorContraction
+from polyadic.regression.layers.convolution import TensorConvolution
 from polyadic.regression.layers.fusion import Fusion
 from polyadic.regression.layers.regression import TensorRegression
 from polyadic.regression.product import Product
@@ -13,6 +14,7 @@ __all__ = [
     "Product",
     "Regression",
     "TensorContraction",
+    "TensorConvolution",
     "TensorRegression",
     "choose",
     "tensor_regression",

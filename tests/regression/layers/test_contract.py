@@ -9,13 +9,16 @@ import torch
 from torch import nn
 
 from polyadic.errors import UserError
-from polyadic.regression import Fusion, TensorContraction, TensorRegression
+from polyadic.regression import Fusion, TensorContraction, TensorConvolution, TensorRegression
 from polyadic.regression.weights import WEIGHTS
 
 Case = Callable[[], tuple[nn.Module, list[tuple[int, ...]]]]
 CASES: dict[str, Case] = {
     "contraction of order 2": lambda: (TensorContraction((4, 5), (2, 5)), [(4, 5)]),
     "contraction of order 3": lambda: (TensorContraction((3, 4, 5), (3, 1, 2)), [(3, 4, 5)]),
+    "convolution": lambda: (TensorConvolution(3, 4, 2), [(3, 6, 5)]),
+    "convolution of stride 2": lambda: (TensorConvolution(2, 3, 5, size=5, stride=2), [(2, 9, 4)]),
+    "convolution of a point": lambda: (TensorConvolution(1, 2, 1, size=1, stride=3), [(1, 1, 7)]),
 }
 
 
@@ -80,6 +83,13 @@ def test_products_of_many_vectors_neither_vanish_nor_explode(kind: str, modaliti
         assert 0.1 < float(layer(*[torch.randn(300, 40) for _ in range(modalities)]).std()) < 3
 
 
+def test_a_new_convolution_keeps_the_deviation_of_what_a_relu_leaves() -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        out = TensorConvolution(32, 64, 64)(torch.randn(20, 32, 24, 24).relu())
+    assert 0.7 < float(out.std()) < 1.4
+
+
 def test_a_layer_learns_a_product() -> None:
     torch.manual_seed(0)
     layer = Fusion((6, 5), 1, 2)
@@ -108,6 +118,9 @@ def test_a_layer_learns_a_product() -> None:
         (lambda: TensorRegression((4, 5), 1, 2.5), "whole number"),  # type: ignore[arg-type]
         (lambda: TensorRegression((4, 5), 1, 2)(torch.zeros(3, 5, 4)), "this layer takes B x 4 x 5"),
         (lambda: TensorContraction((4, 5), (2, 2))(torch.zeros(3, 4, 5, 6)), "this layer takes B x 4 x 5"),
+        (lambda: TensorConvolution(0, 2, 1), "inputs is 0"),
+        (lambda: TensorConvolution(1, 2, 1, size=2), "size is 2: give an odd one"),
+        (lambda: TensorConvolution(3, 2, 1)(torch.zeros(2, 1, 5, 5)), "this layer takes B x 3 x H x W"),
         (lambda: Fusion((4, 0), 1), "two vectors or more"),
         (lambda: Fusion((4, 5), 0), "outputs is 0"),
         (lambda: Fusion((4,), 1), "two vectors or more"),
