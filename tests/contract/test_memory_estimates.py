@@ -95,6 +95,17 @@ def series(path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def samples(count: int, *shape: int) -> Callable[[Path], None]:
+    """Tensors, and the sum of a few of their numbers."""
+
+    def write(path: Path) -> None:
+        x = np.random.default_rng(0).standard_normal((count, *shape), np.float32)
+        np.savez(path, x=x, label=x.reshape(count, -1)[:, :3].sum(1))
+
+    return write
+
+
+REGRESSOR = {"algorithm": "tensor-regression", "predictor_type": "regressor", "rank": "3"}
 FORECASTER = {
     "time_freq": "H", "context_length": "200", "prediction_length": "48", "epochs": "1", "mini_batch_size": "192",
     "num_eval_samples": "50", "cell": "lstm", "num_cells": "100",
@@ -119,6 +130,13 @@ CASES = {
         {"num_topics": "40", "feature_dim": "60000", "refine_iterations": "12"}, "a.ldac", documents(100_000, 60_000)
     ),
     "forecaster": Case(FORECASTER, "a.json", series),
+    "regression": Case({**REGRESSOR, "max_sweeps": "3"}, "a.npz", samples(8_000, 64, 64, 3)),
+    "regression-tucker": Case(
+        {**REGRESSOR, "max_sweeps": "2", "weight": "tucker"}, "a.npz", samples(4_000, 32, 32, 30)
+    ),
+    "regression-adam": Case(
+        {**REGRESSOR, "solver": "adam", "epochs": "1", "mini_batch_size": "256"}, "a.npz", samples(6_000, 64, 64, 3)
+    ),
 }
 
 
