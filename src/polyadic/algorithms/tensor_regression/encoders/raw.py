@@ -62,12 +62,13 @@ class Raw(Encoder):
 
     @classmethod
     def learn(cls, column: Column, modality: str, options: EncoderOptions, world: World) -> Raw:
-        """The mean of each entry and the scales of its rows."""
+        """The mean of each entry and the scales of its rows; all places of a picture have one scale."""
         assert isinstance(column, np.ndarray | Pictures)
         shape = (column.pixels if isinstance(column, Pictures) else column).shape[1:]
         if not options.standardize:
             return cls(torch.zeros(shape), tuple(torch.ones(rows) for rows in shape), options)
-        mean, scales = moments(lambda piece: numbers_of(column, piece), len(column), shape, world)
+        alike = 2 if isinstance(column, Pictures) else 0
+        mean, scales = moments(lambda piece: numbers_of(column, piece), len(column), shape, world, alike)
         return cls(mean, tuple(scale.float() for scale in scales), options)
 
     def prepare(self, column: Column) -> Standardised:
