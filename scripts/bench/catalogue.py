@@ -83,6 +83,8 @@ BENCHES = {
         Bench("regression_planted", REGRESSIONS, "Planted weights: what is found, and the error beside an oracle's"),
         Bench("regression_signals", REGRESSIONS, "Pictures that a regression finds", ("tensorly",)),
         Bench("regression_vqa", REGRESSIONS, "Questions about pictures, by jobs with their defaults"),
+        Bench("regression_pines", REGRESSIONS, "Patches of a spectral image", ("scikit-learn", "tensorly")),
+        Bench("regression_motions", REGRESSIONS, "Windows of sensors", ("scikit-learn",)),
         _regression("digits", "Pictures of digits"),
         _regression("views", "Six views of a digit, multiplied"),
         _regression("utterances", "Text, audio and video, multiplied"),

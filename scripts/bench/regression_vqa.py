@@ -1,4 +1,4 @@
-"""Questions about pictures by jobs with their defaults: easy-VQA, its official split, wrong answers by kind of question.
+"""Questions about pictures by jobs with their defaults: easy-VQA, its official split, errors by kind of question.
 
 Nothing is chosen by test samples: a job reads its train channel, and the model that it leaves is asked once.
 """
@@ -79,10 +79,10 @@ def _trained(data: Path, train: Rows, program: str, seed: int) -> Model:
         given["fusion"] = program
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        told: list[tuple[str, ...]] = list(train)
         if program == QUESTION:
             header, told = header[1:], [row[1:] for row in train]
         else:
-            told = list(train)
             for name in {name for name, *_ in train}:
                 (folder / name).symlink_to(data / "train" / "images" / name)
         with (folder / "questions.csv").open("w", newline="") as file:
