@@ -42,7 +42,7 @@ def run() -> Iterator[Case]:
     }
     yield Case(
         key="pines",
-        title=f"Indian Pines, patches of 9 x 9 x 200, {len(splits[0].train):,} to train, {len(splits[0].test):,} to test",
+        title=f"Indian Pines, 9 x 9 x 200, {len(splits[0].train):,} to train, {len(splits[0].test):,} to test",
         figures=figures,
         spreads={OURS: 100 * statistics.stdev(error for error, _ in found)},
         targets={program: 1.0 for program in figures if program != OURS},

@@ -14,8 +14,8 @@ from polyadic.errors import PolyadicError, UserError
 
 TRAIN = """\
 Without FILE it runs the job that /opt/ml (or SAGEMAKER_BASE_DIR) describes. With files it trains on them; every other
-option is a hyperparameter (docs/hyperparameters.md). Where --algorithm is left out it is cp, lda or forecaster: the one
-whose required hyperparameters are all there, cp with --rank alone.
+option is a hyperparameter (docs/hyperparameters.md). Where --algorithm is left out it is cp, lda, forecaster
+or tensor-regression: the one whose required hyperparameters are all there, cp with --rank alone.
 
 
   polyadic train tensor.npy --algorithm cp --rank 5 --output out/tensor

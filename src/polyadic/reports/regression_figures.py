@@ -37,6 +37,10 @@ MOST_NUMBERED = 12
 """Classes whose counts are written into a confusion."""
 
 
+MOST_STRETCHED = 6
+"""Times as wide as high, or as high as wide: a picture beyond it fills its frame."""
+
+
 @dataclass(frozen=True)
 class View:
     """What a component looks at: a picture (H x W), a curve (I), or words with a number each."""
@@ -89,7 +93,8 @@ def _view(axis: Axes, view: View) -> None:
         tidy(axis, grid=False)
     elif view.values.ndim == 2:
         most = float(np.abs(view.values).max()) or 1.0
-        axis.imshow(view.values, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
+        aspect = "equal" if max(view.values.shape) <= MOST_STRETCHED * min(view.values.shape) else "auto"
+        axis.imshow(view.values, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest", aspect=aspect)
         axis.set(xticks=[], yticks=[])
     else:
         tidy(axis)
