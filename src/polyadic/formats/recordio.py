@@ -73,8 +73,7 @@ def encode(value: Rows | Sequence[Mapping[str, Any]]) -> bytes:
     if isinstance(value, Rows):
         return b"".join(_framed(_entry(_FEATURES, "values", _row(*row))) for row in value.each())
     return b"".join(
-        _framed(b"".join(_entry(_LABEL, name, _part(part)) for name, part in answer.items()))
-        for answer in value
+        _framed(b"".join(_entry(_LABEL, name, _part(part)) for name, part in answer.items())) for answer in value
     )
 
 

@@ -153,6 +153,7 @@ def _solved(job: Job[Hyperparameters], modalities: Modalities, labels: Labels, d
         metrics={"train:objective": found.objective[-1]},
         history=[(value, None) for value in found.objective],
         intervals=solving.intervals(found, modalities.each),
+        standardised=modalities,
     )
     return Trained(model, lambda *inputs: scorer.scores(*inputs).double(), found.unit, not solving.stopped)
 

@@ -59,7 +59,8 @@ class Model:
     """Scores of samples, and what they mean.
 
     unit: labels are centre + scale times the scores. history: the objective of each sweep, or the loss of each epoch in
-    training and validation. evaluations: of the channels. The last two, and intervals, are for the report alone.
+    training and validation. evaluations: of the channels. standardised: the modalities as the solver had them. The last
+    three, and intervals, are for the report alone.
     """
 
     settings: Hyperparameters
@@ -71,6 +72,7 @@ class Model:
     history: list[tuple[float, float | None]] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     intervals: tuple[Tensor, Tensor] | None = None
+    standardised: Modalities | None = None
     most_weight: ClassVar[int] = 2**23
 
     def artifact(self) -> Artifact:

@@ -53,7 +53,8 @@ def components(model: Model) -> list[Component]:
     scorer = model.scorer
     if not isinstance(scorer, Solved) or not isinstance(scorer.weight, CP):
         return []
-    weight, each = scorer.weight.to(torch.device("cpu"), torch.float64), model.modalities.each
+    weight = scorer.weight.to(torch.device("cpu"), torch.float64)
+    each = (model.standardised or model.modalities).each
     told = []
     for r in range(weight.rank):
         columns = [factor[:, r] for factor in weight.factors]
