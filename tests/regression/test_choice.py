@@ -7,7 +7,7 @@ import torch
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
-from polyadic.regression import Product, choose
+from polyadic.regression import Product, choice, choose
 from tests.helpers.ranks import on_ranks
 from tests.regression.cases import planted
 
@@ -41,6 +41,19 @@ def test_products_and_classes_are_chosen_for_too() -> None:
     choice = choose(Product(parts), label, ranks=(1, 2), penalties=(0.1, 0.01), loss="logistic")
     right = ((choice.regression.scores(Product(parts))[:, 0] > 0) == (label > 0)).float().mean()
     assert right > 0.9
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_large_samples_are_divided_without_a_copy_and_the_losses_are_the_same(
+    weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, label, _ = planted("cp", (6, 5), 200, noise=0.5)
+    options = {"sample_weight": torch.arange(200) % 3} if weighted else {}
+    copied = choose(x, label, ranks=(1, 2), penalties=(0.1, 1e-3), **options)
+    monkeypatch.setattr(choice, "COPIED_NUMBERS", 0)
+    counted = choose(x, label, ranks=(1, 2), penalties=(0.1, 1e-3), **options)
+    assert (counted.rank, counted.wd) == (copied.rank, copied.wd)
+    assert counted.losses == pytest.approx(copied.losses, rel=0.02)  # The unit of all samples is not that of some.
 
 
 def test_too_few_samples_are_told() -> None:

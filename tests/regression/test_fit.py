@@ -10,6 +10,7 @@ from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.regression import Product, Regression, tensor_regression
 from polyadic.regression.weights import WEIGHTS
+from polyadic.regression.weights.cp import CP
 from tests.helpers.ranks import on_ranks
 from tests.regression.cases import drawn_weight, labels, planted
 
@@ -306,3 +307,21 @@ def test_parts_of_a_product_may_be_arrays_of_any_type() -> None:
     made = Product((np.ones((3, 2), np.uint8), torch.ones(3, 4)))  # type: ignore[arg-type]
     assert made.shape == (3, 2, 4)
     assert made.dtype == torch.float64
+
+
+def test_components_that_are_the_same_and_samples_of_zeros_have_a_fit() -> None:
+    """The penalty is singular then, and no sample says anything."""
+    same = [torch.ones(20, 6), torch.ones(20, 6)]
+    label = torch.arange(12.0)
+    found = tensor_regression(torch.zeros(12, 20, 20), label, 6, init=CP(same, torch.ones(1, 6)), wd=1e-2)
+    assert float(found.intercept_C[0]) == pytest.approx(float(label.mean()), abs=1e-4)
+    assert torch.isfinite(found.weight.full()).all()
+
+
+def test_the_penalty_of_components_that_cancel_is_that_of_their_sum() -> None:
+    generator = torch.Generator().manual_seed(0)
+    u, v = (torch.randn(20, 1, generator=generator) for _ in range(2))
+    nearly = CP([torch.cat([u, u * (1 + 1e-6)], 1) * 1e3, torch.cat([v, -v], 1)], torch.ones(1, 2))
+    whole = nearly.full().double()
+    assert nearly.norm_squared() == pytest.approx(float(whole.square().sum()), rel=0.5)
+    assert nearly.norm_squared() >= 0

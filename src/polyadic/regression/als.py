@@ -159,14 +159,20 @@ def _primal(problem: Problem, state: State, block: Block) -> Tensor:
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    """The solution of positive definite equations, more of their diagonal added until they are."""
+    """The solution of positive definite equations; none where they hold numbers that are not finite."""
+    lower = _lower(matrix)
+    return torch.zeros_like(right) if lower is None else torch.cholesky_solve(right[:, None], lower)[:, 0]
+
+
+def _lower(matrix: Tensor) -> Tensor | None:
+    """The Cholesky factor of a matrix, of whose diagonal more is added until there is one; None if that never helps."""
     extra = matrix.diagonal().mean()
     for power in range(-14, 1, 2):
         lower, fault = torch.linalg.cholesky_ex(matrix)
         if not int(fault):
-            return torch.cholesky_solve(right[:, None], lower)[:, 0]
+            return lower
         matrix = matrix + 10.0**power * extra * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    return torch.zeros_like(right)
+    return None
 
 
 def _dual(problem: Problem, state: State, block: Block) -> Tensor:
@@ -190,7 +196,9 @@ def _dual(problem: Problem, state: State, block: Block) -> Tensor:
     scale = rows[:, :size].square().sum() / size
     small = problem.wd * penalty
     small = small + LEAST_PENALTY * scale * torch.eye(rank, dtype=torch.float64, device=small.device)
-    lower = torch.linalg.cholesky(small)
+    lower = _lower(small)
+    if lower is None:
+        return torch.zeros_like(slope)
     free = LEAST_PENALTY * rows[:, size:].square().sum().clamp(min=1e-300)
 
     def divided(columns: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ RANKS = (1, 2, 3, 4, 6, 8, 12, 16)
 LAST_WITHOUT_GAIN = 2
 """So many ranks in a row that are no better end the search."""
 PATH_SWEEPS = 40
+COPIED_NUMBERS = 2**25
+"""Of samples that are divided by copies; larger ones are divided by weights, at the cost of passes over all of them."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,16 @@ def choose(
     if validation is None:
         share = real(held_share, "held_share", 0)
         held = torch.rand(len(every.label_B), generator=torch.Generator().manual_seed(seed + world.rank)) < share
-        parts = [_part(every, chosen.to(every.label_B.device)) for chosen in (~held, held)]
+        large = not isinstance(every.samples, Product) and every.samples.numel() > COPIED_NUMBERS
+        part = _counted if large else _part
+        parts = [part(every, chosen.to(every.label_B.device)) for chosen in (~held, held)]
     else:
         parts = [every, Given.of(*validation, None, loss, outputs, world, "validation ")]
         if parts[1].samples.shape[1:] != every.samples.shape[1:]:
             raise UserError(
                 f"validation samples have shape {tuple(parts[1].samples.shape)}: give such as are fitted to"
             )
-    if not all(part.count(world) for part in parts):
+    if not all(_total(part, world) > 0 for part in parts):
         raise UserError(f"{len(every.label_B)} samples are too few to hold {held_share:g} of them out: give validation")
     losses: dict[tuple[Any, float], float] = {}
     best, without_gain = (math.inf, ranks[0], penalties[0]), 0
@@ -93,6 +97,12 @@ def choose(
     return Choice(rank, wd, fitted, losses)
 
 
+def _total(part: Given, world: World) -> float:
+    """The samples of all ranks that count; a collective."""
+    own = float(len(part.label_B)) if part.weight_B is None else float(part.weight_B.sum())
+    return float(world.sum_(torch.tensor([own], dtype=torch.float64, device=world.device)))
+
+
 def _key(rank: Any) -> Any:
     return tuple(rank) if isinstance(rank, list) else rank
 
@@ -101,6 +111,12 @@ def _part(given: Given, chosen: Tensor) -> Given:
     """Some of the samples."""
     weight_B = None if given.weight_B is None else given.weight_B[chosen]
     return Given(given.samples[chosen], given.label_B[chosen], weight_B)
+
+
+def _counted(given: Given, chosen: Tensor) -> Given:
+    """The same by weights of 0, so that large samples are not copied."""
+    weight_B = chosen.double() if given.weight_B is None else given.weight_B * chosen
+    return Given(given.samples, given.label_B, weight_B)
 
 
 def _path(

@@ -11,12 +11,23 @@ from polyadic.regression.weights import Weight
 
 LONG = 16
 """Rows from which a mode is made coarser."""
+PIECE_NUMBERS = 2**20
+"""Of the samples that are halved at a time."""
 
 
 def coarse(samples: Tensor) -> Tensor | None:
     """Samples with the means of neighbouring rows of each long mode, an odd last row alone; None if none is long."""
     if max(samples.shape[1:]) < LONG:
         return None
+    shape = [(rows + 1) // 2 if rows >= LONG else rows for rows in samples.shape[1:]]
+    out = samples.new_empty(len(samples), *shape)
+    step = max(1, PIECE_NUMBERS // samples[:1].numel()) if len(samples) else 1
+    for first in range(0, len(samples), step):
+        out[first : first + step] = _halved(samples[first : first + step])
+    return out
+
+
+def _halved(samples: Tensor) -> Tensor:
     for axis in range(1, samples.ndim):
         if samples.shape[axis] >= LONG:
             even = samples.shape[axis] // 2 * 2

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from polyadic.algorithms import ALGORITHMS
-from polyadic.algorithms.tensor_regression.encoders import ENCODERS
+from polyadic.algorithms.tensor_regression.encoders import ENCODERS, EncoderOptions
+from polyadic.algorithms.tensor_regression.encoders.raw import Raw
 from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.jobs.channels import Channel
@@ -352,3 +353,15 @@ def test_two_ranks_train_one_network(tmp_path: Path) -> None:
     answers = on_ranks(2, on_each_rank, tmp_path, {**BINARY, **QUICK}, files, False, hosts=2)
     (one, first), (two, second) = answers
     assert first == second and all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_settled_numbers_are_those_that_were_taken_before() -> None:
+    column = np.random.default_rng(0).normal(3, [[1.0], [5.0], [2.0]], (20, 3, 4)).astype(np.float32)
+    prepared = Raw.learn(column, "x", EncoderOptions(), World.alone()).prepare(column)
+    before = prepared.take(slice(None))
+    settled = prepared.settle()
+    assert settled.take(slice(None)).data_ptr() == column.ctypes.data
+    torch.testing.assert_close(settled.take(slice(None)), before)
+    torch.testing.assert_close(settled.take(np.array([3, 1])), before[[3, 1]])
+    column.flags.writeable = False
+    assert prepared.settle() is prepared

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,6 +140,8 @@ def _trained(
 def _solved(job: Job[Hyperparameters], modalities: Modalities, labels: Labels, data: dict[str, Data]) -> Trained:
     """What als finds; the model has its weight in the units of the data."""
     settings = job.hyperparameters
+    for channel, own in data.items():
+        data[channel] = replace(own, inputs=own.inputs.settle())
     solving = Solving(job, data["train"], data.get("validation"), labels.outputs(settings))
     found = solving.solve()
     scorer = Solved(found.weight, found.intercept_C, len(modalities.each))

@@ -6,7 +6,7 @@ Shapes: B samples of this rank, M modalities.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyadic.algorithms.tensor_regression.encoders import ENCODERS, EncoderOptions, Prepared
+from polyadic.algorithms.tensor_regression.encoders.raw import Standardised
 from polyadic.algorithms.tensor_regression.hyperparameters import Hyperparameters
 from polyadic.algorithms.tensor_regression.modality import Modality
 from polyadic.distributed import World
@@ -37,6 +38,11 @@ class Inputs:
     def nbytes(self) -> int:
         """The memory that is held."""
         return sum(column.nbytes for column in self.columns)
+
+    def settle(self) -> Inputs:
+        """The same, with numbers that need no copy to be taken all at once, where the columns can become such."""
+        settled = (column.settle() if isinstance(column, Standardised) else column for column in self.columns)
+        return replace(self, columns=tuple(settled))
 
     def take(self, numbers: NDArray[np.int64] | slice) -> tuple[Tensor, ...]:
         """The numbers of each modality of some samples, then which of them they have."""

@@ -159,11 +159,14 @@ class CP(Weight):
         )
 
     def _gram(self, left_out: int | None) -> Tensor:
-        """The products of the components with one another, of all modes but one; None leaves out the outputs."""
-        grams = [factor.T @ factor for mode, factor in enumerate(self.factors) if mode != left_out]
+        """The products of the components with one another, of all modes but one; None leaves out the outputs.
+
+        float64, for components may nearly cancel one another.
+        """
+        parts = [factor for mode, factor in enumerate(self.factors) if mode != left_out]
         if left_out is not None:
-            grams.append(self.outputs_CR.T @ self.outputs_CR)
-        return reduce(torch.mul, grams)
+            parts.append(self.outputs_CR)
+        return reduce(torch.mul, [part.double().T @ part.double() for part in parts])
 
     def _put(self, mode: int, value_RI: Tensor) -> None:
         self.factors[mode] = value_RI.T.contiguous()
@@ -212,7 +215,8 @@ class CP(Weight):
 
     def norm_squared(self) -> float:
         """|W|²."""
-        return float((self._gram(None) * (self.outputs_CR.T @ self.outputs_CR)).sum())
+        outputs_CR = self.outputs_CR.double()
+        return float((self._gram(None) * (outputs_CR.T @ outputs_CR)).sum())
 
     def full(self) -> Tensor:
         """W, I_1 x ... x I_N x C."""

@@ -6,7 +6,7 @@ Shapes: B samples, I_1 .. I_N the modes of a sample; of a picture height, width 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,11 +22,15 @@ from polyadic.readers.samples.columns import Column, Pictures
 
 @dataclass(frozen=True)
 class Standardised:
-    """Numbers, of which the mean is taken off and which are divided by the scales of their rows when they are taken."""
+    """Numbers, of which the mean is taken off and which are divided by the scales of their rows when they are taken.
+
+    settled: whether that has been done once for all, in the column itself.
+    """
 
     column: NDArray[Any] | Pictures
     mean: Tensor
     scales: tuple[Tensor, ...]
+    settled: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -34,8 +38,19 @@ class Standardised:
         return self.column.pixels.nbytes if isinstance(self.column, Pictures) else self.column.nbytes
 
     def take(self, numbers: NDArray[np.int64] | slice) -> Tensor:
-        """B x I_1 x ... x I_N, float32."""
-        x = numbers_of(self.column, numbers) - self.mean
+        """B x I_1 x ... x I_N, float32; of settled ones a slice is no copy."""
+        x = numbers_of(self.column, numbers)
+        return x if self.settled else self._standardised(x - self.mean)
+
+    def settle(self) -> Standardised:
+        """The same, standardised in its own memory where that can be: the column is the numbers from now on."""
+        if isinstance(self.column, Pictures) or self.column.dtype != np.float32 or not self.column.flags.writeable:
+            return self
+        self._standardised(torch.from_numpy(self.column).sub_(self.mean))
+        return replace(self, settled=True)
+
+    def _standardised(self, x: Tensor) -> Tensor:
+        """Divides, in place, what the mean has been taken off."""
         for mode, scale in enumerate(self.scales):
             x /= scale.reshape(-1, *[1] * (self.mean.ndim - 1 - mode))
         return x
