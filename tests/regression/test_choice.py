@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -48,7 +50,7 @@ def test_large_samples_are_divided_without_a_copy_and_the_losses_are_the_same(
     weighted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, label, _ = planted("cp", (6, 5), 200, noise=0.5)
-    options = {"sample_weight": torch.arange(200) % 3} if weighted else {}
+    options: dict[str, Any] = {"sample_weight": torch.arange(200) % 3} if weighted else {}
     copied = choose(x, label, ranks=(1, 2), penalties=(0.1, 1e-3), **options)
     monkeypatch.setattr(choice, "COPIED_NUMBERS", 0)
     counted = choose(x, label, ranks=(1, 2), penalties=(0.1, 1e-3), **options)

@@ -168,6 +168,7 @@ def _lower(matrix: Tensor) -> Tensor | None:
     """The Cholesky factor of a matrix, of whose diagonal more is added until there is one; None if that never helps."""
     extra = matrix.diagonal().mean()
     for power in range(-14, 1, 2):
+        lower: Tensor
         lower, fault = torch.linalg.cholesky_ex(matrix)
         if not int(fault):
             return lower

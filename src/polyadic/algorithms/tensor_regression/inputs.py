@@ -39,6 +39,11 @@ class Inputs:
         """The memory that is held."""
         return sum(column.nbytes for column in self.columns)
 
+    @property
+    def settled(self) -> bool:
+        """Whether all numbers are taken without a copy."""
+        return len(self.columns) == 1 and isinstance(self.columns[0], Standardised) and self.columns[0].settled
+
     def settle(self) -> Inputs:
         """The same, with numbers that need no copy to be taken all at once, where the columns can become such."""
         settled = (column.settle() if isinstance(column, Standardised) else column for column in self.columns)

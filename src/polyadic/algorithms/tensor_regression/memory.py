@@ -12,20 +12,28 @@ from polyadic.algorithms.tensor_regression.network import Network, SampleLoss
 from polyadic.jobs.job import Job
 from polyadic.jobs.memory import Need, reserve
 from polyadic.networks.memory import left_behind
+from polyadic.regression.choice import COPIED_NUMBERS
 
 WEIGHT_COPIES = 6
 """Weights, their gradients, two moments of AdamW, the best weights, and a copy on the way to a file."""
-CONTRACTED_SHARE = 0.9
+CONTRACTED_SHARE = 0.45
 """Of the samples: those of half their resolution, and the largest contraction of a sweep."""
 BATCH_COPIES = 2.0
 
 
 def needs_of_als(train: Data, validation: Data | None, settings: Hyperparameters) -> Need:
     """The peak of a rank."""
-    numbers = sum(_numbers(data) for data in (train, validation) if data is not None)
+    each = [data for data in (train, validation) if data is not None]
     held = 4.0 if settings.dtype == "float32" else 8.0
-    columns = sum(data.inputs.nbytes for data in (train, validation) if data is not None)
-    parts = {"columns": float(columns), "samples": held * numbers, "contractions": held * CONTRACTED_SHARE * numbers}
+    numbers = sum(_numbers(data) for data in each)
+    # Settled columns are the samples themselves; samples that are few are divided by copies of them.
+    copied = sum(_numbers(data) for data in each if not (data.inputs.settled and held == 4.0))
+    divided = numbers if validation is None and numbers <= COPIED_NUMBERS else 0.0
+    parts = {
+        "columns": float(sum(data.inputs.nbytes for data in each)),
+        "samples": held * (copied + divided),
+        "contractions": held * CONTRACTED_SHARE * numbers,
+    }
     return Need(parts, "set vocabulary_size lower, or solver=adam")
 
 
