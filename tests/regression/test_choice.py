@@ -20,14 +20,14 @@ def test_the_planted_rank_is_chosen_and_the_fit_has_all_samples() -> None:
     assert choice.rank == 2
     assert choice.regression.samples == 500
     assert float((choice.regression.weight.full()[..., 0] - full).norm()) < 0.2
-    assert {rank for rank, _ in choice.losses} == {1, 2, 3, 4}  # Two in a row that are no better end it.
+    assert {rank for rank, *_ in choice.losses} == {1, 2, 3, 4}  # Two in a row that are no better end it.
 
 
 def test_few_samples_ask_for_a_penalty() -> None:
     x, label, _ = planted("cp", (12, 10), 60, noise=1.0)
     choice = choose(x, label, ranks=(2,), validation=planted("cp", (12, 10), 2000, noise=1.0)[:2])
     assert choice.wd >= 0.03
-    assert choice.losses[2, choice.wd] < choice.losses[2, 1e-5]
+    assert choice.losses[2, choice.wd, 0.0] < choice.losses[2, 1e-5, 0.0]
 
 
 def test_other_samples_to_choose_by_are_not_fitted_to() -> None:
@@ -43,6 +43,30 @@ def test_products_and_classes_are_chosen_for_too() -> None:
     choice = choose(Product(parts), label, ranks=(1, 2), penalties=(0.1, 0.01), loss="logistic")
     right = ((choice.regression.scores(Product(parts))[:, 0] > 0) == (label > 0)).float().mean()
     assert right > 0.9
+
+
+def pictures(count: int, edges: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Noise, 16 x 18, labels of a diagonal ridge in it, or of single pixels; and that."""
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = torch.arange(16.0)[:, None], torch.arange(18.0)
+    full = torch.exp(-((rows - columns) ** 2) / 12)
+    if edges:
+        full = (torch.outer(torch.arange(16) % 3 == 0, torch.arange(18) % 4 == 0)).float() * 0.3
+    x = torch.randn(count, 16, 18, generator=generator)
+    return x, x.flatten(1) @ full.flatten() + 0.5 * torch.randn(count, generator=generator), full
+
+
+def test_smooth_weights_are_found_smooth_and_others_are_not() -> None:
+    errors = {}
+    for edges in (False, True):
+        x, label, full = pictures(300 if edges else 150, edges)
+        chosen = choose(x, label, ranks=(1, 2, 4, 6), penalties=(0.1, 0.01))
+        plain = choose(x, label, ranks=(1, 2, 4, 6), penalties=(0.1, 0.01), smoothness=(0,))
+        assert chosen.smoothness == (0 if edges else 16)
+        found = [each.regression.weight.full()[..., 0] for each in (chosen, plain)]
+        errors[edges] = [float((each - full).norm() / full.norm()) for each in found]
+    assert errors[False][0] < 0.7 * errors[False][1]
+    assert errors[True][0] == pytest.approx(errors[True][1])
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -88,7 +112,7 @@ def test_weights_of_samples_and_lists_of_ranks_are_taken() -> None:
     choice = choose(x, label, ranks=([1, 1], [2, 2]), penalties=(1e-2,), weight="tucker", sample_weight=weights)
     assert choice.rank == [2, 2]
     assert choice.regression.samples == 300
-    assert set(choice.losses) == {((1, 1), 1e-2), ((2, 2), 1e-2)}
+    assert set(choice.losses) == {((1, 1), 1e-2, 0.0), ((2, 2), 1e-2, 0.0)}
 
 
 @pytest.mark.parametrize(

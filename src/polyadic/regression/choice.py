@@ -1,10 +1,10 @@
-"""The rank and the penalty of a regression, by samples that it is not fitted to."""
+"""The rank, the penalty and the smoothness of a regression, by samples that it is not fitted to."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,13 +12,16 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.regression.coarse import LONG
 from polyadic.regression.fit import Regression, tensor_regression
 from polyadic.regression.given import Given, form_and_loss
 from polyadic.regression.product import Product
+from polyadic.regression.smoothing import smoothed, smoothing
 from polyadic.tensor.arguments import Dense, real
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)
 """From strong to weak: each fit begins at the weight of the one before."""
+SMOOTHNESS = (0.0, 16.0)
 RANKS = (1, 2, 3, 4, 6, 8, 12, 16)
 LAST_WITHOUT_GAIN = 2
 """So many ranks in a row that are no better end the search."""
@@ -29,15 +32,16 @@ COPIED_NUMBERS = 2**25
 
 @dataclass(frozen=True)
 class Choice:
-    """The rank and the penalty with the least loss of held samples, and the fit to all samples with these.
+    """What has the least loss of held samples: rank, penalty and smoothness; and the fit to all samples with these.
 
-    losses: the mean loss of the held samples by rank and penalty, of those that were tried.
+    losses: the mean loss of the held samples by rank, penalty and smoothness, of those that were tried.
     """
 
     rank: Any
     wd: float
+    smoothness: float
     regression: Regression
-    losses: dict[tuple[Any, float], float]
+    losses: dict[tuple[Any, float, float], float]
 
 
 def choose(
@@ -46,22 +50,26 @@ def choose(
     *,
     ranks: Sequence[Any] = RANKS,
     penalties: Sequence[float] = PENALTIES,
+    smoothness: Sequence[float] | None = None,
     validation: tuple[Any, Dense] | None = None,
     held_share: float = 0.2,
     seed: int = 0,
     world: World | None = None,
     **fit: Any,
 ) -> Choice:
-    """The best of several ranks and penalties by samples that are held out, fitted once more to all of them.
+    """The best of several ranks, penalties and smoothnesses by samples that are held out, fitted once more to all.
 
     samples, label, world and `fit` are as `tensor_regression` has them. ranks: in rising order; the search ends after
     two in a row that are no better. penalties: of each rank, in falling order, each fit beginning at the one before.
+    smoothness: each with all ranks; None for 0 and 16 where a mode has 16 rows or more and samples can be copied.
     validation: samples and labels to choose by; without them a share of the samples, drawn from the seed, which the
     last fit has as well. Raises UserError where that leaves no sample on one side.
     """
     world = world or World.alone()
-    if not len(ranks) or not len(penalties) or {"init", "wd"} & fit.keys():
-        raise UserError("choose tries ranks and penalties: give one or more of each, and neither wd nor init")
+    if 0 in (len(ranks), len(penalties), 1 if smoothness is None else len(smoothness)) or {"init", "wd"} & fit.keys():
+        raise UserError(
+            "choose tries ranks, penalties and smoothness: give one or more of each, and neither wd nor init"
+        )
     _, loss, outputs = form_and_loss(
         fit.get("weight", "cp"), fit.get("loss", "squared"), fit.get("outputs", 1), isinstance(samples, Product)
     )
@@ -80,21 +88,41 @@ def choose(
             )
     if not all(_total(part, world) > 0 for part in parts):
         raise UserError(f"{len(every.label_B)} samples are too few to hold {held_share:g} of them out: give validation")
-    losses: dict[tuple[Any, float], float] = {}
-    best, without_gain = (math.inf, ranks[0], penalties[0]), 0
-    for rank in ranks:
-        own = _path(parts, rank, penalties, seed, world, fit)
-        losses |= {(_key(rank), wd): value for wd, value in own.items()}
-        wd = min(own, key=lambda wd: own[wd])
-        without_gain = 0 if own[wd] < best[0] else without_gain + 1
-        best = min(best, (own[wd], rank, wd), key=lambda tried: tried[0])
-        if without_gain >= LAST_WITHOUT_GAIN:
-            break
-    _, rank, wd = best
+    strengths = smoothness_tried(every.samples, world)
+    if smoothness is not None and not isinstance(every.samples, Product):
+        strengths = tuple(real(strength, "smoothness", 0) for strength in smoothness)
+    losses: dict[tuple[Any, float, float], float] = {}
+    best: tuple[float, Any, float, float] = (math.inf, ranks[0], penalties[0], strengths[0])
+    for strength in strengths:
+        here = parts if not strength else [_smoothed(part, strength) for part in parts]
+        without_gain, least = 0, math.inf
+        for rank in ranks:
+            own = _path(here, rank, penalties, seed, world, fit)
+            losses |= {(_key(rank), wd, strength): value for wd, value in own.items()}
+            wd = min(own, key=lambda wd: own[wd])
+            without_gain = 0 if own[wd] < least else without_gain + 1
+            least = min(least, own[wd])
+            best = min(best, (own[wd], rank, wd, strength), key=lambda tried: tried[0])
+            if without_gain >= LAST_WITHOUT_GAIN:
+                break
+    _, rank, wd, strength = best
     fitted = tensor_regression(
-        every.samples, every.label_B, rank, wd=wd, sample_weight=every.weight_B, seed=seed, world=world, **fit
-    )
-    return Choice(rank, wd, fitted, losses)
+        every.samples, every.label_B, rank, wd=wd, smoothness=strength, sample_weight=every.weight_B, seed=seed,
+        world=world, **fit,
+    )  # fmt: skip
+    return Choice(rank, wd, strength, fitted, losses)
+
+
+def smoothness_tried(samples: Tensor | Product, world: World) -> tuple[float, ...]:
+    """What is tried where nothing is given; a collective."""
+    small = not isinstance(samples, Product) and samples.numel() <= COPIED_NUMBERS
+    return SMOOTHNESS if all(world.collect(small)) and max(samples.shape[1:]) >= LONG else (0.0,)
+
+
+def _smoothed(given: Given, strength: float) -> Given:
+    """The samples of which a weight that is penalised by its norm is a smooth one."""
+    assert not isinstance(given.samples, Product)
+    return replace(given, samples=smoothed(given.samples, smoothing(given.samples.shape[1:], strength)))
 
 
 def _total(part: Given, world: World) -> float:

@@ -90,7 +90,8 @@ class Hyperparameters(hyper.Hyperparameters):
     weight: WeightName = option("form of the weight tensor, where samples are one tensor", "cp")
     rank: RankText = option(
         "of the weight: a number, a list (tucker: one for each mode; tensor-train: one between each two), or auto: "
-        "the best on channel validation, or without it by BIC; 8 under solver=adam",
+        "the best on channel validation, or without it by BIC, or on a fifth of train where smoothness is chosen as "
+        "well; 8 under solver=adam",
         "auto",
     )
     solver: Literal["auto", "als", "adam"] = option(
@@ -142,6 +143,14 @@ class Hyperparameters(hyper.Hyperparameters):
         ge=0,
         none="auto",
         tunable=(1e-6, 1),
+    )
+    smoothness: float | None = option(
+        "how much more als's penalty weighs differences between neighbouring rows of each mode of 16 and more, as in "
+        "pictures and curves; auto: 0, or 16 if that is better where the rank or the penalty is chosen as well",
+        None,
+        ge=0,
+        none="auto",
+        tunable=(0, 100),
     )
     l1: float = option("penalty on the absolute values of adam's weights", 0.0, ge=0, tunable=(1e-7, 1))
     restarts: int | None = option(

@@ -26,9 +26,10 @@ def needs_of_als(train: Data, validation: Data | None, settings: Hyperparameters
     each = [data for data in (train, validation) if data is not None]
     held = 4.0 if settings.dtype == "float32" else 8.0
     numbers = sum(_numbers(data) for data in each)
-    # Settled columns are the samples themselves; samples that are few are divided by copies of them.
+    # Settled columns are the samples themselves; samples that are few are divided and made smooth in copies.
     copied = sum(_numbers(data) for data in each if not (data.inputs.settled and held == 4.0))
-    divided = numbers if validation is None and numbers <= COPIED_NUMBERS else 0.0
+    small = numbers <= COPIED_NUMBERS or settings.smoothness
+    divided = 2.0 * numbers if small else 0.0
     parts = {
         "columns": float(sum(data.inputs.nbytes for data in each)),
         "samples": held * (copied + divided),

@@ -1,4 +1,4 @@
-"""The fit of a weight by alternating least squares, with the rank and the penalty that held samples choose.
+"""The fit of a weight by alternating least squares, with the rank, penalty and smoothness that held samples choose.
 
 Shapes: B samples of this rank, C scores.
 """
@@ -23,7 +23,7 @@ from polyadic.jobs.job import Job
 from polyadic.jobs.memory import reserve
 from polyadic.regression import Product, Regression, choose, tensor_regression
 from polyadic.regression.als import State
-from polyadic.regression.choice import PENALTIES, RANKS
+from polyadic.regression.choice import PENALTIES, RANKS, smoothness_tried
 
 BIC_PENALTY = 1e-3
 """wd of the fits whose BIC are compared, where none is given."""
@@ -37,7 +37,7 @@ MOST_INTERVAL_NUMBERS = 2**26
 class Solving:
     """An als fit of a job: to the data of channel train, with those of channel validation where there is one.
 
-    rank, wd: of the fit that is kept. stopped: whether the job was told to end.
+    rank, wd, smoothness: of the fit that is kept. stopped: whether the job was told to end.
     """
 
     job: Job[Hyperparameters]
@@ -55,7 +55,7 @@ class Solving:
         self._weight = torch.from_numpy(self.train.weight_B).to(world.device) if weighed else None
         self._sweeps, self.stopped = 0, False
         self.rank: Any = None
-        self.wd = 0.0
+        self.wd = self.smoothness = 0.0
 
     def _of(self, data: Data) -> tuple[Tensor | Product, Tensor]:
         settings, device = self.job.hyperparameters, self.job.world.device
@@ -67,18 +67,32 @@ class Solving:
         settings = self.job.hyperparameters
         ranks: Sequence[Any] = RANKS if settings.ranks is None else [settings.ranks]
         penalties = PENALTIES if settings.wd is None else [settings.wd]
-        if settings.ranks is None and self._held is None:
+        strengths = self._strengths()
+        self.smoothness = strengths[0]
+        if settings.ranks is None and self._held is None and len(strengths) == 1:
             ranks = [self._by_bic(ranks)]
-        if len(ranks) == len(penalties) == 1 or self.stopped:
-            self.rank, self.wd = ranks[0], penalties[0]
+        self.rank, self.wd = ranks[0], penalties[0]
+        if len(ranks) == len(penalties) == len(strengths) == 1 or self.stopped:
             return self._fit(self.rank, self.wd)
         chosen = choose(
-            self._samples, self._label, ranks=ranks, penalties=penalties, validation=self._held, **self._options()
-        )
-        self.rank, self.wd = chosen.rank, chosen.wd
+            self._samples, self._label, ranks=ranks, penalties=penalties, smoothness=strengths, validation=self._held,
+            **self._options(),
+        )  # fmt: skip
+        self.rank, self.wd, self.smoothness = chosen.rank, chosen.wd, chosen.smoothness
         by = "channel validation" if self._held is not None else "a fifth of channel train"
-        self.job.note(f"tensor-regression: rank {chosen.rank} and wd {chosen.wd:g}, the best on {by}")
+        self.job.note(
+            f"tensor-regression: rank {chosen.rank}, wd {chosen.wd:g} and smoothness {chosen.smoothness:g}, the best "
+            f"on {by}"
+        )
         return chosen.regression
+
+    def _strengths(self) -> tuple[float, ...]:
+        """The smoothness that is given, or those to choose from."""
+        settings = self.job.hyperparameters
+        if settings.smoothness is not None:
+            return (settings.smoothness,)
+        chosen = settings.ranks is None or settings.wd is None
+        return smoothness_tried(self._samples, self.job.world) if chosen else (0.0,)
 
     def _by_bic(self, ranks: Sequence[int]) -> int:
         """The rank with the least BIC."""
@@ -95,7 +109,8 @@ class Solving:
         return best[1]
 
     def _fit(self, rank: Any, wd: float) -> Regression:
-        return tensor_regression(self._samples, self._label, rank, wd=wd, **self._options())
+        options = self._options()
+        return tensor_regression(self._samples, self._label, rank, wd=wd, smoothness=self.smoothness, **options)
 
     def _options(self) -> dict[str, Any]:
         settings = self.job.hyperparameters
@@ -138,7 +153,10 @@ class Solving:
             random = np.random.default_rng([settings.seed, number, world.rank])
             times = torch.from_numpy(random.poisson(1.0, len(self._label)).astype(np.float64)).to(world.device)
             options = self._options() | {"sample_weight": times if self._weight is None else times * self._weight}
-            again = tensor_regression(self._samples, self._label, self.rank, wd=self.wd, init=found.weight, **options)
+            again = tensor_regression(
+                self._samples, self._label, self.rank, wd=self.wd, smoothness=self.smoothness, init=found.weight,
+                **options,
+            )  # fmt: skip
             whole, _ = in_units(again.weight.to(torch.device("cpu"), torch.float64), modalities)
             drawn.append(whole.full().float())
             if self.stopped:
