@@ -78,6 +78,10 @@ def test_the_page_names_intervals_and_escapes_names() -> None:
     assert "objective_loss" in told and "nan" in told
 
 
+def reported(algorithm: Any, folder: Path, model: Any) -> None:
+    algorithm.report(folder, model)
+
+
 def texts() -> dict[str, bytes]:
     words = ["good film", "bad film", "a good day", "a bad day", "$x$ good", "bad, bad"]
     return {"a.jsonl": lines([{"text": text, "label": "good" in text} for text in words * 5])}
@@ -116,7 +120,7 @@ def test_a_job_tells_what_its_components_look_at(case: str, tmp_path: Path) -> N
     told = {**settings, "rank": "1" if case in ("a vector", "texts", "categories") else "2", "wd": "0.01"}
     algorithm, prepared = job(told, tmp_path / "job", {"train": files})
     model = algorithm.fit(prepared)
-    algorithm.report(tmp_path / "report", model)
+    reported(algorithm, tmp_path / "report", model)
     components = orjson.loads((tmp_path / "report" / "components.json").read_bytes())
     assert all(list(component["looks_at"]) == views for component in components)
     assert (tmp_path / "report" / "components.png").read_bytes().startswith(PNG)
@@ -126,7 +130,7 @@ def test_a_job_tells_what_its_components_look_at(case: str, tmp_path: Path) -> N
 def test_a_network_has_losses_and_no_components(tmp_path: Path) -> None:
     settings = {"predictor_type": "regressor", "solver": "adam", "epochs": "3"}
     algorithm, prepared = job(settings, tmp_path / "job", {"train": {"a.jsonl": table(*planted(40))}})
-    algorithm.report(tmp_path / "report", algorithm.fit(prepared))
+    reported(algorithm, tmp_path / "report", algorithm.fit(prepared))
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"report.html", "evaluation.json", "labels.png", "loss.png"}
 
@@ -141,8 +145,8 @@ def test_what_is_drawn_does_not_depend_on_the_unit(tmp_path: Path) -> None:
             tmp_path / name,
             {"train": {"a.jsonl": table(scaled, y)}},
         )
-        algorithm.report(tmp_path / f"{name} report", algorithm.fit(prepared))
+        reported(algorithm, tmp_path / f"{name} report", algorithm.fit(prepared))
         [component] = orjson.loads((tmp_path / f"{name} report" / "components.json").read_bytes())
         curve = np.array(component["looks_at"]["features, mode 0"])
         drawn.append(curve / np.linalg.norm(curve) * np.sign(curve[0]))
-    np.testing.assert_allclose(*drawn, atol=2e-3)
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=2e-3)

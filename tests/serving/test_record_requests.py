@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def frame(payload: bytes) -> bytes:
 
 
 def record(
-    values: list[int], keys: list[int] | None = None, width: int | None = None, name: bytes = b"values"
+    values: Sequence[float], keys: list[int] | None = None, width: int | None = None, name: bytes = b"values"
 ) -> bytes:
     """A document as SageMaker's SDK writes it: a count a term, or, with keys, those that are not 0."""
     tensor = field(1, struct.pack(f"<{len(values)}f", *values))

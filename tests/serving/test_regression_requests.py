@@ -19,7 +19,7 @@ from tests.serving.test_record_requests import FLOAT32_TENSOR, RECORDS, fields_o
 SHAPE = (3, 4)
 X, SCORE = planted(120, shape=SHAPE)
 NAMES = ["high", "low"]
-LABEL = np.where(SCORE > np.median(SCORE), *NAMES)
+LABEL = np.where(np.median(SCORE) < SCORE, *NAMES)
 ASKED = X[:3].astype(np.float64)
 FLAT = ASKED.reshape(3, -1)
 
@@ -79,13 +79,14 @@ def test_every_content_type_asks_the_same(client: FlaskClient, model: Any, body:
 def test_every_content_type_answers(client: FlaskClient, model: Any) -> None:
     expected = model.predict([model.parse({"features": row.tolist()}, {}) for row in ASKED])
     scores = [each["score"] for each in expected]
-    lines = [json.loads(line) for line in post(client, *reversed(BODIES["npy"]), LINES).text.splitlines()]
+    asked, body = BODIES["npy"]
+    lines = [json.loads(line) for line in post(client, body, asked, LINES).text.splitlines()]
     assert lines == expected
-    rows = [float(line) for line in post(client, *reversed(BODIES["npy"]), CSV).text.splitlines()]
+    rows = [float(line) for line in post(client, body, asked, CSV).text.splitlines()]
     np.testing.assert_allclose(rows, scores)
-    array = npy.decode(post(client, *reversed(BODIES["npy"]), NPY).data)
+    array = npy.decode(post(client, body, asked, NPY).data)
     np.testing.assert_allclose(array, scores)
-    records = [labels_of(payload) for payload in frames(post(client, *reversed(BODIES["npy"]), RECORDS).data)]
+    records = [labels_of(payload) for payload in frames(post(client, body, asked, RECORDS).data)]
     assert [each["predicted_label"] for each in records] == [each["predicted_label"].encode() for each in expected]
     np.testing.assert_allclose([each["score"] for each in records], scores, rtol=1e-6)
 

@@ -93,8 +93,9 @@ def _view(axis: Axes, view: View) -> None:
         tidy(axis, grid=False)
     elif view.values.ndim == 2:
         most = float(np.abs(view.values).max()) or 1.0
-        aspect = "equal" if max(view.values.shape) <= MOST_STRETCHED * min(view.values.shape) else "auto"
-        axis.imshow(view.values, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest", aspect=aspect)
+        axis.imshow(view.values, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest", aspect="auto")
+        if max(view.values.shape) <= MOST_STRETCHED * min(view.values.shape):
+            axis.set_aspect("equal")
         axis.set(xticks=[], yticks=[])
     else:
         tidy(axis)

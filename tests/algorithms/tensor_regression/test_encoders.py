@@ -41,7 +41,7 @@ def test_a_job_trains_and_its_model_answers_the_same_once_read(kind: str, encode
     predictor, files, modality, instance = KINDS[kind]
     settings = {**QUICK, "predictor_type": predictor, "encoders": f"{modality}={encoder}"}
     algorithm, prepared = job(settings, tmp_path / "job", {"train": files})
-    model = algorithm.fit(prepared)
+    model: Any = algorithm.fit(prepared)
     assert model.modalities.each[[each.name for each in model.modalities.each].index(modality)].encoder.name == encoder
     model.artifact().write(tmp_path / "model")
     again = algorithm.load(Artifact.read(tmp_path / "model"))
