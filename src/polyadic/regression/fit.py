@@ -327,7 +327,7 @@ def _cut(
     kind: type[Weight], loss: str, ranks: tuple[int, ...], shape: tuple[int, ...], outputs: int
 ) -> tuple[int, ...]:
     """The ranks of a coarser problem; other ones where its shape does not allow these."""
-    asked = ranks if kind is CP else ranks[:-1]
+    asked = ranks[0] if kind is CP else ranks[:-1]
     try:
         return _ranks(kind, loss, asked, shape, outputs)
     except UserError:

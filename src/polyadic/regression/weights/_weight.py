@@ -123,15 +123,14 @@ def outputs_block(hidden_BK: Tensor, outputs_CK: Tensor, gram_KK: Tensor, put: C
 
 def whole_ranks(rank: int | Sequence[int], count: int, what: str, most: Sequence[int]) -> tuple[int, ...]:
     """`count` ranks from a number, cut to what is allowed, or a list; UserError for another count, or beyond `most`."""
-    listed = (rank,) if isinstance(rank, int) else tuple(rank)
-    given = listed * count if len(listed) == 1 else listed
+    alone = isinstance(rank, int)
+    given = (rank,) * count if isinstance(rank, int) else tuple(rank)
     if len(given) != count:
         raise UserError(f"rank is {list(given)}: it must be a number, or a list of {count}, {what}")
-    cut = len(listed) == 1
     for place, (number, limit) in enumerate(zip(given, most, strict=True)):
         if number < 1:
             raise UserError(f"rank is {number}: it must be 1 or more")
-        if number > limit and not cut:
+        if number > limit and not alone:
             raise UserError(f"rank[{place}] is {number}: {limit} at most there, by the shape of the samples")
     return tuple(min(number, limit) for number, limit in zip(given, most, strict=True))
 
