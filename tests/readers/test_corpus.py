@@ -23,7 +23,7 @@ from polyadic.jobs import hyperparameters as hyper
 from polyadic.jobs.channels import Channel, ChannelSpec
 from polyadic.jobs.job import Job
 from polyadic.jobs.schema import training_specification
-from polyadic.readers import corpus_files as _corpus_files
+from polyadic.readers import pipes
 from polyadic.readers.corpus import CorpusRead, read_corpus
 from polyadic.readers.corpus_files import content_types
 from polyadic.readers.vocabulary import read_vocabulary
@@ -407,7 +407,7 @@ def test_a_vocabulary_may_be_piped(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_never_comes_is_not_awaited_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_corpus_files, "SECONDS_FOR_A_PIPE", 0.1)
+    monkeypatch.setattr(pipes, "SECONDS_FOR_A_PIPE", 0.1)
     with pytest.raises(PlatformError, match=r"the pipe of channel train, .*train_0, is not there after 0\.1 s"):
         read_corpus(piped_job(tmp_path), "train", TERMS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
 from polyadic.readers import corpus_files
 from polyadic.readers.choice import choose
+from polyadic.readers.pipes import await_pipe
 from polyadic.readers.shares import Holding, agreed
 from polyadic.topics.corpus import LARGEST_COUNT, Corpus
 
@@ -221,14 +222,14 @@ def _holding(channel: Channel, paths: list[Path], world: World) -> Holding:
     """This rank's part in reading the files; the one rank of a host that reads a pipe reads all that comes of it."""
     holding = Holding.of(channel, dict.fromkeys(paths), world)
     holding.refuse_differing_hosts(world)
-    return replace(holding, part=0, parts=1) if channel.piped and holding.divided else holding
+    return holding
 
 
 def _gather(gathered: _Gathered, holding: Holding, chosen: Mapping[Path, Format | None], channel: Channel) -> None:
     dealer = Dealer(holding.part, holding.parts)
     for path in holding.paths:
         if channel.piped:
-            corpus_files.await_pipe(path, channel.name)
+            await_pipe(path, channel.name)
         for rows, unit in corpus_files.batches(path, chosen.get(path), dealer):
             gathered.add(rows, path.name, unit)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from polyadic.errors import PlatformError, UserError, shorten
+from polyadic.errors import UserError, shorten
 from polyadic.formats import FORMATS, Dealer, Form, Format, Rows, opened
 from polyadic.jobs.channels import Channel
 
-SECONDS_FOR_A_PIPE = 300.0
 HEAD_BYTES = 4096
 
 
@@ -47,15 +45,6 @@ def stated(channel: Channel) -> Format | None:
         f"channel {channel.name} has the content type {channel.content_type!r}, which holds no documents: give "
         f"{', '.join(content_types())}, or none, to go by the names of the files"
     )
-
-
-def await_pipe(pipe: Path, channel: str) -> None:
-    """Waits until SageMaker has made a pipe; PlatformError where it does not."""
-    deadline = time.monotonic() + SECONDS_FOR_A_PIPE
-    while not pipe.exists():
-        if time.monotonic() > deadline:
-            raise PlatformError(f"the pipe of channel {channel}, {pipe}, is not there after {SECONDS_FOR_A_PIPE:g} s")
-        time.sleep(0.05)
 
 
 def batches(path: Path, format_: Format | None, dealer: Dealer) -> Iterator[tuple[Rows, str]]:

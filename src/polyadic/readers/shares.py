@@ -22,7 +22,7 @@ class Holding:
     formats: of each file, None where that is found when it is read.
 
     Where the channel is divided, the ranks of a host share its files. Where it is replicated, all `holders` share the
-    files: the ranks whose host has any.
+    files: the ranks whose host has any. Of a pipe one rank of a host reads all that comes of it, or its host's part.
     """
 
     paths: tuple[Path, ...]
@@ -38,7 +38,7 @@ class Holding:
         """The holding of some files of a channel, each with its format; a collective."""
         named = sorted((path.relative_to(channel.folder).as_posix(), path) for path in files)
         holders = tuple(rank for rank, count in enumerate(world.collect(len(files))) if count)
-        part, parts = world.local_rank, world.local_size
+        part, parts = (0, 1) if channel.piped else (world.local_rank, world.local_size)
         if not channel.divided:
             part, parts = holders.index(world.rank) if files else 0, len(holders)
         return Holding(

@@ -9,7 +9,7 @@ from polyadic.errors import UserError
 from polyadic.formats import opened, whole_lines
 from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
-from polyadic.readers.corpus_files import await_pipe
+from polyadic.readers.pipes import await_pipe
 from polyadic.readers.shares import agreed, few
 
 VOCABULARY = "vocabulary"

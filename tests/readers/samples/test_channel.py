@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +223,60 @@ def test_the_content_types_are_those_of_tables_arrays_and_records() -> None:
     assert {"text/csv", "application/jsonlines", "application/x-npz", "application/x-recordio-protobuf"} <= set(
         content_types()
     )
+
+
+class Fed:
+    """A pipe that is fed from the moment that it is made, a little at a time."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self._path, self._data = path, data
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def _feed(self) -> None:
+        os.mkfifo(self._path)
+        with contextlib.suppress(BrokenPipeError), self._path.open("wb", buffering=0) as file:
+            for begin in range(0, len(self._data), 11):
+                file.write(self._data[begin : begin + 11])
+
+
+RECORDS = b"".join(labelled([n, n + 1, n + 2, n + 3], n % 2) for n in range(5))
+
+
+def read_pipe(world: World, folder: Path, divided: bool, content_type: str | None = None) -> list[list[float]]:
+    """The first number and the label of each sample of this rank."""
+    source = Channel("train", folder, (folder / "train_0",), divided, content_type, piped=True)
+    job = Job(
+        algorithm="any",
+        hyperparameters=hyper.Hyperparameters(),
+        world=world,
+        channels={"train": source},
+        checkpoints=NoCheckpoints(),
+    )
+    samples = read_samples(job, "train", feature_shape=(2, 2))
+    if not len(samples):
+        return []
+    return [[float(x[0, 0]), float(label)] for x, label in zip(samples.tensors["features"], samples.label, strict=True)]
+
+
+WHOLE = [[float(n), float(n % 2)] for n in range(5)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("content_type", [None, "application/x-recordio-protobuf;label_size=1"])
+def test_a_pipe_of_records_is_read_as_it_comes(packed: bool, content_type: str | None, tmp_path: Path) -> None:
+    Fed(tmp_path / "train_0", gzip.compress(RECORDS) if packed else RECORDS)
+    assert read_pipe(World.alone(), tmp_path, False, content_type) == WHOLE
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_one_rank_of_a_host_reads_the_pipe(divided: bool, tmp_path: Path) -> None:
+    Fed(tmp_path / "train_0", RECORDS)
+    assert on_ranks(2, read_pipe, tmp_path, divided) == [WHOLE, []]
+
+
+def test_a_pipe_of_anything_else_is_refused(tmp_path: Path) -> None:
+    Fed(tmp_path / "train_0", b"1,2,3\n")
+    with pytest.raises(UserError, match="train_0, record 1: it begins with 31 2c 32 2c and not with RecordIO's"):
+        read_pipe(World.alone(), tmp_path, False)
+    with pytest.raises(UserError, match="in Pipe mode records are read: give application/x-recordio-protobuf, or set"):
+        read_pipe(World.alone(), tmp_path, False, "text/csv")

@@ -12,6 +12,19 @@ from polyadic.readers.samples.channel import content_types
 
 __all__ = ["ALGORITHM", "Hyperparameters", "fit", "load"]
 
+MEASURES: dict[str, dict[str, object]] = {
+    "objective_loss": {"objective": True, "about": "mean loss of the model that is kept"},
+    "rmse": {"objective": True, "about": "of regressor"},
+    "absolute_loss": {"objective": True, "about": "of regressor: mean absolute error"},
+    "r2": {"unit": "score", "minimize": False, "about": "of regressor"},
+    "binary_classification_accuracy": {"unit": "score", "minimize": False, "objective": True},
+    "binary_f_beta": {"unit": "score", "minimize": False, "objective": True, "about": "F1 of the second class"},
+    "roc_auc_score": {"unit": "score", "minimize": False, "objective": True},
+    "multiclass_accuracy": {"unit": "score", "minimize": False, "objective": True},
+    "macro_f_beta": {"unit": "score", "minimize": False, "about": "mean F1 of the classes"},
+}
+"""What is printed of each channel once, at the end."""
+
 ALGORITHM = Algorithm(
     name="tensor-regression",
     summary="a number or a class from a tensor, or from pictures, texts and numbers multiplied, by a low-rank weight",
@@ -24,9 +37,10 @@ ALGORITHM = Algorithm(
             "samples with a `label`: tables (a row per sample; lists, texts, numbers, `file` for a picture in the "
             "channel), arrays along the first mode by name, or records with labels",
             content_types(),
+            pipes=True,
         ),
-        ChannelSpec("validation", "the same: rank, penalty or epoch are chosen by it", content_types(), False),
-        ChannelSpec("test", "the same: samples to score the model by", content_types(), False),
+        ChannelSpec("validation", "the same: rank, penalty or epoch are chosen by it", content_types(), False, True),
+        ChannelSpec("test", "the same: samples to score the model by", content_types(), False, True),
     ),
     metrics=(
         Metric("train objective", about="mean loss and penalty after a sweep of als"),
@@ -34,20 +48,11 @@ ALGORITHM = Algorithm(
         Metric("validation loss", about="the same of channel validation, after the epoch"),
         Metric("train samples_per_second", unit="speed", minimize=False),
         Metric("train BIC", "score", about="of a rank that rank=auto tries without channel validation"),
-        Metric("train objective_loss", objective=True, about="mean loss of the model that is kept"),
-        Metric("validation objective_loss", objective=True),
-        Metric("test objective_loss", objective=True),
-        Metric("test rmse", about="of regressor, as absolute_loss and r2; each also of train and validation"),
-        Metric("test absolute_loss"),
-        Metric("test r2", "score", minimize=False),
-        Metric("test binary_classification_accuracy", "score", minimize=False, objective=True),
-        Metric("test binary_f_beta", "score", minimize=False),
-        Metric("test roc_auc_score", "score", minimize=False, objective=True),
-        Metric("test multiclass_accuracy", "score", minimize=False, objective=True),
-        Metric("test macro_f_beta", "score", minimize=False),
-        Metric("validation binary_classification_accuracy", "score", minimize=False, objective=True),
-        Metric("validation multiclass_accuracy", "score", minimize=False, objective=True),
-        Metric("validation rmse", objective=True),
+        *(
+            Metric(f"{channel} {measure}", **told)  # type: ignore[arg-type]
+            for measure, told in MEASURES.items()
+            for channel in ("train", "validation", "test")
+        ),
     ),
     fit=fit,
     load=load,

@@ -137,8 +137,8 @@ class Hyperparameters(hyper.Hyperparameters):
         "of each class's samples in the loss: none, balanced (the same for each class together), or a list", "none"
     )
     wd: float | None = option(
-        "penalty on the weight: of als times |W|² / 2, added to the mean loss, auto: the best on channel validation or "
-        "on a fifth of train; of adam its weight decay, auto: 0.0001",
+        "penalty on the weight: of als times half the squared norm of W, added to the mean loss, auto: the best on "
+        "channel validation or on a fifth of train; of adam its weight decay, auto: 0.0001",
         None,
         ge=0,
         none="auto",

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from polyadic.distributed import World
 from polyadic.errors import UserError
 from polyadic.formats import FORMATS, Dealer, Format, opened
+from polyadic.jobs.channels import Channel
 from polyadic.jobs.job import Job
-from polyadic.readers.choice import choose
+from polyadic.readers.choice import choose, stated_format
+from polyadic.readers.pipes import await_pipe
 from polyadic.readers.samples import arrays
 from polyadic.readers.samples.columns import FEATURES, Array, Gathering, LabelFault, Pictures, Samples, faulty, in_words
 from polyadic.readers.samples.pictures import PictureFiles
@@ -49,14 +52,14 @@ def read_samples(
     numbers of a row are one vector, `features`; `file` names a picture in the channel, on whatever host it is, whose
     column is `picture`.
     Archives (.npz, .safetensors) and files of one array (.npy) have samples along the first mode. Records (RecordIO)
-    have a label and a vector, `features`. feature_shape: what each vector `features` is folded to. label_fault: what is
-    wrong with a label, in words, or None.
+    have a label and a vector, `features`; in Pipe mode they alone are read, by one rank of a host. feature_shape: what
+    each vector `features` is folded to. label_fault: what is wrong with a label, in words, or None.
 
     Raises UserError for no file, samples that differ in their columns or shapes, those that lack a column (unless
     `missing`), and whatever the formats refuse, with the file and the row.
     """
     source = job.channels[channel]
-    chosen = choose(job, channel, [*formats(), FORMATS["images"]])
+    chosen = _piped(source, job.world) if source.piped else choose(job, channel, [*formats(), FORMATS["images"]])
     pictures = {path for path, each in chosen.items() if each.name == "images"}
     tables = {path: each for path, each in chosen.items() if path not in pictures}
     holding = Holding.of(source, tables, job.world)
@@ -64,10 +67,24 @@ def read_samples(
     shown = PictureFiles(source.folder, pictures)
     if source.divided and job.world.size > 1:
         shown.borrow(_rows(holding), job.world)
+    if source.piped:
+        for path in holding.paths:
+            await_pipe(path, channel)
     parts = agreed(job.world, lambda: _read(holding, shown, label_fault, missing))
     samples = agreed(job.world, lambda: _joined([_folded(part, feature_shape) for part in parts]))
     _refuse_differing(job, channel, samples)
     return samples
+
+
+def _piped(source: Channel, world: World) -> dict[Path, Format]:
+    """The pipe of a channel, for the rank of a host that reads it; UserError where it holds no records."""
+    records = FORMATS["recordio"]
+    if source.content_type is not None and stated_format(source, [records]) is None:
+        raise UserError(
+            f"channel {source.name} has the content type {source.content_type!r}, and in Pipe mode records are read: "
+            f"give {records.content_types[0]}, or set the input mode to File or FastFile"
+        )
+    return dict.fromkeys(source.files, records) if world.local_rank == 0 else {}
 
 
 def _rows(holding: Holding) -> Iterator[Mapping[str, Any]]:
