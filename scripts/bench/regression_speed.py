@@ -130,9 +130,10 @@ def _fusion() -> Case:
     weights = [torch.randn(SIZE, width) for _ in vectors]
     slopes = [torch.randn(BATCH, width) for _ in vectors]
 
-    def forward_and_backward(layer: Callable[..., Tensor], given: Sequence[Tensor]) -> None:
+    def forward_and_backward(of: Fusion, call: Callable[..., Tensor], given: Sequence[Tensor]) -> None:
+        learned = [*given, *of.parameters()]
         for _ in range(CALLS):
-            torch.autograd.backward(layer(*given).sum())
+            torch.autograd.grad(call(*given).sum(), learned)
 
     def products() -> None:
         for x, weight, slope in zip(vectors, weights, slopes, strict=True):
@@ -148,9 +149,9 @@ def _fusion() -> Case:
     formed = "the product of 2 of the 3 vectors formed"
     figures = in_turn(
         {
-            OURS: lambda: seconds(partial(forward_and_backward, layer, vectors)) / CALLS,
+            OURS: lambda: seconds(partial(forward_and_backward, layer, layer, vectors)) / CALLS,
             "its GEMMs": gemms,
-            formed: lambda: seconds(partial(forward_and_backward, two.reference, vectors[:2])) / CALLS,
+            formed: lambda: seconds(partial(forward_and_backward, two, two.reference, vectors[:2])) / CALLS,
         },
         ROUNDS,
     )

@@ -132,8 +132,9 @@ def _drawn(size: int, width: int, deviation: float) -> nn.Parameter:
 
 
 def _affine(x: Tensor, factor: Tensor) -> Tensor:
-    """[1; x] times a factor."""
-    return torch.addmm(factor[0], x, factor[1:])
+    """[1; x] times a factor; a split, whose gradient is one copy, where two slices would have one each and their sum."""
+    first, rest = factor.split([1, len(factor) - 1])
+    return torch.addmm(first, x, rest)
 
 
 def _product(parts: Sequence[Tensor]) -> Tensor:
