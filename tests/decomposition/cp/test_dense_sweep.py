@@ -51,7 +51,8 @@ def test_the_fit_is_that_of_general_sweeps(
     theirs = fitted(shape, dtype, **settings)
     near = 1e-9 if dtype == torch.float64 else 2e-4
     torch.testing.assert_close(ours.full(), theirs.full(), rtol=0, atol=near * float(theirs.full().abs().max()))
-    assert ours.relative_error == pytest.approx(theirs.relative_error, abs=1e-6)
+    # Rounding of float32 is not that of one processor: products of matrices are summed as each does it best.
+    assert ours.relative_error == pytest.approx(theirs.relative_error, abs=1e-6 if dtype == torch.float64 else 1e-5)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
