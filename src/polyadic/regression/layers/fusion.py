@@ -133,7 +133,7 @@ def _drawn(size: int, width: int, deviation: float) -> nn.Parameter:
 
 def _affine(x: Tensor, factor: Tensor) -> Tensor:
     """[1; x] times a factor, which is split: the gradient is one copy, where two slices would have one each."""
-    first, rest = factor.split([1, len(factor) - 1])
+    first, rest = factor.split([1, len(factor) - 1])  # type: ignore[no-untyped-call]
     return torch.addmm(first, x, rest)
 
 
