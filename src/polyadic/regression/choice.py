@@ -74,43 +74,60 @@ def choose(
         fit.get("weight", "cp"), fit.get("loss", "squared"), fit.get("outputs", 1), isinstance(samples, Product)
     )
     every = Given.of(samples, label, fit.pop("sample_weight", None), loss, outputs, world)
-    if validation is None:
-        share = real(held_share, "held_share", 0)
-        held = torch.rand(len(every.label_B), generator=torch.Generator().manual_seed(seed + world.rank)) < share
-        large = not isinstance(every.samples, Product) and every.samples.numel() > COPIED_NUMBERS
-        part = _counted if large else _part
-        parts = [part(every, chosen.to(every.label_B.device)) for chosen in (~held, held)]
-    else:
-        parts = [every, Given.of(*validation, None, loss, outputs, world, "validation ")]
-        if parts[1].samples.shape[1:] != every.samples.shape[1:]:
-            raise UserError(
-                f"validation samples have shape {tuple(parts[1].samples.shape)}: give such as are fitted to"
-            )
-    if not all(_total(part, world) > 0 for part in parts):
-        raise UserError(f"{len(every.label_B)} samples are too few to hold {held_share:g} of them out: give validation")
+    held = None if validation is None else Given.of(*validation, None, loss, outputs, world, "validation ")
+    parts = _divided(every, held, real(held_share, "held_share", 0), seed, world)
     strengths = smoothness_tried(every.samples, world)
     if smoothness is not None and not isinstance(every.samples, Product):
         strengths = tuple(real(strength, "smoothness", 0) for strength in smoothness)
     losses: dict[tuple[Any, float, float], float] = {}
-    best: tuple[float, Any, float, float] = (math.inf, ranks[0], penalties[0], strengths[0])
     for strength in strengths:
         here = parts if not strength else [_smoothed(part, strength) for part in parts]
-        without_gain, least = 0, math.inf
-        for rank in ranks:
-            own = _path(here, rank, penalties, seed, world, fit)
-            losses |= {(_key(rank), wd, strength): value for wd, value in own.items()}
-            wd = min(own, key=lambda wd: own[wd])
-            without_gain = 0 if own[wd] < least else without_gain + 1
-            least = min(least, own[wd])
-            best = min(best, (own[wd], rank, wd, strength), key=lambda tried: tried[0])
-            if without_gain >= LAST_WITHOUT_GAIN:
-                break
-    _, rank, wd, strength = best
+        found = _searched(here, ranks, penalties, seed, world, fit)
+        losses |= {(rank, wd, strength): value for (rank, wd), value in found.items()}
+    key, wd, strength = min(losses, key=lambda tried: losses[tried])
+    rank = next(rank for rank in ranks if _key(rank) == key)
     fitted = tensor_regression(
         every.samples, every.label_B, rank, wd=wd, smoothness=strength, sample_weight=every.weight_B, seed=seed,
         world=world, **fit,
     )  # fmt: skip
     return Choice(rank, wd, strength, fitted, losses)
+
+
+def _divided(every: Given, held: Given | None, share: float, seed: int, world: World) -> list[Given]:
+    """The samples to fit to, and those to choose by: others that are given, or a share drawn from the seed."""
+    if held is not None:
+        parts = [every, held]
+        if held.samples.shape[1:] != every.samples.shape[1:]:
+            raise UserError(f"validation samples have shape {tuple(held.samples.shape)}: give such as are fitted to")
+    else:
+        drawn = torch.rand(len(every.label_B), generator=torch.Generator().manual_seed(seed + world.rank)) < share
+        large = not isinstance(every.samples, Product) and every.samples.numel() > COPIED_NUMBERS
+        part = _counted if large else _part
+        parts = [part(every, chosen.to(every.label_B.device)) for chosen in (~drawn, drawn)]
+    if not all(_total(part, world) > 0 for part in parts):
+        raise UserError(f"{len(every.label_B)} samples are too few to hold {share:g} of them out: give validation")
+    return parts
+
+
+def _searched(
+    parts: Sequence[Given],
+    ranks: Sequence[Any],
+    penalties: Sequence[float],
+    seed: int,
+    world: World,
+    fit: dict[str, Any],
+) -> dict[tuple[Any, float], float]:
+    """The losses of held samples by rank and penalty, until two ranks in a row are no better."""
+    losses: dict[tuple[Any, float], float] = {}
+    without_gain, least = 0, math.inf
+    for rank in ranks:
+        own = _path(parts, rank, penalties, seed, world, fit)
+        losses |= {(_key(rank), wd): value for wd, value in own.items()}
+        without_gain = 0 if min(own.values()) < least else without_gain + 1
+        least = min(least, *own.values())
+        if without_gain >= LAST_WITHOUT_GAIN:
+            break
+    return losses
 
 
 def smoothness_tried(samples: Tensor | Product, world: World) -> tuple[float, ...]:
@@ -166,8 +183,9 @@ def _path(
 
 
 def _held_loss(found: Regression, held: Given, world: World) -> float:
-    """The mean loss over the held samples of all ranks; a collective."""
+    """The mean loss over the held samples of all ranks, infinite where it is no number; a collective."""
     loss = found.losses(held.samples, held.label_B)
     weight_B = torch.ones_like(loss) if held.weight_B is None else held.weight_B
     total, count = world.sum_(torch.stack([(loss * weight_B).sum(), weight_B.sum()])).tolist()
-    return float(total / max(count, 1e-300))
+    mean = float(total / max(count, 1e-300))
+    return math.inf if math.isnan(mean) else mean
