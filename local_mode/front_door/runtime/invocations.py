@@ -41,7 +41,7 @@ class Runtime:
         self._capture = Capture(objects, logs)
         self.window = Window()
         self._meter = Meter(cloudwatch, pool, self.window)
-        self._shadows = Shadows(self._containers, self._capture, self.window)
+        self._shadows = Shadows(self._containers, self._capture, self.window, logs)
         self._asynchronous = AsyncRequests(
             store, objects, logs, self._containers, self._capture, self._choice, self.routes.get, pool, self.window
         )
