@@ -27,7 +27,8 @@ def run() -> Iterator[Case]:
         for seed in range(SEEDS):
             x, label = _drawn(signal, seed)
             choice = choose(x, label, ranks=RANKS, seed=seed)
-            chosen.append(f"{choice.rank} and {choice.wd:g}")
+            smooth = f"smoothness {choice.smoothness:g}{' with edges' if choice.edges else ''}"
+            chosen.append(f"{choice.rank}, {choice.wd:g} and {smooth}")
             errors[OURS].append(_rmse(choice.regression.weight.full()[..., 0], signal))
             errors[PEER].append(min(_rmse(_tensorly(x, label, seed, rank), signal) for rank in RANKS))
         yield Case(
@@ -37,7 +38,7 @@ def run() -> Iterator[Case]:
             spreads={program: statistics.stdev(values) for program, values in errors.items()},
             targets={PEER: 1.25},
             unit="RMSE of W",
-            facts={"ranks and penalties by held samples": ", ".join(chosen)},
+            facts={"rank, penalty and smoothness by held samples": "; ".join(chosen)},
         ).reported()
 
 

@@ -27,7 +27,9 @@ def test_few_samples_ask_for_a_penalty() -> None:
     x, label, _ = planted("cp", (12, 10), 60, noise=1.0)
     choice = choose(x, label, ranks=(2,), validation=planted("cp", (12, 10), 2000, noise=1.0)[:2])
     assert choice.wd >= 0.03
-    assert choice.losses[2, choice.wd, 0.0] < choice.losses[2, 1e-5, 0.0]
+    assert (
+        choice.losses[2, choice.wd, 0.0, False] < choice.losses[2, min(wd for _, wd, *_ in choice.losses), 0.0, False]
+    )
 
 
 def test_other_samples_to_choose_by_are_not_fitted_to() -> None:
@@ -61,12 +63,29 @@ def test_smooth_weights_are_found_smooth_and_others_are_not() -> None:
     for edges in (False, True):
         x, label, full = pictures(300 if edges else 150, edges)
         chosen = choose(x, label, ranks=(1, 2, 4, 6), penalties=(0.1, 0.01))
-        plain = choose(x, label, ranks=(1, 2, 4, 6), penalties=(0.1, 0.01), smoothness=(0,))
-        assert chosen.smoothness == (0 if edges else 16)
+        plain = choose(x, label, ranks=(1, 2, 4, 6), penalties=(0.1, 0.01), ways=[(0, False)])
+        assert (chosen.smoothness, chosen.edges) == ((0 if edges else 16), False)
         found = [each.regression.weight.full()[..., 0] for each in (chosen, plain)]
         errors[edges] = [float((each - full).norm() / full.norm()) for each in found]
     assert errors[False][0] < 0.7 * errors[False][1]
     assert errors[True][0] == pytest.approx(errors[True][1])
+
+
+def regions(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Noise, 24 x 20, labels of a rectangle in it; and that."""
+    generator = torch.Generator().manual_seed(seed)
+    full = torch.zeros(24, 20)
+    full[6:17, 5:13] = 1
+    x = torch.randn(count, 24, 20, generator=generator)
+    return x, x.flatten(1) @ full.flatten() + torch.randn(count, generator=generator), full
+
+
+def test_what_is_flat_between_edges_is_found_so() -> None:
+    x, label, full = regions(300)
+    chosen = choose(x, label, ranks=(1, 2), penalties=(0.1, 0.01))
+    plain = choose(x, label, ranks=(1, 2), penalties=(0.1, 0.01), ways=[(0, False), (16, False)])
+    errors = [float((each.regression.weight.full()[..., 0] - full).norm()) for each in (chosen, plain)]
+    assert chosen.edges and errors[0] < 0.6 * errors[1]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -112,7 +131,7 @@ def test_weights_of_samples_and_lists_of_ranks_are_taken() -> None:
     choice = choose(x, label, ranks=([1, 1], [2, 2]), penalties=(1e-2,), weight="tucker", sample_weight=weights)
     assert choice.rank == [2, 2]
     assert choice.regression.samples == 300
-    assert set(choice.losses) == {((1, 1), 1e-2, 0.0), ((2, 2), 1e-2, 0.0)}
+    assert set(choice.losses) == {((1, 1), 1e-2, 0.0, False), ((2, 2), 1e-2, 0.0, False)}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +139,9 @@ def test_weights_of_samples_and_lists_of_ranks_are_taken() -> None:
     [
         ({"ranks": ()}, "one or more of each"),
         ({"penalties": ()}, "one or more of each"),
-        ({"wd": 0.1}, "neither wd nor init"),
+        ({"ways": ()}, "one or more of each"),
+        ({"wd": 0.1}, "no wd, smoothness, edges or init"),
+        ({"edges": True}, "no wd, smoothness, edges or init"),
         ({"label": torch.zeros(4)}, "20 samples and 4 labels"),
         ({"validation": (torch.zeros(5, 3, 2), torch.zeros(1))}, "5 validation samples and 1 labels"),
         ({"validation": (torch.zeros(5, 2, 3), torch.zeros(5))}, "validation samples have shape"),

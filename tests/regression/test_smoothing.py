@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -51,6 +53,45 @@ def test_a_vector_has_the_ridge_of_its_differences() -> None:
     size = smoothed(x, smoothing((25,), STRENGTH)).square().mean()
     system = centred.T @ centred / 30 + 0.1 * size * operator(25)
     torch.testing.assert_close(found, torch.linalg.solve(system, centred.T @ label / 30), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(WEIGHTS))
+def test_small_differences_weigh_more_where_there_are_edges(name: str) -> None:
+    weight = drawn_weight(name, SHAPE)
+    unfolded = weight.full()[..., 0].double().movedim(2, 0).reshape(20, -1)
+    squares = torch.diff(unfolded, dim=0).square().sum(1)
+    each = 1 / (squares / squares.max() + 0.03**2)
+    differences = torch.diff(torch.eye(20, dtype=torch.float64), dim=0)
+    expected = torch.eye(20, dtype=torch.float64) + STRENGTH * differences.T @ torch.diag(each) @ differences
+    found = torch.linalg.inv(smoothing(SHAPE, STRENGTH, weight)[2])
+    torch.testing.assert_close(found @ found, expected, rtol=1e-4, atol=1e-4)
+    nothing = WEIGHTS[name].of_tensors({key: torch.zeros_like(part) for key, part in weight.tensors().items()})
+    even = smoothing(SHAPE, STRENGTH, nothing)
+    assert all(torch.equal(even[mode], own) for mode, own in smoothing(SHAPE, STRENGTH).items())
+
+
+@pytest.mark.parametrize("name", list(WEIGHTS))
+def test_edges_come_out_sharp_and_a_stop_ends_the_rounds(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    full = torch.zeros(20, 18)
+    full[5:12, 4:11] = 1
+    x = torch.randn(250, 20, 18, generator=generator)
+    label = x.flatten(1) @ full.flatten() + torch.randn(250, generator=generator)
+    sweeps = 0
+
+    def counted(_: object) -> bool:
+        nonlocal sweeps
+        sweeps += 1
+        return sweeps != 3
+
+    options: dict[str, Any] = {"weight": name, "wd": 0.1, "smoothness": 16.0}
+    errors = [
+        float((tensor_regression(x, label, 1, edges=edges, **options).weight.full()[..., 0] - full).norm())
+        for edges in (False, True)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+    tensor_regression(x, label, 1, edges=True, restarts=1, after_sweep=counted, **options)
+    assert sweeps == 3
 
 
 def test_a_fit_goes_on_where_it_ended() -> None:

@@ -77,15 +77,17 @@ def als(
     max_sweeps: int,
     stop_tol: float,
     after_sweep: Callable[[State], bool] = lambda _: True,
+    hidden_BC: Tensor | None = None,
 ) -> State:
     """The state that sweeps from a weight and intercepts end in; the weight is changed in place. A collective.
 
     A sweep takes one step of iteratively reweighted least squares for each block, with the intercepts; a step that
     raises the objective is halved. It ends after `max_sweeps`, or when the objective falls by less than `stop_tol` of
-    itself in a sweep, or where `after_sweep` says so by False.
+    itself in a sweep, or where `after_sweep` says so by False. hidden_BC: the scores of the weight, if they are known.
     """
     with for_kernels() if intercept_C.device.type == "cpu" else nullcontext():
-        state = State(weight, intercept_C, weight.scores(problem.samples) + intercept_C)
+        hidden_BC = weight.scores(problem.samples) if hidden_BC is None else hidden_BC
+        state = State(weight, intercept_C, hidden_BC + intercept_C)
         for _ in range(max_sweeps):
             before = state.objective[-1] if state.objective else math.inf
             for block in weight.blocks(problem.samples):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,15 +16,15 @@ from polyadic.regression.coarse import LONG
 from polyadic.regression.fit import Regression, tensor_regression
 from polyadic.regression.given import Given, form_and_loss
 from polyadic.regression.product import Product
-from polyadic.regression.smoothing import smoothed, smoothing
 from polyadic.tensor.arguments import Dense, real
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)
 """From strong to weak: each fit begins at the weight of the one before."""
-SMOOTHNESS = (0.0, 16.0)
+WAYS = ((0.0, False), (16.0, False), (16.0, True))
+"""Smoothness, and whether W is flat between edges."""
 RANKS = (1, 2, 3, 4, 6, 8, 12, 16)
 LAST_WITHOUT_GAIN = 2
-"""So many ranks in a row that are no better end the search."""
+"""So many ranks in a row that are no better end the search, and so many penalties that of a rank."""
 PATH_SWEEPS = 40
 COPIED_NUMBERS = 2**25
 """Of samples that are divided by copies; larger ones are divided by weights, at the cost of passes over all of them."""
@@ -32,16 +32,17 @@ COPIED_NUMBERS = 2**25
 
 @dataclass(frozen=True)
 class Choice:
-    """What has the least loss of held samples: rank, penalty and smoothness; and the fit to all samples with these.
+    """What has the least loss of held samples: rank, penalty, smoothness and edges; and the fit to all with these.
 
-    losses: the mean loss of the held samples by rank, penalty and smoothness, of those that were tried.
+    losses: the mean loss of the held samples by rank, penalty, smoothness and edges, of those that were tried.
     """
 
     rank: Any
     wd: float
     smoothness: float
+    edges: bool
     regression: Regression
-    losses: dict[tuple[Any, float, float], float]
+    losses: dict[tuple[Any, float, float, bool], float]
 
 
 def choose(
@@ -50,25 +51,28 @@ def choose(
     *,
     ranks: Sequence[Any] = RANKS,
     penalties: Sequence[float] = PENALTIES,
-    smoothness: Sequence[float] | None = None,
+    ways: Sequence[tuple[float, bool]] | None = None,
     validation: tuple[Any, Dense] | None = None,
     held_share: float = 0.2,
     seed: int = 0,
     world: World | None = None,
     **fit: Any,
 ) -> Choice:
-    """The best of several ranks, penalties and smoothnesses by samples that are held out, fitted once more to all.
+    """The best of several ranks, penalties and ways to be smooth by samples held out, fitted once more to all.
 
     samples, label, world and `fit` are as `tensor_regression` has them. ranks: in rising order; the search ends after
-    two in a row that are no better. penalties: of each rank, in falling order, each fit beginning at the one before.
-    smoothness: each with all ranks; None for 0 and 16 where a mode has 16 rows or more and samples can be copied.
+    two in a row that are no better. penalties: of each rank, in falling order, each fit beginning at the one before;
+    two in a row that are no better end these too.
+    ways: smoothness and edges, each with all ranks; None for (0, False), (16, False) and (16, True) where a mode has 16
+    rows or more and samples can be copied, else the first.
     validation: samples and labels to choose by; without them a share of the samples, drawn from the seed, which the
     last fit has as well. Raises UserError where that leaves no sample on one side.
     """
     world = world or World.alone()
-    if 0 in (len(ranks), len(penalties), 1 if smoothness is None else len(smoothness)) or {"init", "wd"} & fit.keys():
+    chosen = {"init", "wd", "smoothness", "edges"}
+    if 0 in (len(ranks), len(penalties), 1 if ways is None else len(ways)) or chosen & fit.keys():
         raise UserError(
-            "choose tries ranks, penalties and smoothness: give one or more of each, and neither wd nor init"
+            "choose tries ranks, penalties and ways: give one or more of each, and no wd, smoothness, edges or init"
         )
     _, loss, outputs = form_and_loss(
         fit.get("weight", "cp"), fit.get("loss", "squared"), fit.get("outputs", 1), isinstance(samples, Product)
@@ -76,21 +80,19 @@ def choose(
     every = Given.of(samples, label, fit.pop("sample_weight", None), loss, outputs, world)
     held = None if validation is None else Given.of(*validation, None, loss, outputs, world, "validation ")
     parts = _divided(every, held, real(held_share, "held_share", 0), seed, world)
-    strengths = smoothness_tried(every.samples, world)
-    if smoothness is not None and not isinstance(every.samples, Product):
-        strengths = tuple(real(strength, "smoothness", 0) for strength in smoothness)
-    losses: dict[tuple[Any, float, float], float] = {}
-    for strength in strengths:
-        here = parts if not strength else [_smoothed(part, strength) for part in parts]
-        found = _searched(here, ranks, penalties, seed, world, fit)
-        losses |= {(rank, wd, strength): value for (rank, wd), value in found.items()}
-    key, wd, strength = min(losses, key=lambda tried: losses[tried])
+    if ways is None:
+        ways = ways_tried(every.samples, world)
+    losses: dict[tuple[Any, float, float, bool], float] = {}
+    for smoothness, edges in ways:
+        found = _searched(parts, ranks, penalties, seed, world, {"smoothness": smoothness, "edges": edges, **fit})
+        losses |= {(rank, wd, float(smoothness), edges): value for (rank, wd), value in found.items()}
+    key, wd, smoothness, edges = min(losses, key=lambda tried: losses[tried])
     rank = next(rank for rank in ranks if _key(rank) == key)
     fitted = tensor_regression(
-        every.samples, every.label_B, rank, wd=wd, smoothness=strength, sample_weight=every.weight_B, seed=seed,
-        world=world, **fit,
+        every.samples, every.label_B, rank, wd=wd, smoothness=smoothness, edges=edges, sample_weight=every.weight_B,
+        seed=seed, world=world, **fit,
     )  # fmt: skip
-    return Choice(rank, wd, strength, fitted, losses)
+    return Choice(rank, wd, smoothness, edges, fitted, losses)
 
 
 def _divided(every: Given, held: Given | None, share: float, seed: int, world: World) -> list[Given]:
@@ -130,16 +132,10 @@ def _searched(
     return losses
 
 
-def smoothness_tried(samples: Tensor | Product, world: World) -> tuple[float, ...]:
+def ways_tried(samples: Tensor | Product, world: World) -> tuple[tuple[float, bool], ...]:
     """What is tried where nothing is given; a collective."""
     small = not isinstance(samples, Product) and samples.numel() <= COPIED_NUMBERS
-    return SMOOTHNESS if all(world.collect(small)) and max(samples.shape[1:]) >= LONG else (0.0,)
-
-
-def _smoothed(given: Given, strength: float) -> Given:
-    """The samples of which a weight that is penalised by its norm is a smooth one."""
-    assert not isinstance(given.samples, Product)
-    return replace(given, samples=smoothed(given.samples, smoothing(given.samples.shape[1:], strength)))
+    return WAYS if all(world.collect(small)) and max(samples.shape[1:]) >= LONG else WAYS[:1]
 
 
 def _total(part: Given, world: World) -> float:
@@ -170,7 +166,7 @@ def _path(
     """The mean loss of held samples by penalty."""
     own, held = parts
     losses: dict[float, float] = {}
-    begun = None
+    begun, without_gain, least = None, 0, math.inf
     for wd in penalties:
         options = {"max_sweeps": PATH_SWEEPS, "stop_tol": 1e-5, **fit}
         found = tensor_regression(
@@ -179,6 +175,10 @@ def _path(
         )  # fmt: skip
         begun = found.weight
         losses[wd] = _held_loss(found, held, world)
+        without_gain = 0 if losses[wd] < least else without_gain + 1
+        least = min(least, losses[wd])
+        if without_gain >= LAST_WITHOUT_GAIN:
+            break
     return losses
 
 

@@ -31,8 +31,8 @@ def _halved(samples: Tensor) -> Tensor:
     for axis in range(1, samples.ndim):
         if samples.shape[axis] >= LONG:
             even = samples.shape[axis] // 2 * 2
-            pairs = samples.narrow(axis, 0, even)
-            pairs = pairs.reshape(*samples.shape[:axis], even // 2, 2, *samples.shape[axis + 1 :]).mean(axis + 1)
+            whole = (slice(None),) * axis
+            pairs = (samples[(*whole, slice(0, even, 2))] + samples[(*whole, slice(1, even, 2))]).mul_(0.5)
             rest = samples.narrow(axis, even, samples.shape[axis] - even)
             samples = torch.cat([pairs, rest], axis) if rest.shape[axis] else pairs
     return samples

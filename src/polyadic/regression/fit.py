@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,7 @@ LARGE_NUMBERS = 2**23
 """Numbers of samples from which starts are compared after a few sweeps, not at their ends."""
 MOST_MOMENT_NUMBERS = 2**22
 """Of a moment that a start is a decomposition of."""
+EDGE_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def tensor_regression(
     outputs: int = 1,
     wd: float = 1e-6,
     smoothness: float = 0.0,
+    edges: bool = False,
     sample_weight: Dense | None = None,
     restarts: int | None = None,
     max_sweeps: int = 200,
@@ -104,6 +106,8 @@ def tensor_regression(
     which the mean is far larger than the deviation are better centred first.
     smoothness: s of the norm that wd penalises, |W ×_1 (1 + s D'D)^(1/2) ...|, D the differences of neighbouring rows
     of each mode of 16 and more: for pictures and curves. It takes a copy of the samples, and none of a Product.
+    edges: that W is flat between edges: five more fits, each begun at the one before, weigh a difference of rows the
+    more, the smaller it was (`polyadic.regression.smoothing`).
     sample_weight: B numbers, 0 or more. restarts: starts of which the best is kept; None for as many as it takes until
     two of them find the same, and of many samples for a few that are compared after some sweeps. init: a weight to
     begin at, instead of starts.
@@ -121,38 +125,59 @@ def tensor_regression(
     kind, loss_of, outputs = form_and_loss(weight, loss, outputs, isinstance(samples, Product))
     given = Given.of(samples, label, sample_weight, loss_of, outputs, world)
     ranks = _ranks(kind, loss, ranks_given(rank), given.samples.shape[1:], outputs)
-    maps = {}
-    if (strength := real(smoothness, "smoothness", 0)) and not isinstance(given.samples, Product):
-        maps = smoothing(given.samples.shape[1:], strength)
-        given = replace(given, samples=smoothed(given.samples, maps))
-    units = Units.of(given, loss_of, world)
-    problem = _problem(given, units, loss_of, real(wd, "wd", 0), world)
-    search = _Search(
-        problem=problem,
-        kind=kind,
-        ranks=ranks,
-        outputs=outputs,
-        seed=whole(seed, "seed", 0) % 2**63,
-        max_sweeps=whole(max_sweeps, "max_sweeps", 1),
-        stop_tol=real(stop_tol, "stop_tol"),
-        large=math.prod(given.samples.shape[1:]) * given.count(world) > LARGE_NUMBERS,
-    )
-    if init is not None:
-        begun = _begun(init, search, 1 / units.scale)
-        mapped(begun, maps)
-        best, starts = search.fit(begun, after_sweep=after_sweep), 1
-    else:
-        best, starts = search.best(None if restarts is None else whole(restarts, "restarts", 1), after_sweep)
-    found = best.weight
-    found.scale_(units.scale)
-    unmapped(found, maps)
+    shape, strength = given.samples.shape[1:], real(smoothness, "smoothness", 0)
+    settings = {
+        "kind": kind,
+        "ranks": ranks,
+        "outputs": outputs,
+        "seed": whole(seed, "seed", 0) % 2**63,
+        "max_sweeps": whole(max_sweeps, "max_sweeps", 1),
+        "stop_tol": real(stop_tol, "stop_tol"),
+        "large": math.prod(shape) * given.count(world) > LARGE_NUMBERS,
+    }
+    penalty, most = real(wd, "wd", 0), None if restarts is None else whole(restarts, "restarts", 1)
+    stopped = False
+
+    def watched(state: State) -> bool:
+        nonlocal stopped
+        stopped = stopped or not after_sweep(state)
+        return not stopped
+
+    def fitted(maps: Mapping[int, Tensor], init: Weight | None) -> Regression:
+        seen = given
+        if maps and not isinstance(given.samples, Product):
+            seen = replace(given, samples=smoothed(given.samples, maps), squares=None)
+        units = Units.of(seen, loss_of, world)
+        search = _Search(problem=_problem(seen, units, loss_of, penalty, world), **settings)
+        if init is None:
+            best, starts = search.best(most, watched)
+        else:
+            begun = _begun(init, search, 1 / units.scale)
+            mapped(begun, maps)
+            best, starts = search.fit(begun, after_sweep=watched), 1
+        return _unmapped(best, search.problem, units, maps, starts)
+
+    if isinstance(given.samples, Product) or not strength:
+        return fitted({}, init)
+    found = fitted(smoothing(shape, strength), init)
+    for _ in range(EDGE_ROUNDS if edges else 0):
+        if not stopped:
+            found = fitted(smoothing(shape, strength, found.weight), found.weight)
+    return found
+
+
+def _unmapped(best: State, problem: Problem, units: Units, maps: Mapping[int, Tensor], starts: int) -> Regression:
+    """What was found, in the units of the samples and the labels."""
+    weight, loss = best.weight, problem.loss
+    weight.scale_(units.scale)
+    unmapped(weight, maps)
     return Regression(
-        weight=found.canonical() if isinstance(found, CP) else found,
+        weight=weight.canonical() if isinstance(weight, CP) else weight,
         intercept_C=best.intercept_C * units.scale + units.centre,
-        loss=loss,
+        loss=loss.name,
         unit=units.scale,
         objective=tuple(best.objective),
-        mean_loss=problem.mean_loss(best.score_BC) * units.scale**loss_of.degree,
+        mean_loss=problem.mean_loss(best.score_BC) * units.scale**loss.degree,
         samples=problem.total,
         starts=starts,
     )
@@ -209,16 +234,22 @@ class _Search:
     large: bool
 
     def fit(
-        self, begin: Weight, sweeps: int | None = None, after_sweep: Callable[[State], bool] = lambda _: True
+        self,
+        begin: Weight,
+        sweeps: int | None = None,
+        after_sweep: Callable[[State], bool] = lambda _: True,
+        hidden_BC: Tensor | None = None,
     ) -> State:
-        """Sweeps from a weight, which is changed."""
+        """Sweeps from a weight, which is changed; hidden_BC: its scores, if they are known."""
+        hidden_BC = begin.scores(self.problem.samples) if hidden_BC is None else hidden_BC
         return als(
             self.problem,
             begin,
-            self._intercepts(begin),
+            self._intercepts(hidden_BC),
             max_sweeps=sweeps or self.max_sweeps,
             stop_tol=self.stop_tol,
             after_sweep=after_sweep,
+            hidden_BC=hidden_BC,
         )
 
     def best(self, restarts: int | None, after_sweep: Callable[[State], bool]) -> tuple[State, int]:
@@ -236,8 +267,8 @@ class _Search:
         large = self.large
         most = restarts or (3 if large else MOST_STARTS)
         best, count, agreed = None, 0, False
-        for begin in self._starts(most):
-            state = self.fit(begin, SCREENING_SWEEPS if large and most > 1 else None, watched)
+        for begin, hidden_BC in self._starts(most):
+            state = self.fit(begin, SCREENING_SWEEPS if large and most > 1 else None, watched, hidden_BC)
             count += 1
             if best is not None and not large:
                 agreed = abs(state.objective[-1] - best.objective[-1]) <= SAME * abs(best.objective[-1]) + 1e-10
@@ -259,19 +290,22 @@ class _Search:
             best = replace(best, objective=begun + best.objective)
         return best, count
 
-    def _starts(self, most: int) -> Iterator[Weight]:
-        """A decomposition of the moment, for long modes a fit to coarser samples, and random ones."""
+    def _starts(self, most: int) -> Iterator[tuple[Weight, Tensor | None]]:
+        """A decomposition of the moment, for long modes a fit to coarser samples, and random ones.
+
+        Each with its scores, where they are known.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         made = 0
         for make in (self._of_moment, self._of_coarse):
-            begin = make(generator)
-            if begin is not None and made < most:
+            begin = make(generator) if made < most else None
+            if begin is not None:
                 made += 1
                 yield begin
         while made < most:
             made += 1
             random = self.kind.random(self.problem.samples.shape[1:], self.ranks, self.outputs, generator)
-            yield self._here(random)
+            yield self._here(random), None
 
     def _here(self, weight: Weight) -> Weight:
         """A weight where the samples are, the same on every rank."""
@@ -279,17 +313,17 @@ class _Search:
         same = {name: self.problem.world.from_first_(part.contiguous()) for name, part in here.tensors().items()}
         return self.kind.of_tensors(same)
 
-    def _intercepts(self, begin: Weight | None = None) -> Tensor:
-        """The scores of a model that sees no features; of labels with a unit, less what a weight says of them."""
+    def _intercepts(self, hidden_BC: Tensor | None = None) -> Tensor:
+        """The scores of a model that sees no features; of labels with a unit, less what the scores of a weight say."""
         problem = self.problem
         label_B = problem.label_B
-        if begin is not None and problem.loss.degree:
-            label_B = label_B - begin.scores(problem.samples)[:, 0]
+        if hidden_BC is not None and problem.loss.degree:
+            label_B = label_B - hidden_BC[:, 0]
         weight_B = torch.ones_like(label_B) if problem.weight_B is None else problem.weight_B
         return problem.loss.start(problem.world.gather_rows(label_B), problem.world.gather_rows(weight_B), self.outputs)
 
-    def _of_moment(self, generator: torch.Generator) -> Weight | None:
-        """A weight near -Σ slope X, of a size that fits the scores."""
+    def _of_moment(self, generator: torch.Generator) -> tuple[Weight, Tensor] | None:
+        """A weight near -Σ slope X, of a size that fits the scores, and its scores."""
         problem, x = self.problem, self.problem.samples
         if math.prod(x.shape[1:]) * self.outputs > MOST_MOMENT_NUMBERS:
             return None
@@ -308,10 +342,11 @@ class _Search:
         hidden_BC = weight.scores(x)
         sums = torch.stack([(hidden_BC * slope_BC).sum(), hidden_BC.square().sum()]).double()
         along, size = problem.world.sum_(sums).tolist()
-        weight.scale_(along / size if size > 0 and along > 0 else 1.0)
-        return weight
+        scale = along / size if size > 0 and along > 0 else 1.0
+        weight.scale_(scale)
+        return weight, hidden_BC * scale
 
-    def _of_coarse(self, generator: torch.Generator) -> Weight | None:
+    def _of_coarse(self, generator: torch.Generator) -> tuple[Weight, None] | None:
         """A fit to samples of half the resolution along long modes, refined; None where no mode is long."""
         x = self.problem.samples
         if isinstance(x, Product) or (smaller := coarse(x)) is None:
@@ -320,7 +355,7 @@ class _Search:
         ranks = _cut(self.kind, problem.loss.name, self.ranks, tuple(smaller.shape[1:]), self.outputs)
         search = replace(self, problem=problem, ranks=ranks)
         state, _ = search.best(2, lambda _: True)
-        return refined(state.weight, tuple(x.shape[1:])) if ranks == self.ranks else None
+        return (refined(state.weight, tuple(x.shape[1:])), None) if ranks == self.ranks else None
 
 
 def _cut(

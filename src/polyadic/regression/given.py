@@ -17,14 +17,19 @@ from polyadic.regression.product import Product
 from polyadic.regression.weights import WEIGHTS
 from polyadic.tensor.arguments import Dense, dense, whole
 
+PIECE_NUMBERS = 2**22
+"""Of samples that are squared at a time."""
+ROW_NUMBERS = 1024
+
 
 @dataclass(frozen=True)
 class Given:
-    """This rank's samples, their labels (B, float64) and weights (B; None: all 1)."""
+    """This rank's samples, their labels (B, float64) and weights (B; None: all 1); squares: of samples, if known."""
 
     samples: Tensor | Product
     label_B: Tensor
     weight_B: Tensor | None
+    squares: float | None = None
 
     @staticmethod
     def of(
@@ -59,7 +64,8 @@ class Units:
         if isinstance(given.samples, Product):
             return Units(centre, scale, 1.0)
         x = given.samples
-        sums = torch.tensor([float(_squares(x)), float(x.numel())], dtype=torch.float64, device=world.device)
+        own = _squares(x) if given.squares is None else given.squares
+        sums = torch.tensor([own, float(x.numel())], dtype=torch.float64, device=world.device)
         squares, entries = world.sum_(sums).tolist()
         size = math.sqrt(squares / max(entries, 1))
         return Units(centre, scale, size if size > 0 else 1.0)
@@ -67,8 +73,16 @@ class Units:
 
 def _squares(x: Tensor) -> float:
     """The sum of the squares, a few samples at a time, for nothing as large as the samples is made."""
-    step = max(1, 2**20 // max(1, x[:1].numel()))
-    return sum(float(x[begin : begin + step].double().square().sum()) for begin in range(0, len(x), step))
+    step = max(1, PIECE_NUMBERS // max(1, x[:1].numel()))
+    return sum(_squares_of_piece(x[begin : begin + step].reshape(-1)) for begin in range(0, len(x), step))
+
+
+def _squares_of_piece(piece: Tensor) -> float:
+    """Norms of short rows in the type of the numbers, their sum in float64; all in float64 where one is too large."""
+    even = len(piece) // ROW_NUMBERS * ROW_NUMBERS
+    norms = torch.linalg.vector_norm(piece[:even].view(-1, ROW_NUMBERS), dim=1).double()
+    squares = float(norms.square().sum() + piece[even:].double().square().sum())
+    return squares if math.isfinite(squares) else float(piece.double().square().sum())
 
 
 def _checked(
@@ -88,7 +102,8 @@ def _checked(
         if len(weight_B) != len(x) or not bool((torch.isfinite(weight_B) & (weight_B >= 0)).all()):
             raise UserError(f"sample_weight: give {len(x)} finite numbers, one for each sample, none below 0")
     parts = x.parts if isinstance(x, Product) else (x,)
-    if not all(math.isfinite(_squares(part)) for part in parts):
+    squares = sum(_squares(part) for part in parts)
+    if not math.isfinite(squares):
         raise UserError(
             f"{name}samples hold a number that is not finite: leave its sample out, or put a number in its place"
         )
@@ -97,7 +112,7 @@ def _checked(
         raise UserError(f"{name}label {float(wrong[0]):g}: the loss {loss.name} takes {loss.takes}")
     if loss.name == "softmax" and bool((label_B >= outputs).any()):
         raise UserError(f"a {name}label is {int(label_B.max())}, and outputs {outputs}: labels count from 0")
-    return Given(x, label_B, weight_B)
+    return Given(x, label_B, weight_B, squares)
 
 
 def form_and_loss(weight: str, loss: str, outputs: Any, product: bool) -> tuple[Any, Loss, int]:

@@ -365,35 +365,3 @@ def test_settled_numbers_are_those_that_were_taken_before() -> None:
     torch.testing.assert_close(settled.take(np.array([3, 1])), before[[3, 1]])
     column.flags.writeable = False
     assert prepared.settle() is prepared
-
-
-def ridge(count: int, seed: int = 0) -> tuple[Any, Any]:
-    """Noise, 16 x 18, and labels of a diagonal ridge in it: smooth, and of no low rank."""
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(count, 16, 18))
-    full = np.exp(-np.square(np.arange(16)[:, None] - np.arange(18)) / 12)
-    return x, (x * full).sum((1, 2)) + 0.5 * random.normal(size=count)
-
-
-@pytest.mark.parametrize("validated", [True, False])
-def test_smoothness_is_chosen_where_it_helps(
-    validated: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    channels = {"validation": {"a.jsonl": table(*ridge(100, 1))}} if validated else {}
-    channels["test"] = {"a.jsonl": table(*ridge(200, 2))}
-    train, settings = {"a.jsonl": table(*ridge(150))}, {"predictor_type": "regressor", "wd": "0.1"}
-    chosen = fit(tmp_path / "chosen", settings, train, **channels)
-    assert " and smoothness 16, the best on" in capsys.readouterr().err
-    plain = fit(tmp_path / "plain", {**settings, "smoothness": "0"}, train, **channels)
-    assert chosen.metrics["test:rmse"] < 0.8 * plain.metrics["test:rmse"]
-    given = fit(tmp_path / "given", {**settings, "smoothness": "16", "rank": "4"}, train, **channels)
-    assert given.metrics["test:rmse"] < 0.8 * plain.metrics["test:rmse"]
-
-
-def test_intervals_are_of_the_smooth_fit(tmp_path: Path) -> None:
-    settings = {"predictor_type": "regressor", "rank": "2", "wd": "0.1", "smoothness": "100", "bootstrap": "20"}
-    model = fit(tmp_path, settings, {"a.jsonl": table(*ridge(150))})
-    low, high = (part.numpy() for part in model.intervals)
-    whole = model.scorer.weight.full().numpy()
-    inside = (low - 1e-3 <= whole) & (whole <= high + 1e-3)
-    assert inside.mean() > 0.8

@@ -152,6 +152,12 @@ class Hyperparameters(hyper.Hyperparameters):
         none="auto",
         tunable=(0, 100),
     )
+    edges: bool | None = option(
+        "whether als's weight is flat between edges, as in pictures of regions: a difference of neighbouring rows that "
+        "is small is weighed up, by rounds; auto: false, or true if that is better where smoothness is chosen",
+        None,
+        none="auto",
+    )
     l1: float = option("penalty on the absolute values of adam's weights", 0.0, ge=0, tunable=(1e-7, 1))
     restarts: int | None = option(
         "starts of als, of which the best is kept; auto: until two have found the same", None, ge=1, none="auto"
@@ -209,6 +215,8 @@ class Hyperparameters(hyper.Hyperparameters):
             raise ValueError(f"solver=als joins modalities by fusion=lmf alone: set solver=adam for {self.fusion}")
         if self.solver == "als" and self.l1:
             raise ValueError("l1 is for solver=adam: set it, or a penalty wd in the place of l1")
+        if self.edges and self.smoothness == 0:
+            raise ValueError("edges=true needs a smoothness above 0: set one, or leave smoothness out")
         if self.solver == "adam" and self.bootstrap:
             raise ValueError("bootstrap is for solver=als: set it, or leave bootstrap out")
         for name in ("contraction", "feature_shape"):

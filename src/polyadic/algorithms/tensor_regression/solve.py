@@ -23,7 +23,7 @@ from polyadic.jobs.job import Job
 from polyadic.jobs.memory import reserve
 from polyadic.regression import Product, Regression, choose, tensor_regression
 from polyadic.regression.als import State
-from polyadic.regression.choice import PENALTIES, RANKS, smoothness_tried
+from polyadic.regression.choice import PENALTIES, RANKS, WAYS, ways_tried
 
 BIC_PENALTY = 1e-3
 """wd of the fits whose BIC are compared, where none is given."""
@@ -37,7 +37,7 @@ MOST_INTERVAL_NUMBERS = 2**26
 class Solving:
     """An als fit of a job: to the data of channel train, with those of channel validation where there is one.
 
-    rank, wd, smoothness: of the fit that is kept. stopped: whether the job was told to end.
+    rank, wd, way (smoothness and edges): of the fit that is kept. stopped: whether the job was told to end.
     """
 
     job: Job[Hyperparameters]
@@ -55,7 +55,7 @@ class Solving:
         self._weight = torch.from_numpy(self.train.weight_B).to(world.device) if weighed else None
         self._sweeps, self.stopped = 0, False
         self.rank: Any = None
-        self.wd = self.smoothness = 0.0
+        self.wd, self.way = 0.0, (0.0, False)
 
     def _of(self, data: Data) -> tuple[Tensor | Product, Tensor]:
         settings, device = self.job.hyperparameters, self.job.world.device
@@ -67,32 +67,35 @@ class Solving:
         settings = self.job.hyperparameters
         ranks: Sequence[Any] = RANKS if settings.ranks is None else [settings.ranks]
         penalties = PENALTIES if settings.wd is None else [settings.wd]
-        strengths = self._strengths()
-        self.smoothness = strengths[0]
-        if settings.ranks is None and self._held is None and len(strengths) == 1:
+        ways = self._ways()
+        self.way = ways[0]
+        if settings.ranks is None and self._held is None and len(ways) == 1:
             ranks = [self._by_bic(ranks)]
         self.rank, self.wd = ranks[0], penalties[0]
-        if len(ranks) == len(penalties) == len(strengths) == 1 or self.stopped:
+        if len(ranks) == len(penalties) == len(ways) == 1 or self.stopped:
             return self._fit(self.rank, self.wd)
         chosen = choose(
-            self._samples, self._label, ranks=ranks, penalties=penalties, smoothness=strengths, validation=self._held,
+            self._samples, self._label, ranks=ranks, penalties=penalties, ways=ways, validation=self._held,
             **self._options(),
         )  # fmt: skip
-        self.rank, self.wd, self.smoothness = chosen.rank, chosen.wd, chosen.smoothness
+        self.rank, self.wd, self.way = chosen.rank, chosen.wd, (chosen.smoothness, chosen.edges)
         by = "channel validation" if self._held is not None else "a fifth of channel train"
         self.job.note(
-            f"tensor-regression: rank {chosen.rank}, wd {chosen.wd:g} and smoothness {chosen.smoothness:g}, the best "
-            f"on {by}"
+            f"tensor-regression: rank {chosen.rank}, wd {chosen.wd:g} and smoothness {chosen.smoothness:g}"
+            f"{' with edges' if chosen.edges else ''}, the best on {by}"
         )
         return chosen.regression
 
-    def _strengths(self) -> tuple[float, ...]:
-        """The smoothness that is given, or those to choose from."""
+    def _ways(self) -> tuple[tuple[float, bool], ...]:
+        """The smoothness and the edges that are given, or those to choose from."""
         settings = self.job.hyperparameters
-        if settings.smoothness is not None:
-            return (settings.smoothness,)
         chosen = settings.ranks is None or settings.wd is None
-        return smoothness_tried(self._samples, self.job.world) if chosen else (0.0,)
+        if settings.smoothness is not None:
+            return ((settings.smoothness, bool(settings.edges)),)
+        if settings.edges:
+            return (WAYS[-1],)
+        tried = ways_tried(self._samples, self.job.world) if chosen else WAYS[:1]
+        return tried if settings.edges is None else tuple(way for way in tried if not way[1])
 
     def _by_bic(self, ranks: Sequence[int]) -> int:
         """The rank with the least BIC."""
@@ -109,8 +112,11 @@ class Solving:
         return best[1]
 
     def _fit(self, rank: Any, wd: float) -> Regression:
-        options = self._options()
-        return tensor_regression(self._samples, self._label, rank, wd=wd, smoothness=self.smoothness, **options)
+        return tensor_regression(self._samples, self._label, rank, wd=wd, **self._options(), **self._smooth())
+
+    def _smooth(self) -> dict[str, Any]:
+        smoothness, edges = self.way
+        return {"smoothness": smoothness, "edges": edges}
 
     def _options(self) -> dict[str, Any]:
         settings = self.job.hyperparameters
@@ -154,8 +160,7 @@ class Solving:
             times = torch.from_numpy(random.poisson(1.0, len(self._label)).astype(np.float64)).to(world.device)
             options = self._options() | {"sample_weight": times if self._weight is None else times * self._weight}
             again = tensor_regression(
-                self._samples, self._label, self.rank, wd=self.wd, smoothness=self.smoothness, init=found.weight,
-                **options,
+                self._samples, self._label, self.rank, wd=self.wd, init=found.weight, **options, **self._smooth()
             )  # fmt: skip
             whole, _ = in_units(again.weight.to(torch.device("cpu"), torch.float64), modalities)
             drawn.append(whole.full().float())
