@@ -13,14 +13,15 @@ from tests.regression.cases import drawn_weight
 
 @pytest.mark.parametrize("name", list(WEIGHTS))
 @pytest.mark.parametrize("shape", [(32, 17, 3), (16, 16), (5, 33)], ids=str)
-def test_scores_are_the_same(name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_scores_are_the_same(times: int, name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyadic.regression.coarse.PIECE_NUMBERS", 2000)
     x = torch.randn(6, *shape, dtype=torch.float64)
-    smaller = coarse(x)
+    smaller = coarse(x, times)
     assert smaller is not None
     weight = drawn_weight(name, tuple(smaller.shape[1:]))
     before = weight.scores(smaller)
-    assert torch.allclose(refined(weight, shape).scores(x), before)
+    assert torch.allclose(refined(weight, shape, times).scores(x), before)
 
 
 def test_short_modes_stay() -> None:

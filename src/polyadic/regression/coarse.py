@@ -1,4 +1,4 @@
-"""Samples of half the resolution, and a weight for them seen as one for the samples themselves."""
+"""Samples of less resolution, and a weight for them seen as one for the samples themselves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ PIECE_NUMBERS = 2**20
 """Of the samples that are halved at a time."""
 
 
-def coarse(samples: Tensor) -> Tensor | None:
-    """Samples with the means of neighbouring rows of each long mode, an odd last row alone; None if none is long."""
+def coarse(samples: Tensor, times: int = 1) -> Tensor | None:
+    """Samples with the means of neighbouring rows of each long mode, an odd last row alone; None if none is long.
+
+    times: so often, where modes are as long.
+    """
     if max(samples.shape[1:]) < LONG:
         return None
-    shape = [(rows + 1) // 2 if rows >= LONG else rows for rows in samples.shape[1:]]
-    out = samples.new_empty(len(samples), *shape)
-    step = max(1, PIECE_NUMBERS // samples[:1].numel()) if len(samples) else 1
-    for first in range(0, len(samples), step):
-        out[first : first + step] = _halved(samples[first : first + step])
+    step = max(1, PIECE_NUMBERS // max(1, samples[:1].numel()))
+    out: Tensor | None = None
+    for first in range(0, max(1, len(samples)), step):
+        piece = samples[first : first + step]
+        for _ in range(times):
+            piece = _halved(piece)
+        if out is None:
+            out = samples.new_empty(len(samples), *piece.shape[1:])
+        out[first : first + step] = piece
     return out
 
 
@@ -38,8 +45,10 @@ def _halved(samples: Tensor) -> Tensor:
     return samples
 
 
-def refined(weight: Weight, shape: Sequence[int]) -> Weight:
+def refined(weight: Weight, shape: Sequence[int], times: int = 1) -> Weight:
     """The weight for samples of this shape that gives the scores which `weight` gives for their coarse ones."""
+    if times > 1:
+        refined(weight, [(rows + 1) // 2 if rows >= LONG else rows for rows in shape], times - 1)
     for mode, (rows, fewer) in enumerate(zip(shape, weight.shape, strict=True)):
         if rows != fewer:
             index = torch.arange(rows) // 2

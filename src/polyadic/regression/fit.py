@@ -347,15 +347,15 @@ class _Search:
         return weight, hidden_BC * scale
 
     def _of_coarse(self, generator: torch.Generator) -> tuple[Weight, None] | None:
-        """A fit to samples of half the resolution along long modes, refined; None where no mode is long."""
-        x = self.problem.samples
-        if isinstance(x, Product) or (smaller := coarse(x)) is None:
+        """A fit to samples of half the resolution along long modes, a quarter if large, refined; None if none is."""
+        x, times = self.problem.samples, 2 if self.large else 1
+        if isinstance(x, Product) or (smaller := coarse(x, times)) is None:
             return None
         problem = replace(self.problem, samples=smaller)
         ranks = _cut(self.kind, problem.loss.name, self.ranks, tuple(smaller.shape[1:]), self.outputs)
         search = replace(self, problem=problem, ranks=ranks)
         state, _ = search.best(2, lambda _: True)
-        return (refined(state.weight, tuple(x.shape[1:])), None) if ranks == self.ranks else None
+        return (refined(state.weight, tuple(x.shape[1:]), times), None) if ranks == self.ranks else None
 
 
 def _cut(

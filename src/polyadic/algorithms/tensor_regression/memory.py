@@ -13,11 +13,12 @@ from polyadic.jobs.job import Job
 from polyadic.jobs.memory import Need, reserve
 from polyadic.networks.memory import left_behind
 from polyadic.regression.choice import COPIED_NUMBERS
+from polyadic.regression.fit import LARGE_NUMBERS
 
 WEIGHT_COPIES = 6
 """Weights, their gradients, two moments of AdamW, the best weights, and a copy on the way to a file."""
-CONTRACTED_SHARE = 0.45
-"""Of the samples: those of half their resolution, and the largest contraction of a sweep."""
+CONTRACTED_SHARE, CONTRACTED_LARGE_SHARE = 0.45, 0.25
+"""Of the samples: those of half their resolution, or a quarter of it, and the largest contraction of a sweep."""
 BATCH_COPIES = 2.0
 
 
@@ -30,10 +31,11 @@ def needs_of_als(train: Data, validation: Data | None, settings: Hyperparameters
     copied = sum(_numbers(data) for data in each if not (data.inputs.settled and held == 4.0))
     small = numbers <= COPIED_NUMBERS or settings.smoothness
     divided = 2.0 * numbers if small else 0.0
+    share = CONTRACTED_LARGE_SHARE if numbers > LARGE_NUMBERS else CONTRACTED_SHARE
     parts = {
         "columns": float(sum(data.inputs.nbytes for data in each)),
         "samples": held * (copied + divided),
-        "contractions": held * CONTRACTED_SHARE * numbers,
+        "contractions": held * share * numbers,
     }
     return Need(parts, "set vocabulary_size lower, or solver=adam")
 
