@@ -14,6 +14,9 @@ from polyadic.regression.contractions import MOST_KERNEL_COMPONENTS, without_lef
 from polyadic.regression.weights._weight import Block, Weight, drawn, halves, leading, outputs_block, whole_ranks
 from polyadic.tensor import unfold
 
+CACHED_NUMBERS = 2**18
+"""Of the samples that are contracted together."""
+
 
 class Tucker(Weight):
     """A core G (R_1 x ... x R_N x K), factors U^(n) (I_n x R_n) and the outputs' A (C x K), with orthonormal columns.
@@ -118,7 +121,11 @@ class Tucker(Weight):
             return
         cut = halves([self.shape[mode] for mode in modes])
         left, right = modes[:cut], modes[cut:]
-        yield from self._visit(self._contracted(rest, modes, right), left)
+        one = self.outputs == 1 and self.core.shape[0] <= MOST_KERNEL_COMPONENTS
+        if one and left == (0,) and len(modes) == len(self.factors):
+            yield self._first_block(rest)
+        else:
+            yield from self._visit(self._contracted(rest, modes, right), left)
         yield from self._visit(self._contracted(rest, modes, left), right)
 
     def _contracted(self, rest: Tensor, modes: Sequence[int], over: Sequence[int]) -> Tensor:
@@ -127,7 +134,7 @@ class Tucker(Weight):
         rows = [self.shape[mode] for mode in modes]
         at_once = max(1, CACHED_NUMBERS // max(1, before * math.prod(rows) * after))
         first = over[0] == modes[0]
-        if before == after == 1 and 0 < len(over) < len(modes):
+        if after == 1 and 0 < len(over) < len(modes):
             columns = reduce(torch.kron, [self.factors[mode] for mode in over])
             if columns.shape[1] <= MOST_KERNEL_COMPONENTS:
                 return _by_columns(rest, columns, first)
@@ -152,6 +159,10 @@ class Tucker(Weight):
     def _block(self, mode: int, contracted_BLIM: Tensor) -> Block:
         core_RLMK, outputs_CK = self._unfolded(mode), self.outputs_CK
         core_RLMC = core_RLMK @ outputs_CK.T
+        if self.outputs == 1:
+            ranks = core_RLMC[0].numel()
+            ranks_first = contracted_BLIM.transpose(2, 3).reshape(len(contracted_BLIM), 1, ranks, self.shape[mode])
+            return self._block_of_rows(mode, without_left(ranks_first, core_RLMC.flatten(1).T))
 
         def rows(first: int, stop: int) -> Tensor:
             part = torch.einsum("blim,rlmc->bcri", contracted_BLIM[first:stop], core_RLMC)
@@ -162,10 +173,34 @@ class Tucker(Weight):
             f"factor_{mode}", self.factors[mode].T, rows, flat @ flat.T, lambda value: self._put(mode, value.T)
         )
 
+    def _block_of_rows(self, mode: int, contracted_BRI: Tensor) -> Block:
+        """The block of a factor of the weight of one output, whose rows are known for all samples."""
+        flat = self._unfolded(mode).flatten(1)
+        return Block(
+            f"factor_{mode}",
+            self.factors[mode].T,
+            lambda first, stop: contracted_BRI[first:stop].reshape(stop - first, 1, -1),
+            flat @ flat.T,
+            lambda value: self._put(mode, value.T),
+        )
+
+    def _first_block(self, samples: Tensor) -> Block:
+        """The block of the first factor, for which one output sees the other modes by R_1 numbers, the core in them."""
+        others = self.core
+        for mode, factor in enumerate(self.factors[1:], 1):
+            others = torch.tensordot(others, factor, dims=([mode], [1])).movedim(-1, mode)
+        columns = others.flatten(1).T
+        grid = samples.reshape(len(samples), 1, self.shape[0], len(columns))
+        return self._block_of_rows(0, without_right(grid, columns))
+
     def _core_block(self, projected: Tensor) -> Block:
+        projected_BP = projected.flatten(1)
+
         def rows(first: int, stop: int) -> Tensor:
-            part = torch.einsum("bp,ck->bcpk", projected[first:stop].flatten(1), self.outputs_CK)
-            return part.reshape(len(part), self.outputs, -1)
+            part_BP = projected_BP[first:stop]
+            if self.outputs == 1:
+                return part_BP[:, None]
+            return torch.einsum("bp,ck->bcpk", part_BP, self.outputs_CK).reshape(len(part_BP), self.outputs, -1)
 
         return Block("core", self.core.reshape(1, -1), rows, self.core.new_ones(1, 1), self._put_core)
 
@@ -206,15 +241,13 @@ def _orthonormal(generator: torch.Generator, rows: int, columns: int) -> Tensor:
 
 
 def _by_columns(rest: Tensor, columns: Tensor, first: bool) -> Tensor:
-    """Samples (B x 1 x rows x 1) whose first modes, or last ones, are contracted with a product of factors."""
-    count, left = len(rest), len(columns) if first else rest.shape[2] // len(columns)
-    grid = rest.reshape(count, 1, left, rest.shape[2] // left)
+    """Samples (B x ranks before x rows x 1) whose first modes, or last ones, are contracted with several factors."""
+    count, before, rows, _ = rest.shape
+    left, ranks = len(columns) if first else rows // len(columns), columns.shape[1]
+    grid = rest.reshape(count * before, 1, left, rows // left)
     if first:
-        return without_left(grid, columns)[..., None]
-    return without_right(grid, columns).transpose(1, 2)[:, None].contiguous()
+        return without_left(grid, columns).reshape(count, before * ranks, rows // left, 1)
+    return without_right(grid, columns).reshape(count, before, ranks, left).transpose(2, 3)
 
-
-CACHED_NUMBERS = 2**18
-"""Of the samples that are contracted together."""
 
 WEIGHT = Tucker
