@@ -101,6 +101,42 @@ def test_large_samples_are_divided_without_a_copy_and_the_losses_are_the_same(
     assert counted.losses == pytest.approx(copied.losses, rel=0.02)  # The unit of all samples is not that of some.
 
 
+@pytest.mark.parametrize("last", [1, 30, 1000])
+def test_a_stop_returns_the_best_so_far(last: int) -> None:
+    x, label, _ = planted("cp", (8, 7, 6), 500, noise=0.3, rank=2)
+    sweeps = 0
+
+    def counted(_: object) -> bool:
+        nonlocal sweeps
+        sweeps += 1
+        return sweeps < last
+
+    found = choose(x, label, ranks=(1, 2, 3), penalties=(0.1, 1e-3), after_sweep=counted)
+    assert sweeps <= last
+    every = choose(x, label, ranks=(1, 2, 3), penalties=(0.1, 1e-3))
+    same = {key: loss for key, loss in found.losses.items() if every.losses[key] == loss}
+    assert len(same) >= len(found.losses) - 1  # Only the fit that was stopped differs.
+    key = min(found.losses, key=lambda tried: found.losses[tried])
+    assert (found.rank, found.wd) == key[:2]
+    assert (found.regression.samples == 500) == (last == 1000)
+
+
+def test_a_stop_during_the_last_fit_keeps_the_one_that_was_chosen() -> None:
+    x, label, _ = planted("cp", (8, 7, 6), 500, noise=0.3, rank=2)
+    total = 0
+
+    def every(_: object) -> bool:
+        nonlocal total
+        total += 1
+        return True
+
+    whole = choose(x, label, ranks=(2,), penalties=(1e-3,), after_sweep=every)
+    last, total = total, 0
+    found = choose(x, label, ranks=(2,), penalties=(1e-3,), after_sweep=lambda state: every(state) and total < last)
+    assert whole.regression.samples == 500 and found.regression.samples < 450
+    assert found.losses == whole.losses
+
+
 def test_too_few_samples_are_told() -> None:
     with pytest.raises(UserError, match="too few to hold"):
         choose(torch.randn(1, 3, 2), torch.zeros(1))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from polyadic.distributed import World
 from polyadic.errors import UserError
+from polyadic.regression.als import State
 from polyadic.regression.coarse import LONG
 from polyadic.regression.fit import Regression, tensor_regression
 from polyadic.regression.given import Given, form_and_loss
@@ -25,7 +26,8 @@ WAYS = ((0.0, False), (16.0, False), (16.0, True))
 RANKS = (1, 2, 3, 4, 6, 8, 12, 16)
 LAST_WITHOUT_GAIN = 2
 """So many ranks in a row that are no better end the search, and so many penalties that of a rank."""
-PATH_SWEEPS = 40
+PATH_SWEEPS, PATH_TOL = 40, 1e-5
+"""Where a fit that is compared ends, unless others are given."""
 COPIED_NUMBERS = 2**25
 """Of samples that are divided by copies; larger ones are divided by weights, at the cost of passes over all of them."""
 
@@ -66,7 +68,8 @@ def choose(
     ways: smoothness and edges, each with all ranks; None for (0, False), (16, False) and (16, True) where a mode has 16
     rows or more and samples can be copied, else the first.
     validation: samples and labels to choose by; without them a share of the samples, drawn from the seed, which the
-    last fit has as well. Raises UserError where that leaves no sample on one side.
+    last fit has as well. Where `after_sweep` says stop, the best fit so far is returned, to the samples that it was
+    compared on. Raises UserError where that leaves no sample on one side.
     """
     world = world or World.alone()
     chosen = {"init", "wd", "smoothness", "edges"}
@@ -80,19 +83,68 @@ def choose(
     every = Given.of(samples, label, fit.pop("sample_weight", None), loss, outputs, world)
     held = None if validation is None else Given.of(*validation, None, loss, outputs, world, "validation ")
     parts = _divided(every, held, real(held_share, "held_share", 0), seed, world)
-    if ways is None:
-        ways = ways_tried(every.samples, world)
-    losses: dict[tuple[Any, float, float, bool], float] = {}
-    for smoothness, edges in ways:
-        found = _searched(parts, ranks, penalties, seed, world, {"smoothness": smoothness, "edges": edges, **fit})
-        losses |= {(rank, wd, float(smoothness), edges): value for (rank, wd), value in found.items()}
-    key, wd, smoothness, edges = min(losses, key=lambda tried: losses[tried])
-    rank = next(rank for rank in ranks if _key(rank) == key)
-    fitted = tensor_regression(
-        every.samples, every.label_B, rank, wd=wd, smoothness=smoothness, edges=edges, sample_weight=every.weight_B,
-        seed=seed, world=world, **fit,
-    )  # fmt: skip
-    return Choice(rank, wd, smoothness, edges, fitted, losses)
+    search = _Search(parts, penalties, seed, world, fit)
+    for smoothness, edges in ways_tried(every.samples, world) if ways is None else ways:
+        search.ranks(ranks, float(smoothness), edges)
+    (rank, wd, smoothness, edges), regression = search.best
+    if not search.stopped:
+        fitted = search.fit(every, rank, wd, smoothness, edges)
+        regression = regression if search.stopped else fitted
+    return Choice(rank, wd, smoothness, edges, regression, search.losses)
+
+
+class _Search:
+    """The losses of held samples by what was tried, and the fit with the least of them.
+
+    stopped: whether `after_sweep` has ended the search.
+    """
+
+    def __init__(
+        self, parts: Sequence[Given], penalties: Sequence[float], seed: int, world: World, options: dict[str, Any]
+    ) -> None:
+        self._own, self._held = parts
+        self._penalties, self._seed, self._world = penalties, seed, world
+        self._options = dict(options)
+        self._after_sweep = self._options.pop("after_sweep", lambda _: True)
+        self._least = math.inf
+        self.losses: dict[tuple[Any, float, float, bool], float] = {}
+        self.best: tuple[tuple[Any, float, float, bool], Regression]
+        self.stopped = False
+
+    def fit(self, given: Given, rank: Any, wd: float, smoothness: float, edges: bool, **more: Any) -> Regression:
+        """A fit to samples."""
+        return tensor_regression(
+            given.samples, given.label_B, rank, wd=wd, smoothness=smoothness, edges=edges, seed=self._seed,
+            sample_weight=given.weight_B, world=self._world, after_sweep=self._watched, **{**more, **self._options},
+        )  # fmt: skip
+
+    def ranks(self, ranks: Sequence[Any], smoothness: float, edges: bool) -> None:
+        """Tries ranks, until two in a row are no better."""
+        without_gain, least = 0, math.inf
+        for rank in ranks:
+            if self.stopped or without_gain >= LAST_WITHOUT_GAIN:
+                return
+            loss = self._path(rank, smoothness, edges)
+            without_gain, least = 0 if loss < least else without_gain + 1, min(loss, least)
+
+    def _path(self, rank: Any, smoothness: float, edges: bool) -> float:
+        """Tries penalties, each fit beginning at the one before, until two in a row are no better; the least loss."""
+        begun, without_gain, least = None, 0, math.inf
+        for wd in self._penalties:
+            shorter = {"max_sweeps": PATH_SWEEPS, "stop_tol": PATH_TOL}
+            found = self.fit(self._own, rank, wd, smoothness, edges, init=begun, **shorter)
+            begun, loss = found.weight, _held_loss(found, self._held, self._world)
+            self.losses[tuple(rank) if isinstance(rank, list) else rank, wd, smoothness, edges] = loss
+            if loss < self._least or len(self.losses) == 1:
+                self._least, self.best = loss, ((rank, wd, smoothness, edges), found)
+            without_gain, least = 0 if loss < least else without_gain + 1, min(loss, least)
+            if self.stopped or without_gain >= LAST_WITHOUT_GAIN:
+                break
+        return least
+
+    def _watched(self, state: State) -> bool:
+        self.stopped = self.stopped or not self._after_sweep(state)
+        return not self.stopped
 
 
 def _divided(every: Given, held: Given | None, share: float, seed: int, world: World) -> list[Given]:
@@ -111,27 +163,6 @@ def _divided(every: Given, held: Given | None, share: float, seed: int, world: W
     return parts
 
 
-def _searched(
-    parts: Sequence[Given],
-    ranks: Sequence[Any],
-    penalties: Sequence[float],
-    seed: int,
-    world: World,
-    fit: dict[str, Any],
-) -> dict[tuple[Any, float], float]:
-    """The losses of held samples by rank and penalty, until two ranks in a row are no better."""
-    losses: dict[tuple[Any, float], float] = {}
-    without_gain, least = 0, math.inf
-    for rank in ranks:
-        own = _path(parts, rank, penalties, seed, world, fit)
-        losses |= {(_key(rank), wd): value for wd, value in own.items()}
-        without_gain = 0 if min(own.values()) < least else without_gain + 1
-        least = min(least, *own.values())
-        if without_gain >= LAST_WITHOUT_GAIN:
-            break
-    return losses
-
-
 def ways_tried(samples: Tensor | Product, world: World) -> tuple[tuple[float, bool], ...]:
     """What is tried where nothing is given; a collective."""
     small = not isinstance(samples, Product) and samples.numel() <= COPIED_NUMBERS
@@ -144,10 +175,6 @@ def _total(part: Given, world: World) -> float:
     return float(world.sum_(torch.tensor([own], dtype=torch.float64, device=world.device)))
 
 
-def _key(rank: Any) -> Any:
-    return tuple(rank) if isinstance(rank, list) else rank
-
-
 def _part(given: Given, chosen: Tensor) -> Given:
     """Some of the samples."""
     weight_B = None if given.weight_B is None else given.weight_B[chosen]
@@ -158,28 +185,6 @@ def _counted(given: Given, chosen: Tensor) -> Given:
     """The same by weights of 0, so that large samples are not copied."""
     weight_B = chosen.double() if given.weight_B is None else given.weight_B * chosen
     return Given(given.samples, given.label_B, weight_B)
-
-
-def _path(
-    parts: Sequence[Given], rank: Any, penalties: Sequence[float], seed: int, world: World, fit: dict[str, Any]
-) -> dict[float, float]:
-    """The mean loss of held samples by penalty."""
-    own, held = parts
-    losses: dict[float, float] = {}
-    begun, without_gain, least = None, 0, math.inf
-    for wd in penalties:
-        options = {"max_sweeps": PATH_SWEEPS, "stop_tol": 1e-5, **fit}
-        found = tensor_regression(
-            own.samples, own.label_B, rank, wd=wd, sample_weight=own.weight_B, seed=seed, world=world, init=begun,
-            **options,
-        )  # fmt: skip
-        begun = found.weight
-        losses[wd] = _held_loss(found, held, world)
-        without_gain = 0 if losses[wd] < least else without_gain + 1
-        least = min(least, losses[wd])
-        if without_gain >= LAST_WITHOUT_GAIN:
-            break
-    return losses
 
 
 def _held_loss(found: Regression, held: Given, world: World) -> float:

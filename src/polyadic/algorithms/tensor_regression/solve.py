@@ -70,9 +70,12 @@ class Solving:
         ways = self._ways()
         self.way = ways[0]
         if settings.ranks is None and self._held is None and len(ways) == 1:
-            ranks = [self._by_bic(ranks)]
+            self.rank, self.wd, found = self._by_bic(ranks)
+            if self.stopped or len(penalties) == 1:
+                return found
+            ranks = [self.rank]
         self.rank, self.wd = ranks[0], penalties[0]
-        if len(ranks) == len(penalties) == len(ways) == 1 or self.stopped:
+        if len(ranks) == len(penalties) == len(ways) == 1:
             return self._fit(self.rank, self.wd)
         chosen = choose(
             self._samples, self._label, ranks=ranks, penalties=penalties, ways=ways, validation=self._held,
@@ -97,19 +100,24 @@ class Solving:
         tried = ways_tried(self._samples, self.job.world) if chosen else WAYS[:1]
         return tried if settings.edges is None else tuple(way for way in tried if not way[1])
 
-    def _by_bic(self, ranks: Sequence[int]) -> int:
-        """The rank with the least BIC."""
+    def _by_bic(self, ranks: Sequence[int]) -> tuple[int, float, Regression]:
+        """The rank with the least BIC, the penalty of the fits that were compared, and that of this rank."""
         best, without = (math.inf, ranks[0]), 0
         wd = BIC_PENALTY if self.job.hyperparameters.wd is None else self.job.hyperparameters.wd
+        kept: Regression | None = None
         for rank in ranks:
-            bic = self._fit(rank, wd).bic
-            self.job.metric("train BIC", bic, {"rank": rank}, unit="score")
-            without = 0 if bic < best[0] else without + 1
-            best = min(best, (bic, rank))
+            found = self._fit(rank, wd)
+            self.job.metric("train BIC", found.bic, {"rank": rank}, unit="score")
+            # A fit that was stopped says nothing of its rank.
+            if kept is None or (found.bic < best[0] and not self.stopped):
+                best, without, kept = (found.bic, rank), 0, found
+            else:
+                without += 1
             if without == WITHOUT_GAIN or self.stopped:
                 break
+        assert kept is not None
         self.job.note(f"tensor-regression: rank {best[1]}, of the least BIC")
-        return best[1]
+        return best[1], wd, kept
 
     def _fit(self, rank: Any, wd: float) -> Regression:
         return tensor_regression(self._samples, self._label, rank, wd=wd, **self._options(), **self._smooth())

@@ -1,0 +1,43 @@
+"""A job of als that is told to stop while it searches keeps the best model that it has found so far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers.samples import planted, table
+from tests.helpers.tiny_jobs import job
+
+pytestmark = pytest.mark.slow
+
+
+def fit(folder: Path, settings: dict[str, str], calls: int | None = None, **channels: dict[str, bytes]) -> Any:
+    """The model of a job that is told to stop when it asks for the `calls`-th time."""
+    asked = 0
+
+    def told() -> bool:
+        nonlocal asked
+        asked += 1
+        return calls is not None and asked >= calls
+
+    algorithm, prepared = job({"predictor_type": "regressor", **settings}, folder, channels, stop_requested=told)
+    return algorithm.fit(prepared)
+
+
+@pytest.mark.parametrize("settings", [{}, {"wd": "0.001"}, {"rank": "1"}], ids=str)
+@pytest.mark.parametrize("validated", [True, False])
+@pytest.mark.parametrize("calls", [1, 12, 30])
+def test_the_best_so_far_is_kept(settings: dict[str, str], validated: bool, calls: int, tmp_path: Path) -> None:
+    x, y = planted(300, noise=0.1)
+    channels = {"train": {"a.jsonl": table(x, y)}}
+    if validated:
+        channels["validation"] = {"a.jsonl": table(*planted(100, 1, noise=0.1))}
+    model = fit(tmp_path, settings, calls, **channels)
+    instances = [model.parse({"features": row.tolist()}, {}) for row in x]
+    scores = np.array([answer["score"] for answer in model.predict(instances)])
+    assert np.corrcoef(scores, y)[0, 1] > 0.9
+    whole = fit(tmp_path / "whole", settings, **channels)
+    assert model.artifact().metadata.keys() == whole.artifact().metadata.keys()
