@@ -111,7 +111,7 @@ def _logistic() -> Case:
         },
         ROUNDS,
     )
-    begun, whole = ours(sweeps).scores(held), {}
+    begun, whole = ours(sweeps).scores(held), dict[str, Regression]()
     whole_seconds = seconds(lambda: whole.update(fit=tensor_regression(x, classes, RANK, loss="logistic", wd=1e-4)))
     ended = whole["fit"].scores(held)
     return Case(

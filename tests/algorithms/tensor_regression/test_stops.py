@@ -14,7 +14,7 @@ from tests.helpers.tiny_jobs import job
 pytestmark = pytest.mark.slow
 
 
-def fit(folder: Path, settings: dict[str, str], calls: int | None = None, **channels: dict[str, bytes]) -> Any:
+def fit(folder: Path, settings: dict[str, str], channels: dict[str, dict[str, bytes]], calls: int | None = None) -> Any:
     """The model of a job that is told to stop when it asks for the `calls`-th time."""
     asked = 0
 
@@ -35,9 +35,9 @@ def test_the_best_so_far_is_kept(settings: dict[str, str], validated: bool, call
     channels = {"train": {"a.jsonl": table(x, y)}}
     if validated:
         channels["validation"] = {"a.jsonl": table(*planted(100, 1, noise=0.1))}
-    model = fit(tmp_path, settings, calls, **channels)
+    model = fit(tmp_path, settings, channels, calls)
     instances = [model.parse({"features": row.tolist()}, {}) for row in x]
     scores = np.array([answer["score"] for answer in model.predict(instances)])
     assert np.corrcoef(scores, y)[0, 1] > 0.9
-    whole = fit(tmp_path / "whole", settings, **channels)
+    whole = fit(tmp_path / "whole", settings, channels)
     assert model.artifact().metadata.keys() == whole.artifact().metadata.keys()
