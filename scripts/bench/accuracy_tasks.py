@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -51,7 +51,8 @@ class Task:
     """Series to train and to validate on, windows to test on, and forecasts of others for these (W x P).
 
     recipes: the name of a file of hyperparameters for each row; steps: the horizons that are shown; upto: errors over
-    all steps up to these, not at them; square: mean squared errors, not their roots; published: figures of others.
+    all steps up to these, not at them; square: mean squared errors, not their roots; published: figures of others;
+    leading: whether a cell is said to lead here, which takes more seeds.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Task:
     upto: bool = False
     square: bool = False
     unit: str = ""
+    leading: bool = False
 
     def errors(self, forecast: Values) -> list[float]:
         """The error at each of the steps, or up to it."""
@@ -78,10 +80,10 @@ def los_speed() -> Task:
     """T-GCN's protocol: 12 steps in, 12 out, all windows that lie in the last fifth."""
     values, step = _los_speed(), timedelta(minutes=5)
     start, cut = datetime(2012, 3, 1), int(0.8 * values.shape[1])
-    test = _windows(values[:, cut:], start + cut * step, step, 12, 12)
+    test = windows(values[:, cut:], start + cut * step, step, 12, 12)
     return Task(
         "los_speed, 12 in, 12 out",
-        _records(values[:, :cut], start),
+        records(values[:, :cut], start),
         [],
         test,
         {"tt-lstm": "los_speed", "lstm": "los_speed_lstm"},
@@ -101,16 +103,17 @@ def los_speed_far() -> Task:
     values, step = _los_speed(), timedelta(minutes=5)
     start, length = datetime(2012, 3, 1), values.shape[1]
     held, cut = int(0.6 * length), int(0.8 * length)
-    test = _windows(values[:, cut - 12 :], start + (cut - 12) * step, step, 12, 228, stride=3)
+    test = windows(values[:, cut - 12 :], start + (cut - 12) * step, step, 12, 228, stride=3)
     return Task(
         "los_speed, 1 hour in, 19 hours out",
-        _records(values[:, :held], start),
-        _records(values[:, held - 12 : cut], start + (held - 12) * step),
+        records(values[:, :held], start),
+        records(values[:, held - 12 : cut], start + (held - 12) * step),
         test,
         {"tt-lstm": "los_speed_far", "lstm": "los_speed_far_lstm", "mlstm": "los_speed_far_mlstm"},
         (12, 48, 84, 156, 228),
         {"persistence": np.repeat(test.context[:, -1:], 228, 1)},
         unit="RMSE in mph",
+        leading=True,
     )
 
 
@@ -123,12 +126,12 @@ def trentino() -> Task:
     held, cut = int(0.8 * length), int(0.9 * length)
     days = np.array([datetime.fromisoformat(row[0]).timetuple().tm_yday for row in rows[1:]])
     means = np.stack([np.nanmean(values[:, :held][:, days[:held] == day], 1) for day in range(1, 367)], 1)
-    test = _windows(values[:, cut - 60 :], start + (cut - 60) * step, step, 60, 300, stride=5)
-    usual = _windows(means[:, days[cut - 60 :] - 1], start, step, 60, 300, stride=5).actual
+    test = windows(values[:, cut - 60 :], start + (cut - 60) * step, step, 60, 300, stride=5)
+    usual = windows(means[:, days[cut - 60 :] - 1], start, step, 60, 300, stride=5).actual
     return Task(
         "trentino_tmax, 60 days in, 300 out",
-        _records(values[:, :held], start),
-        _records(values[:, held - 60 : cut], start + (held - 60) * step),
+        records(values[:, :held], start),
+        records(values[:, held - 60 : cut], start + (held - 60) * step),
         test,
         {"tt-lstm": "trentino", "lstm": "trentino_lstm"},
         (1, 30, 100, 200, 300),
@@ -136,62 +139,6 @@ def trentino() -> Task:
         upto=True,
         unit="RMSE in degrees Celsius",
     )
-
-
-def chaos(name: str, step: Callable[[Values], Values], begin: Values, recipe: str) -> Task:
-    """10,000 sequences of 100 steps from different starts: 5 in, 95 out; the last tenth tested, one validated on."""
-    states = [begin]
-    for _ in range(99):
-        states.append(step(states[-1]))
-    firsts = [state if state.ndim == 1 else state[0] for state in states]
-    values = np.stack(firsts, 1).astype(np.float32).astype(np.float64)
-    start, day = datetime(2000, 1, 1), timedelta(days=1)
-    test = _windows(values[9000:], start, day, 5, 95, cat=False)
-    return Task(
-        f"{name}, 5 in, 95 out",
-        _records(values[:8000], start, cat=False),
-        _records(values[8000:9000], start, cat=False),
-        test,
-        {"tt-lstm": recipe, "lstm": f"{recipe}_lstm"},
-        (1, 5, 10, 15, 20, 95),
-        {
-            "period-2 repetition": np.tile(test.context[:, -2:], 48)[:, :95],
-            "mean of the training data": np.broadcast_to(values[:8000, 5:].mean(0), test.actual.shape),
-        },
-        unit="RMSE",
-    )
-
-
-def genz(kind: str) -> Task:
-    """A chaotic map of the Genz family, w = 1/2 (Yu et al. 2017); x0 ~ U(-0.1, 1)."""
-    maps: dict[str, Callable[[Values], Values]] = {
-        "f1": lambda x: np.cos(np.pi + 10 * x),
-        "f2": lambda x: 1 / (10.0**-2 + (x + 0.5) ** 2),
-        "f4": lambda x: np.exp(-(3.0**2) * (x - 0.5) ** 2),
-    }
-    begin = np.random.default_rng(0).uniform(-0.1, 1, 10_000)
-    return chaos(f"Genz {kind}", maps[kind], begin, "chaos")
-
-
-def lorenz() -> Task:
-    """The first coordinate of Lorenz's system every 0.1 (sigma 10, rho 28, beta 8/3), from its attractor."""
-
-    def slope(s: Values) -> Values:
-        return np.stack([10 * (s[1] - s[0]), s[0] * (28 - s[2]) - s[1], s[0] * s[1] - 8 / 3 * s[2]])
-
-    def step(s: Values, parts: int = 20) -> Values:
-        h = 0.1 / parts
-        for _ in range(parts):
-            a = slope(s)
-            b = slope(s + h / 2 * a)
-            c = slope(s + h / 2 * b)
-            s = s + h / 6 * (a + 2 * b + 2 * c + slope(s + h * c))
-        return s
-
-    state = 8 * np.random.default_rng(0).normal(size=(3, 10_000)) + np.array([[0.0], [0.0], [25.0]])
-    for _ in range(50):
-        state = step(state)
-    return chaos("Lorenz", step, state, "chaos")
 
 
 def etth1(prediction: int) -> Task:
@@ -245,13 +192,11 @@ def _standardised(
     published: Mapping[str, tuple[float, ...]],
 ) -> Task:
     held, cut, end = cuts
-    test = _windows(
-        values[:, cut - context : end], start + (cut - context) * step, step, context, prediction, cat=False
-    )
+    test = windows(values[:, cut - context : end], start + (cut - context) * step, step, context, prediction, cat=False)
     return Task(
         title,
-        _records(values[:, :held], start, cat=False),
-        _records(values[:, held - context : cut], start + (held - context) * step, cat=False),
+        records(values[:, :held], start, cat=False),
+        records(values[:, held - context : cut], start + (held - context) * step, cat=False),
         test,
         {"tt-lstm": recipe, "lstm": f"{recipe}_lstm"},
         (prediction,),
@@ -268,7 +213,7 @@ def _los_speed() -> Values:
     return table
 
 
-def _records(values: Values, start: datetime, cat: bool = True) -> list[Record]:
+def records(values: Values, start: datetime, cat: bool = True) -> list[Record]:
     """One series for each row of N x T."""
     return [_record(row, start, number if cat else None) for number, row in enumerate(values)]
 
@@ -278,7 +223,7 @@ def _record(row: Values, start: datetime, cat: int | None) -> Record:
     return {"start": f"{start:%Y-%m-%d %H:%M:%S}", "target": target, **({} if cat is None else {"cat": [cat]})}
 
 
-def _windows(
+def windows(
     values: Values, start: datetime, step: timedelta, context: int, prediction: int, stride: int = 1, cat: bool = True
 ) -> Windows:
     """Every `stride`-th window of N x T, series after series."""

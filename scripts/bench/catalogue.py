@@ -74,6 +74,8 @@ BENCHES = {
         _accuracy("genz_f2", "Genz's chaotic map f2"),
         _accuracy("genz_f4", "Genz's chaotic map f4"),
         _accuracy("lorenz", "Lorenz's chaotic system"),
+        _accuracy("mackey_glass", "Mackey and Glass's chaotic equation"),
+        _accuracy("kuramoto_sivashinsky", "The Kuramoto-Sivashinsky equation"),
         _accuracy("etth1_96", "ETTh1, 96 hours ahead"),
         _accuracy("etth1_336", "ETTh1, 336 hours ahead"),
         _accuracy("exchange_rate", "Exchange rates, 96 days ahead"),
