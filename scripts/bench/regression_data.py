@@ -49,7 +49,7 @@ def _views() -> Case:
     label = tables["fou"][:, -1].astype(int)
     views = {name: table[:, :-1].astype(np.float32) for name, table in tables.items()}
     splits = [a_class(views, label, 50, seed) for seed in range(SEEDS)]
-    found = [ours(split, (("cp", 8), ("cp", 16)), 10, seed) for seed, split in enumerate(splits)]
+    found = [ours(split, (("cp", 4), ("cp", 8)), 10, seed) for seed, split in enumerate(splits)]
     single = {name: percent([logistic(split, (name,)) for split in splits]) for name in VIEWS}
     best = min(single, key=lambda name: single[name])
     figures = {
