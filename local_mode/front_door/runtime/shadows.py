@@ -34,6 +34,8 @@ class Shadows:
         name, size = call.endpoint, len(call.body)
         if self._counts[name] >= MAX_COPIES or (self._counts[name] and self._bytes[name] + size > MAX_BYTES):
             self._missed[name] += 1
+            if self._missed[name].bit_count() == 1:  # The first, the second, the fourth and so on, as long as it lasts.
+                self._tell(name, "so far")
             return
         self._counts[name] += 1
         self._bytes[name] += size
@@ -64,6 +66,10 @@ class Shadows:
         if self._counts[name] == 0:
             del self._counts[name], self._bytes[name]
             self._turns.pop(name, None)
-            if missed := self._missed.pop(name, 0):
-                line = f"{missed} requests were not copied to the shadow: it fell too far behind"
-                self._logs.write(f"/aws/sagemaker/Endpoints/{name}", "shadow", line)
+            if self._missed[name]:
+                self._tell(name, "in all")
+            del self._missed[name]
+
+    def _tell(self, name: str, when: str) -> None:
+        line = f"{self._missed[name]} requests {when} were not copied to the shadow: it fell too far behind"
+        self._logs.write(f"/aws/sagemaker/Endpoints/{name}", "shadow", line)

@@ -26,6 +26,7 @@ WAYS = ((0.0, False), (16.0, False), (16.0, True))
 RANKS = (1, 2, 3, 4, 6, 8, 12, 16)
 LAST_WITHOUT_GAIN = 2
 """So many ranks in a row that are no better end the search, and so many penalties that of a rank."""
+HELD_SHARE = 0.2
 PATH_SWEEPS, PATH_TOL = 40, 1e-5
 """Where a fit that is compared ends, unless others are given."""
 COPIED_NUMBERS = 2**25
@@ -55,7 +56,7 @@ def choose(
     penalties: Sequence[float] = PENALTIES,
     ways: Sequence[tuple[float, bool]] | None = None,
     validation: tuple[Any, Dense] | None = None,
-    held_share: float = 0.2,
+    held_share: float = HELD_SHARE,
     seed: int = 0,
     world: World | None = None,
     **fit: Any,
@@ -72,6 +73,8 @@ def choose(
     compared on. Raises UserError where that leaves no sample on one side.
     """
     world = world or World.alone()
+    if ways is not None:
+        ways = [_way(way) for way in ways]
     chosen = {"init", "wd", "smoothness", "edges"}
     if 0 in (len(ranks), len(penalties), 1 if ways is None else len(ways)) or chosen & fit.keys():
         raise UserError(
@@ -85,12 +88,19 @@ def choose(
     parts = _divided(every, held, real(held_share, "held_share", 0), seed, world)
     search = _Search(parts, penalties, seed, world, fit)
     for smoothness, edges in ways_tried(every.samples, world) if ways is None else ways:
-        search.ranks(ranks, float(smoothness), edges)
+        search.ranks(ranks, smoothness, edges)
     (rank, wd, smoothness, edges), regression = search.best
     if not search.stopped:
         fitted = search.fit(every, rank, wd, smoothness, edges)
         regression = regression if search.stopped else fitted
     return Choice(rank, wd, smoothness, edges, regression, search.losses)
+
+
+def _way(way: Any) -> tuple[float, bool]:
+    """A smoothness, and whether there are edges; UserError for anything else."""
+    if not isinstance(way, Sequence) or len(way) != 2 or not isinstance(way[1], bool):
+        raise UserError(f"ways holds {way}: give pairs of a smoothness and of whether there are edges, as (16, True)")
+    return real(way[0], "the smoothness of a way", 0), way[1]
 
 
 class _Search:

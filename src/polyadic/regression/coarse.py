@@ -45,10 +45,17 @@ def _halved(samples: Tensor) -> Tensor:
     return samples
 
 
+def coarse_shape(shape: Sequence[int], times: int = 1) -> list[int]:
+    """The shape of coarse samples of this shape."""
+    for _ in range(times):
+        shape = [(rows + 1) // 2 if rows >= LONG else rows for rows in shape]
+    return list(shape)
+
+
 def refined(weight: Weight, shape: Sequence[int], times: int = 1) -> Weight:
     """The weight for samples of this shape that gives the scores which `weight` gives for their coarse ones."""
     if times > 1:
-        refined(weight, [(rows + 1) // 2 if rows >= LONG else rows for rows in shape], times - 1)
+        refined(weight, coarse_shape(shape), times - 1)
     for mode, (rows, fewer) in enumerate(zip(shape, weight.shape, strict=True)):
         if rows != fewer:
             index = torch.arange(rows) // 2

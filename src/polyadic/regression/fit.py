@@ -102,12 +102,13 @@ def tensor_regression(
     each two, or a number for all. weight: "cp", "tucker" or "tensor-train".
     loss: "squared", "absolute", "huber", "logistic", "softmax" (outputs: the number of classes) or "poisson".
     wd: times |W|² / 2, added to the mean loss, where labels are measured in their deviation and entries of samples in
-    their root mean square, so that it means the same whatever the units are; a Product is taken as it is. Samples of
+    their root mean square (under smoothness that of the samples as it maps them), so that it means the same whatever
+    the units are; a Product is taken as it is. Samples of
     which the mean is far larger than the deviation are better centred first.
     smoothness: s of the norm that wd penalises, |W ×_1 (1 + s D'D)^(1/2) ...|, D the differences of neighbouring rows
     of each mode of 16 and more: for pictures and curves. It takes a copy of the samples, and none of a Product.
     edges: that W is flat between edges: five more fits, each begun at the one before, weigh a difference of rows the
-    more, the smaller it was (`polyadic.regression.smoothing`).
+    more, the smaller it was (`polyadic.regression.smoothing`); of a Product they are none. It needs smoothness.
     sample_weight: B numbers, 0 or more. restarts: starts of which the best is kept; None for as many as it takes until
     two of them find the same, and of many samples for a few that are compared after some sweeps. init: a weight to
     begin at, instead of starts.
@@ -126,6 +127,8 @@ def tensor_regression(
     given = Given.of(samples, label, sample_weight, loss_of, outputs, world)
     ranks = _ranks(kind, loss, ranks_given(rank), given.samples.shape[1:], outputs)
     shape, strength = given.samples.shape[1:], real(smoothness, "smoothness", 0)
+    if edges and not strength:
+        raise UserError("edges are between rows that smoothness makes alike: give smoothness above 0, such as 16")
     settings = {
         "kind": kind,
         "ranks": ranks,
@@ -162,7 +165,8 @@ def tensor_regression(
     found = fitted(smoothing(shape, strength), init)
     for _ in range(EDGE_ROUNDS if edges else 0):
         if not stopped:
-            found = fitted(smoothing(shape, strength, found.weight), found.weight)
+            starts = found.starts
+            found = replace(fitted(smoothing(shape, strength, found.weight), found.weight), starts=starts)
     return found
 
 
@@ -272,7 +276,7 @@ class _Search:
             count += 1
             if best is not None and not large:
                 agreed = abs(state.objective[-1] - best.objective[-1]) <= SAME * abs(best.objective[-1]) + 1e-10
-            if best is None or state.objective[-1] < best.objective[-1]:
+            if best is None or state.objective[-1] < best.objective[-1] or math.isnan(best.objective[-1]):
                 best = state
             if stop or (agreed and restarts is None) or best.objective[-1] < 1e-10:
                 break

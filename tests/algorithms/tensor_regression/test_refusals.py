@@ -154,6 +154,11 @@ def test_settings_that_do_not_fit_the_samples(settings: dict[str, str], told: st
         ({"predictor_type": "regressor", "class_weights": "balanced"}, "class_weights are for classifiers"),
         ({"predictor_type": "regressor", "solver": "als", "fusion": "block"}, "fusion=lmf alone"),
         ({"predictor_type": "regressor", "solver": "als", "l1": "0.1"}, "l1 is for solver=adam"),
+        ({"predictor_type": "regressor", "solver": "adam", "edges": "true"}, "smoothness and edges are for solver=als"),
+        (
+            {"predictor_type": "regressor", "solver": "adam", "smoothness": "3"},
+            "smoothness and edges are for solver=als",
+        ),
         ({"predictor_type": "regressor", "edges": "true", "smoothness": "0"}, "edges=true needs a smoothness above 0"),
         ({"predictor_type": "regressor", "solver": "adam", "bootstrap": "5"}, "bootstrap is for solver=als"),
         ({"predictor_type": "regressor", "rank": "0"}, "rank is '0': it must be auto, a number of 1 or more"),

@@ -69,3 +69,13 @@ def test_edges_are_chosen_where_they_help(tmp_path: Path, capsys: pytest.Capture
     assert max(excess[:2]) < 0.7 * excess[2]
     low, high = (part.numpy() for part in chosen.intervals)
     assert low.shape == (20, 18, 1) and (low <= high).all()
+
+
+def test_edges_between_few_rows_are_told_to_have_no_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = regions(60)
+    settings = {"predictor_type": "regressor", "rank": "1", "wd": "0.1"}
+    train = {"a.jsonl": table(x[:, :6, :5], y)}
+    with_edges = fit(tmp_path / "edges", {**settings, "edges": "true"}, train)
+    assert "warning: edges=true has no effect: the samples have no mode of 16 rows" in capsys.readouterr().err
+    without = fit(tmp_path / "without", settings, train)
+    assert with_edges.metrics == without.metrics

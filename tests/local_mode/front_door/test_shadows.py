@@ -63,9 +63,12 @@ def test_a_burst_waits_its_turn_and_none_is_missed() -> None:
 
 
 @pytest.mark.parametrize(("count", "size", "kept"), [(9000, 1, shadows.MAX_COPIES), (30, 4 * 2**20, 16)])
-def test_what_is_missed_is_told_once_it_has_caught_up(count: int, size: int, kept: int) -> None:
+def test_what_is_missed_is_told_while_it_lasts_and_at_its_end(count: int, size: int, kept: int) -> None:
     slow, made, sent = asyncio.run(asked(count, size))
     assert sorted(slow.captured) == sorted(sent[:kept])
-    told = f"{count - kept} requests were not copied to the shadow: it fell too far behind"
-    assert slow.lines == [("/aws/sagemaker/Endpoints/e", "shadow", told)]
+    missed = count - kept
+    so_far = [2**power for power in range(missed.bit_length())]
+    told = [f"{number} requests so far" for number in so_far] + [f"{missed} requests in all"]
+    expected = [f"{start} were not copied to the shadow: it fell too far behind" for start in told]
+    assert slow.lines == [("/aws/sagemaker/Endpoints/e", "shadow", line) for line in expected]
     assert not (made._counts or made._bytes or made._missed or made._turns)

@@ -146,7 +146,8 @@ class Hyperparameters(hyper.Hyperparameters):
     )
     smoothness: float | None = option(
         "how much more als's penalty weighs differences between neighbouring rows of each mode of 16 and more, as in "
-        "pictures and curves; auto: 0, or 16 if that is better where the rank or the penalty is chosen as well",
+        "pictures and curves; auto: 0, or 16 if that is better where the rank or the penalty is chosen too, or with "
+        "edges=true",
         None,
         ge=0,
         none="auto",
@@ -215,6 +216,8 @@ class Hyperparameters(hyper.Hyperparameters):
             raise ValueError(f"solver=als joins modalities by fusion=lmf alone: set solver=adam for {self.fusion}")
         if self.solver == "als" and self.l1:
             raise ValueError("l1 is for solver=adam: set it, or a penalty wd in the place of l1")
+        if self.solver == "adam" and (self.edges or self.smoothness):
+            raise ValueError("smoothness and edges are for solver=als: set it, or leave them out")
         if self.edges and self.smoothness == 0:
             raise ValueError("edges=true needs a smoothness above 0: set one, or leave smoothness out")
         if self.solver == "adam" and self.bootstrap:

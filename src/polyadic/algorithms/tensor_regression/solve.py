@@ -24,6 +24,7 @@ from polyadic.jobs.memory import reserve
 from polyadic.regression import Product, Regression, choose, tensor_regression
 from polyadic.regression.als import State
 from polyadic.regression.choice import PENALTIES, RANKS, WAYS, ways_tried
+from polyadic.regression.coarse import LONG
 
 BIC_PENALTY = 1e-3
 """wd of the fits whose BIC are compared, where none is given."""
@@ -69,18 +70,21 @@ class Solving:
         penalties = PENALTIES if settings.wd is None else [settings.wd]
         ways = self._ways()
         self.way = ways[0]
+        found: Regression | None = None
         if settings.ranks is None and self._held is None and len(ways) == 1:
             self.rank, self.wd, found = self._by_bic(ranks)
             if self.stopped or len(penalties) == 1:
                 return found
             ranks = [self.rank]
-        self.rank, self.wd = ranks[0], penalties[0]
         if len(ranks) == len(penalties) == len(ways) == 1:
+            self.rank, self.wd = ranks[0], penalties[0]
             return self._fit(self.rank, self.wd)
         chosen = choose(
             self._samples, self._label, ranks=ranks, penalties=penalties, ways=ways, validation=self._held,
             **self._options(),
         )  # fmt: skip
+        if self.stopped and found is not None:
+            return found  # To all samples; what the search has so far is to a part of them.
         self.rank, self.wd, self.way = chosen.rank, chosen.wd, (chosen.smoothness, chosen.edges)
         by = "channel validation" if self._held is not None else "a fifth of channel train"
         self.job.note(
@@ -93,6 +97,9 @@ class Solving:
         """The smoothness and the edges that are given, or those to choose from."""
         settings = self.job.hyperparameters
         chosen = settings.ranks is None or settings.wd is None
+        if settings.edges and (isinstance(self._samples, Product) or max(self._samples.shape[1:]) < LONG):
+            self.job.note(f"warning: edges=true has no effect: the samples have no mode of {LONG} rows or more")
+            return WAYS[:1]
         if settings.smoothness is not None:
             return ((settings.smoothness, bool(settings.edges)),)
         if settings.edges:
